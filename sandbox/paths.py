@@ -1,0 +1,47 @@
+"""Every place, address and port of the local cloud, so that no two parts can disagree.
+
+The scripts of the node keep the same addresses in ``node/common.sh``.
+"""
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+"""The checkout."""
+
+STATE = ROOT / ".sandbox"
+"""All that the local cloud writes; ignored by git, removed by ``make sandbox-down``."""
+
+LOGS = STATE / "logs"
+"""One log for each process of this machine; the node keeps its own under ``NODE / 'cluster/log'``."""
+
+NODE = STATE / "node"
+KUBECONFIG = NODE / "cluster/etc/admin.kubeconfig"
+DOCKER_SOCKET = NODE / "cluster/docker.sock"
+ENVOY = STATE / "envoy"
+PROMETHEUS = STATE / "prometheus"
+RULES = PROMETHEUS / "rules"
+"""Where the PrometheusRule controller writes and Prometheus reads."""
+
+CA_CERTIFICATE = STATE / "ca.crt"
+CA_KEY = STATE / "ca.key"
+"""The authority that signs what ACM would: listeners' certificates and the webhook's."""
+
+PULUMI_HOME = STATE / "pulumi"
+PULUMI_STATE = STATE / "state"
+
+HOST_IP = "10.250.0.1"
+"""This machine's end of the cable to the node."""
+NODE_IP = "10.250.0.2"
+"""The node's end: its API server, PostgreSQL and the registry."""
+
+REGION = "eu-west-1"
+ACCOUNT = "123456789012"
+AWS_ENDPOINT = "http://127.0.0.1:4566"
+ENVOY_ADMIN = "http://127.0.0.1:9901"
+PROMETHEUS_URL = "http://127.0.0.1:9090"
+REGISTRY = "127.0.0.1:5000"
+"""As the node and its Docker daemon name it; from this machine it is ``NODE_IP:5000``."""
+WEBHOOK_PORT = 9443
+"""On ``HOST_IP``: the one port of this machine that the node may reach."""
+POSTGRES_PORT = 5432
+"""On ``NODE_IP``."""

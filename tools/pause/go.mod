@@ -1,0 +1,3 @@
+module hueshift/tools/pause
+
+go 1.25.0

@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# venv.sh
+# The Python environment of this checkout, made once for each set of pins and
+# kept in the build cache; `.venv` points at it. Prints its directory.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cache=${HUESHIFT_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/hueshift}
+python=${PYTHON:-python3}
+
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+  { echo "venv.sh: $("$python" --version) is too old; Python 3.11 or newer is needed, name it with PYTHON=" >&2; exit 1; }
+
+venv=$cache/venv-$(
+  { "$python" -c 'import sys; print(sys.version, sys.base_prefix)'; cat "$root"/constraints.txt "$root"/requirements*.txt "$root/app/requirements.txt"; } | sha256sum | cut -c1-12
+)
+mkdir -p "$cache"
+if [ ! -f "$venv/complete" ]; then
+  exec 9>"$cache/.venv.lock"
+  flock 9
+  if [ ! -f "$venv/complete" ]; then
+    rm -rf "$venv"
+    "$python" -m venv "$venv"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check --only-binary :all: -r "$root/requirements-dev.txt" >&2
+    touch "$venv/complete"
+  fi
+fi
+ln -sfn "$venv" "$root/.venv"
+echo "$venv"
