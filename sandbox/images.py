@@ -1,0 +1,168 @@
+"""The reference service's images, built and pushed where no image registry can be reached.
+
+The Dockerfile is the one of an ordinary network. Its two bases are made here from
+Debian packages: Python alone to run on, and the same with pip and the wheels of
+`app/requirements.txt` to build with. `python -m sandbox.images 1.4.0 1.5.0`
+builds, pushes and prints one `repository@sha256:…` a line.
+"""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sandbox import paths
+
+REPOSITORY = f"{paths.REGISTRY}/shop"
+
+_DATABASE = f"{paths.NODE_IP}:{paths.POSTGRES_PORT}/shop"
+SECRET_VALUES = {
+    "DATABASE_URL": f"postgresql://shop:not-a-secret@{_DATABASE}",
+    "MIGRATION_DATABASE_URL": f"postgresql://shop_migrate:not-a-secret@{_DATABASE}",
+    "JWT_SECRET": "not-a-secret-but-long-enough-to-sign-with",
+}
+"""What the service is given here: obvious fakes, for the roles that the node's PostgreSQL is made with."""
+
+_PIP = "pip==26.2.1"
+_INPUTS = "dev.hueshift.inputs"
+"""The label that says which files an image was built from."""
+_APP = paths.ROOT / "app"
+_ROOTFS = paths.ROOT / "sandbox/node/python-rootfs.sh"
+_PACKAGES = _ROOTFS.with_name("packages.sh")
+_REQUIREMENTS = _APP / "requirements.txt"
+_PINS = (paths.ROOT / "constraints.txt", _REQUIREMENTS)
+_CACHE = Path(
+    os.environ.get("HUESHIFT_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "hueshift")
+).expanduser()
+
+
+class Bases(NamedTuple):
+    """What the Dockerfile builds with and runs on, as named in the node's Docker daemon."""
+
+    builder: str
+    runtime: str
+
+    def build_args(self) -> dict[str, str]:
+        return {"BUILDER_BASE": self.builder, "RUNTIME_BASE": self.runtime}
+
+
+def ensure_base() -> Bases:
+    """Make the base images that the daemon lacks; return their names.
+
+    Raises:
+        subprocess.CalledProcessError: Debian or the package index did not deliver, or the daemon refused.
+
+    """
+    python = _digest([_ROOTFS, _PACKAGES])
+    bases = Bases(
+        builder=f"hueshift/python-build:{_digest(_PINS, python, _PIP)}",
+        runtime=f"hueshift/python:{python}",
+    )
+    missing = [base for base in bases if not _inspect(base)]
+    if missing:
+        _CACHE.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=_CACHE, prefix=".base-") as directory:
+            root = Path(directory) / "root"
+            _run(_ROOTFS, root)
+            if bases.runtime in missing:
+                _import(root, bases.runtime)
+            if bases.builder in missing:
+                wheels = _wheels()
+                _run("cp", "-r", wheels, root / "wheels")
+                _pip(
+                    "install",
+                    "--no-index",
+                    f"--find-links={wheels}",
+                    f"--target={root}/usr/lib/python3/dist-packages",
+                    _PIP,
+                )
+                _import(root, bases.builder, "PIP_NO_INDEX=1", "PIP_FIND_LINKS=/wheels")
+    return bases
+
+
+def build_and_push(version: str) -> str:
+    """Build `app/` as `version`, push it, and return it as the node pulls it: `127.0.0.1:5000/shop@sha256:…`.
+
+    What the daemon already built from the same files is neither built nor pushed again.
+
+    Raises:
+        subprocess.CalledProcessError: its `stderr` says what failed.
+
+    """
+    tag = f"{REPOSITORY}:{version}"
+    bases = ensure_base()
+    code = [file for file in sorted(_APP.rglob("*")) if file.is_file() and "__pycache__" not in file.parts]
+    inputs = _digest([*code, _PINS[0], paths.ROOT / ".dockerignore"], *bases)
+    if (_inspect(tag).get("Config") or {}).get("Labels", {}).get(_INPUTS) != inputs or not _digests(tag):
+        arguments = {**bases.build_args(), "VERSION": version}
+        _docker(
+            *("build", "--network=none", f"--tag={tag}", f"--label={_INPUTS}={inputs}"),
+            *(f"--build-arg={name}={value}" for name, value in arguments.items()),
+            *(f"--file={_APP / 'Dockerfile'}", str(paths.ROOT)),
+        )
+        _docker("push", tag)
+    return _digests(tag)[0]
+
+
+def _digests(tag: str) -> list[str]:
+    """The references under which the registry has the image; none before it is pushed."""
+    return [digest for digest in _inspect(tag)["RepoDigests"] if digest.startswith(f"{REPOSITORY}@")]
+
+
+def _wheels() -> Path:
+    """The directory with all that the builder base installs, downloaded once for each set of pins."""
+    place = _CACHE / f"wheels-{_digest(_PINS, _PIP)}"
+    if not place.exists():
+        with tempfile.TemporaryDirectory(dir=_CACHE, prefix=".wheels-") as directory:
+            wheels = Path(directory) / "wheels"
+            target = ("--only-binary=:all:", "--python-version=3.11")
+            _pip("download", *target, f"--dest={wheels}", f"--requirement={_REQUIREMENTS}", _PIP)
+            wheels.rename(place)
+    return place
+
+
+def _import(root: Path, name: str, *variables: str) -> None:
+    """Make the directory, owned by root, an image of one layer."""
+    archive = root.with_suffix(".tar")
+    _run("tar", "-C", root, "--owner=0", "--group=0", "--numeric-owner", "-cf", archive, ".")
+    settings = ("PATH=/usr/local/bin:/usr/bin:/bin", *variables)
+    _docker("import", *(f"--change=ENV {setting}" for setting in settings), str(archive), name)
+
+
+def _inspect(image: str) -> dict[str, Any]:
+    """What the daemon knows of the image; nothing where it has none of that name."""
+    found: list[dict[str, Any]] = json.loads(_docker("image", "inspect", image, check=False) or "[]")
+    return found[0] if found else {}
+
+
+def _docker(*arguments: str, check: bool = True) -> str:
+    # The node's own client: a newer one without its buildx plugin has no BuildKit.
+    return _run(
+        paths.NODE / "cluster/packages/usr/bin/docker", f"--host=unix://{paths.DOCKER_SOCKET}", *arguments, check=check
+    )
+
+
+def _pip(*arguments: str) -> None:
+    _run(sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments)
+
+
+def _run(*command: str | Path, check: bool = True) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=check).stdout
+
+
+def _digest(files: Iterable[Path], *values: str) -> str:
+    """A short name for the contents of files, their places in the checkout, and values."""
+    total = hashlib.sha256("\0".join(values).encode())
+    for file in files:
+        total.update(f"\0{file.relative_to(paths.ROOT)}\0".encode() + file.read_bytes())
+    return total.hexdigest()[:12]
+
+
+if __name__ == "__main__":
+    for wanted in sys.argv[1:]:
+        print(build_and_push(wanted))  # noqa: T201
