@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent import futures
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 import grpc  # type: ignore[import-untyped]
 from google.protobuf import any_pb2, empty_pb2, struct_pb2
@@ -67,11 +67,19 @@ class CheckFailure(Exception):  # noqa: N818 - the protocol's name
 class PartialFailure(Exception):  # noqa: N818 - the protocol's name
     """The object exists but is not ready: the engine keeps it, with the reasons, and tries an update the next time."""
 
-    def __init__(self, id: str, outputs: Properties, reasons: list[str]) -> None:  # noqa: A002
+    def __init__(
+        self,
+        id: str,  # noqa: A002
+        outputs: Properties,
+        reasons: list[str],
+        inputs: Properties | None = None,
+    ) -> None:
         super().__init__("; ".join(reasons))
         self.id = id
         self.outputs = outputs
         self.reasons = reasons
+        self.inputs = inputs
+        """The live inputs, of a read."""
 
 
 class Cancelled(Exception):  # noqa: N818 - says what happened
@@ -84,7 +92,7 @@ class Resource(ABC):
     arguments: frozenset[str] | None = frozenset()
     """Every top-level input that is supported; any other is refused by name. None takes whatever comes."""
 
-    secret_outputs: ClassVar[frozenset[str]] = frozenset()
+    secret_outputs: frozenset[str] = frozenset()
     """Top-level outputs that are secret even where no input was."""
 
     default_timeout: float = 600.0
@@ -96,6 +104,10 @@ class Resource(ABC):
         `name` is the logical name; `old` the inputs in the state, from which a generated name is kept.
         """
         return new
+
+    def comparable(self, inputs: Properties) -> Properties:
+        """Give the inputs as they count in a comparison: without what may change and mean nothing."""
+        return inputs
 
     def replaces(self, old: Properties, new: Properties) -> set[str]:
         """Give the property paths (``name``, ``spec.selector``, ``rules[*].port``) whose change forces replacement.
@@ -130,7 +142,7 @@ class Resource(ABC):
         With `inputs` (refresh) the inputs given back hold the live values of the arguments set there; without (import,
         ``get``) all that is not a default.
 
-        Raises `PartialFailure` if it lives but is not ready: its outputs go to the state, the inputs stay as they were.
+        Raises `PartialFailure`, with the live inputs, if it lives but is not ready.
         """
 
     @abstractmethod
@@ -369,7 +381,13 @@ def _touches(changed: Path_, forcing: Path_) -> bool:
 
 _urn: contextvars.ContextVar[str] = contextvars.ContextVar("urn", default="")
 _engine: engine_pb2_grpc.EngineStub | None = None
+_ignored: contextvars.ContextVar[tuple[str, ...]] = contextvars.ContextVar("ignored", default=())
 _cancelled = threading.Event()
+
+
+def ignored() -> tuple[str, ...]:
+    """Give the paths of the resource's option `ignore_changes`, while it is updated."""
+    return _ignored.get()
 
 
 def say(message: str, *, severity: str = "info", lasting: bool = False) -> None:
@@ -434,7 +452,8 @@ class _Servicer(provider_pb2_grpc.ResourceProviderServicer):
     @contextlib.contextmanager
     def _serving(self, context: grpc.ServicerContext, urn: str, call: str) -> Iterator[None]:
         """Turn what a handler raises into what the engine understands."""
-        token = _urn.set(urn)
+        _urn.set(urn)
+        _ignored.set(())
         try:
             yield
         except Exception as error:
@@ -457,8 +476,6 @@ class _Servicer(provider_pb2_grpc.ResourceProviderServicer):
             # Of the codes, Unknown and Internal make the engine keep the operation as pending; after these it knows
             # that nothing was done.
             context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error) or type(error).__name__)
-        finally:
-            _urn.reset(token)
 
     @staticmethod
     def _abort_not_ready(context: grpc.ServicerContext, error: "_NotReadyError") -> None:
@@ -546,7 +563,7 @@ class _Servicer(provider_pb2_grpc.ResourceProviderServicer):
         with self._serving(context, request.urn, "Diff"):
             resource, _ = self._resource(request.urn)
             old, new = (reveal(_decode_struct(struct)) for struct in (request.old_inputs, request.news))
-            changed = list(differences(old, new))
+            changed = list(differences(resource.comparable(old), resource.comparable(new)))
             forcing = resource.replaces(old, new) if changed else set()
             unchanged = resource.replaces_unchanged(request.id, new)
             paths = {path for path, _ in changed}
@@ -576,6 +593,7 @@ class _Servicer(provider_pb2_grpc.ResourceProviderServicer):
             state, old, new = (
                 reveal(value) for value in (_decode_struct(request.olds), _decode_struct(request.old_inputs), given)
             )
+            _ignored.set(tuple(request.ignoreChanges))
             if request.preview:
                 return provider_pb2.UpdateResponse(
                     properties=self._outputs(resource, resource.preview(new, state), given)
@@ -588,14 +606,14 @@ class _Servicer(provider_pb2_grpc.ResourceProviderServicer):
         with self._serving(context, request.urn, "Read"):
             resource, _ = self._resource(request.urn)
             known, state = _decode_struct(request.inputs), _decode_struct(request.properties)
-            with self._not_ready(resource, {**state, **known}, inputs=known):
+            with self._not_ready(resource, {**state, **known}, read=True):
                 found = resource.read(request.id, reveal(known) if request.inputs.fields else None)
             if found is None:
                 return provider_pb2.ReadResponse()
             inputs, live = found
             return provider_pb2.ReadResponse(
                 id=request.id,
-                inputs=_encode_struct(conceal(inputs, {**state, **known, **_all_secret(resource)})),
+                inputs=self._outputs(resource, inputs, {**state, **known}),
                 properties=self._outputs(resource, live, {**state, **known}),
             )
 
@@ -628,19 +646,17 @@ class _Servicer(provider_pb2_grpc.ResourceProviderServicer):
         return _encode_struct(conceal(outputs, {**given, **_all_secret(resource)}))
 
     @contextlib.contextmanager
-    def _not_ready(self, resource: Resource, like: Properties, inputs: Properties | None = None) -> Iterator[None]:
+    def _not_ready(self, resource: Resource, like: Properties, *, read: bool = False) -> Iterator[None]:
         try:
             yield
         except PartialFailure as error:
             outputs = self._outputs(resource, error.outputs, like)
             # 3.230 takes the outputs from `inputs` and the inputs from `properties` (parseError gives them in another
             # order than its callers take them). Where no inputs are wanted, the outputs in both are right either way.
+            live = self._outputs(resource, error.inputs or {}, like) if read else outputs
             raise _NotReadyError(
                 provider_pb2.ErrorResourceInitFailed(
-                    id=error.id,
-                    reasons=error.reasons,
-                    inputs=outputs,
-                    properties=outputs if inputs is None else _encode_struct(inputs),
+                    id=error.id, reasons=error.reasons, inputs=outputs, properties=live
                 )
             ) from error
 
