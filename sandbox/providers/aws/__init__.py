@@ -1,0 +1,1 @@
+"""A stand-in for the official provider ``pulumi-aws`` 7.29.0, over boto3."""

@@ -1,0 +1,153 @@
+"""Secrets Manager: entries, never values."""
+# ruff: noqa: A002, ANN401, ARG002 - the contract fixes names and arguments; boto3's clients are untyped here
+
+from typing import Any
+
+from sandbox.providers.aws.base import (
+    NAME,
+    NAME_PREFIX,
+    PATIENCE,
+    TAGS,
+    AwsResource,
+    changed,
+    retry,
+    tag_list,
+    tag_map,
+)
+from sandbox.providers.aws.schema import JSON, Arg
+from sandbox.providers.plugin import UNKNOWN, CheckFailure, Properties
+
+FORGETTING = ("InvalidRequestException",)
+"""What the API answers while a secret of that name is still being deleted."""
+
+
+class Secret(AwsResource):
+    """``aws:secretsmanager/secret:Secret``."""
+
+    service = "secretsmanager"
+    longest_name = 512
+    longest_prefix = 486
+    name_pattern = r"[A-Za-z0-9/_+=.@-]+"
+    gone = ("ResourceNotFoundException",)
+    schema = {
+        "description": Arg(high=2048),
+        "forceOverwriteReplicaSecret": Arg(type=bool, default=False, stored=False),
+        "kmsKeyId": Arg(),
+        "name": NAME,
+        "namePrefix": NAME_PREFIX,
+        "policy": Arg(type=JSON, computed=True),
+        "recoveryWindowInDays": Arg(type=int, default=30, low=0, high=30, stored=False),
+        "replicas": Arg(
+            many=True,
+            computed=True,
+            key="region",
+            fields={
+                "kmsKeyId": Arg(),
+                "lastAccessedDate": Arg(computed=True),
+                "region": Arg(required=True),
+                "status": Arg(computed=True),
+                "statusMessage": Arg(computed=True),
+            },
+        ),
+        "tags": TAGS,
+    }
+
+    def validate(self, inputs: Properties) -> None:
+        days = inputs["recoveryWindowInDays"]
+        if days is not UNKNOWN and 0 < days < 7:
+            raise CheckFailure("recoveryWindowInDays", f"0 or 7 to 30 days are wanted, got {days}")
+
+    @staticmethod
+    def _regions(replicas: Any) -> list[dict[str, str]]:
+        return [
+            {"Region": replica["region"]} | ({"KmsKeyId": replica["kmsKeyId"]} if replica.get("kmsKeyId") else {})
+            for replica in replicas or []
+        ]
+
+    def make(self, api: Any, inputs: Properties, timeout: float) -> str:
+        request = {"Name": inputs["name"], "ForceOverwriteReplicaSecret": inputs["forceOverwriteReplicaSecret"]}
+        for ours, theirs in (("description", "Description"), ("kmsKeyId", "KmsKeyId")):
+            if inputs.get(ours):
+                request[theirs] = inputs[ours]
+        if inputs.get("replicas"):
+            request["AddReplicaRegions"] = self._regions(inputs["replicas"])
+        if inputs.get("tagsAll"):
+            request["Tags"] = tag_list(inputs["tagsAll"])
+        made = retry(
+            lambda: api.create_secret(**request), FORGETTING, min(timeout, PATIENCE), text="scheduled for deletion"
+        )
+        return str(made["ARN"])
+
+    def settle(self, api: Any, id: str, inputs: Properties) -> None:
+        self._policy(api, id, inputs)
+
+    @staticmethod
+    def _policy(api: Any, id: str, inputs: Properties) -> None:
+        policy = inputs.get("policy")
+        if policy and policy != "{}":
+            api.put_resource_policy(SecretId=id, ResourcePolicy=policy)
+        elif policy is not None:
+            api.delete_resource_policy(SecretId=id)
+
+    def describe(self, api: Any, id: str, inputs: Properties) -> Properties | None:
+        secret = api.describe_secret(SecretId=id)
+        if secret.get("DeletedDate"):
+            return None
+        policy = api.get_resource_policy(SecretId=id).get("ResourcePolicy")
+        replicas = [
+            {
+                "region": item["Region"],
+                **{
+                    key: str(item[theirs])
+                    for key, theirs in (
+                        ("kmsKeyId", "KmsKeyId"),
+                        ("lastAccessedDate", "LastAccessedDate"),
+                        ("status", "Status"),
+                        ("statusMessage", "StatusMessage"),
+                    )
+                    if item.get(theirs)
+                },
+            }
+            for item in secret.get("ReplicationStatus") or []
+        ]
+        return {
+            "arn": secret["ARN"],
+            "name": secret["Name"],
+            "description": secret.get("Description") or None,
+            "kmsKeyId": secret.get("KmsKeyId"),
+            "policy": policy or inputs.get("policy"),
+            "replicas": replicas,
+            "tagsAll": tag_map(secret.get("Tags") or []),
+        }
+
+    def change(self, api: Any, id: str, old: Properties, new: Properties) -> None:
+        if changed(["replicas"], old, new):
+            before = {replica["region"] for replica in old.get("replicas") or []}
+            after = {replica["region"] for replica in new.get("replicas") or []}
+            if gone := sorted(before - after):
+                api.remove_regions_from_replication(SecretId=id, RemoveReplicaRegions=gone)
+            added = [replica for replica in new.get("replicas") or [] if replica["region"] not in before]
+            if added:
+                api.replicate_secret_to_regions(
+                    SecretId=id,
+                    AddReplicaRegions=self._regions(added),
+                    ForceOverwriteReplicaSecret=new["forceOverwriteReplicaSecret"],
+                )
+        if changed(["description", "kmsKeyId"], old, new):
+            api.update_secret(SecretId=id, Description=new.get("description", ""), KmsKeyId=new.get("kmsKeyId", ""))
+        if changed(["policy"], old, new):
+            self._policy(api, id, new)
+
+    def retag(self, api: Any, id: str, put: dict[str, str], drop: list[str]) -> None:
+        if drop:
+            api.untag_resource(SecretId=id, TagKeys=drop)
+        if put:
+            api.tag_resource(SecretId=id, Tags=tag_list(put))
+
+    def remove(self, api: Any, id: str, state: Properties, timeout: float) -> None:
+        replicas = [replica["region"] for replica in state.get("replicas") or []]
+        if replicas:  # the API refuses to delete a secret that still has copies
+            api.remove_regions_from_replication(SecretId=id, RemoveReplicaRegions=replicas)
+        days = state.get("recoveryWindowInDays", 30)
+        how = {"RecoveryWindowInDays": days} if days else {"ForceDeleteWithoutRecovery": True}
+        api.delete_secret(SecretId=id, **how)

@@ -1,0 +1,109 @@
+"""SNS topics."""
+# ruff: noqa: A002, ANN401, ARG002 - the contract fixes names and arguments; boto3's clients are untyped here
+
+from typing import Any, Final
+
+from sandbox.providers.aws.base import NAME, NAME_PREFIX, TAGS, AwsResource, tag_list, tag_map
+from sandbox.providers.aws.elb import attribute_text
+from sandbox.providers.aws.schema import JSON, Arg, nest, pascal
+from sandbox.providers.plugin import CheckFailure, Properties
+
+_FEEDBACK: Final = {
+    f"{protocol}{member}": arg
+    for protocol in ("application", "firehose", "http", "lambda", "sqs")
+    for member, arg in (
+        ("FailureFeedbackRoleArn", Arg()),
+        ("SuccessFeedbackRoleArn", Arg()),
+        ("SuccessFeedbackSampleRate", Arg(type=int, low=0, high=100)),
+    )
+}
+
+
+def _attribute(argument: str) -> str:
+    """``httpSuccessFeedbackRoleArn`` → ``HTTPSuccessFeedbackRoleArn``, ``sqs…`` → ``SQS…``, the rest in Pascal case."""
+    for short in ("http", "sqs"):
+        if argument.startswith(short):
+            return short.upper() + argument[len(short) :]
+    return pascal(argument)
+
+
+class Topic(AwsResource):
+    """``aws:sns/topic:Topic``; the ID is the ARN."""
+
+    service = "sns"
+    longest_name = 256
+    longest_prefix = 230
+    name_pattern = r"[A-Za-z0-9_-]+(\.fifo)?"
+    outputs = ("arn", "beginningArchiveTime", "owner")
+    gone = ("NotFound", "NotFoundException")
+    schema = {
+        **_FEEDBACK,
+        "archivePolicy": Arg(type=JSON),
+        "contentBasedDeduplication": Arg(type=bool, default=False),
+        "deliveryPolicy": Arg(type=JSON),
+        "displayName": Arg(high=100),
+        "fifoThroughputScope": Arg(computed=True, choices=("Topic", "MessageGroup")),
+        "fifoTopic": Arg(type=bool, default=False, replace=True),
+        "kmsMasterKeyId": Arg(),
+        "name": NAME,
+        "namePrefix": NAME_PREFIX,
+        "policy": Arg(type=JSON, computed=True),
+        "signatureVersion": Arg(type=int, computed=True, low=1, high=2),
+        "tags": TAGS,
+        "tracingConfig": Arg(computed=True, choices=("Active", "PassThrough")),
+    }
+    attributes = {name: _attribute(name) for name in schema if name not in ("name", "namePrefix", "tags", "fifoTopic")}
+
+    def name_suffix(self, inputs: Properties) -> str:
+        return ".fifo" if inputs.get("fifoTopic") is True else ""
+
+    def validate(self, inputs: Properties) -> None:
+        name = inputs.get("name")
+        if isinstance(name, str) and name.endswith(".fifo") != (inputs["fifoTopic"] is True):
+            raise CheckFailure("name", "the name of a FIFO topic, and of no other, ends in .fifo")
+        if inputs["contentBasedDeduplication"] is True and inputs["fifoTopic"] is False:
+            raise CheckFailure("contentBasedDeduplication", "only a FIFO topic has it")
+
+    def make(self, api: Any, inputs: Properties, timeout: float) -> str:
+        suffix = self.name_suffix(inputs) if "namePrefix" in inputs else ""
+        attributes = {
+            self.attributes[key]: attribute_text(inputs[key])
+            for key in self.attributes
+            if inputs.get(key) is not None and (key != "contentBasedDeduplication" or inputs["fifoTopic"])
+        }
+        if inputs["fifoTopic"]:
+            attributes["FifoTopic"] = "true"
+        made = api.create_topic(
+            Name=inputs["name"] + suffix, Attributes=attributes, Tags=tag_list(inputs.get("tagsAll"))
+        )
+        return str(made["TopicArn"])
+
+    def describe(self, api: Any, id: str, inputs: Properties) -> Properties | None:
+        attributes = api.get_topic_attributes(TopicArn=id)["Attributes"]
+        values = {ours: attributes[theirs] for ours, theirs in self.attributes.items() if theirs in attributes}
+        return {
+            "contentBasedDeduplication": False,
+            **nest(self.schema, values),
+            "fifoTopic": attributes.get("FifoTopic") == "true",
+            "name": id.rpartition(":")[2],
+            "arn": id,
+            "owner": attributes.get("Owner"),
+            "beginningArchiveTime": attributes.get("BeginningArchiveTime"),
+            "tagsAll": tag_map(api.list_tags_for_resource(ResourceArn=id)["Tags"]),
+        }
+
+    def change(self, api: Any, id: str, old: Properties, new: Properties) -> None:
+        for ours, theirs in self.attributes.items():
+            if old.get(ours) != new.get(ours):
+                value = new.get(ours)
+                text = "" if value is None else attribute_text(value)
+                api.set_topic_attributes(TopicArn=id, AttributeName=theirs, AttributeValue=text)
+
+    def retag(self, api: Any, id: str, put: dict[str, str], drop: list[str]) -> None:
+        if drop:
+            api.untag_resource(ResourceArn=id, TagKeys=drop)
+        if put:
+            api.tag_resource(ResourceArn=id, Tags=tag_list(put))
+
+    def remove(self, api: Any, id: str, state: Properties, timeout: float) -> None:
+        api.delete_topic(TopicArn=id)
