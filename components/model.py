@@ -1,0 +1,172 @@
+"""What the product means by a color, a share of traffic, a version, a name and a time; pure, without Pulumi."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+from hashlib import sha256
+from typing import Final
+
+
+class Color(StrEnum):
+    """One of the two environments of a service. The order is the order of every list of target groups."""
+
+    BLUE = "blue"
+    GREEN = "green"
+
+    @property
+    def other(self) -> "Color":
+        """The color that this one is not."""
+        return Color.GREEN if self is Color.BLUE else Color.BLUE
+
+
+def split(active: Color, canary_weight: int) -> dict[Color, int]:
+    """The share of each color in percent, in color order: ``canary_weight`` to the idle one, the rest to ``active``."""
+    if not 0 <= canary_weight <= 100:
+        raise ValueError(f"a canary weight is a percentage, 0 to 100; got {canary_weight}")
+    return {color: 100 - canary_weight if color is active else canary_weight for color in Color}
+
+
+_NUMBER = r"(?:0|[1-9]\d*)"
+_IDENTIFIER = rf"(?:{_NUMBER}|\d*[A-Za-z-][0-9A-Za-z-]*)"
+_VERSION: Final = re.compile(
+    rf"({_NUMBER})\.({_NUMBER})\.({_NUMBER})(?:-({_IDENTIFIER}(?:\.{_IDENTIFIER})*))?(?:\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?",
+    re.ASCII,
+)
+
+
+def precedence(version: str) -> tuple[object, ...]:
+    """A key that orders versions as semver.org 2.0.0 §11 does.
+
+    Raises ``ValueError`` for what is no semantic version.
+    """
+    match = _VERSION.fullmatch(version)
+    if match is None:
+        raise ValueError(f"{version!r} is no semantic version such as 1.4.0 or 1.5.0-rc.1")
+    *core, pre = match.groups()
+    identifiers = [
+        (0, int(part), "") if part.isdigit() else (1, 0, part) for part in (pre.split(".") if pre is not None else ())
+    ]
+    return (*map(int, core), pre is None, identifiers)
+
+
+def newer(versions: Mapping[Color, str]) -> Color:
+    """The color with the higher version, green when they are equal: where ``x-canary: true`` leads."""
+    return Color.BLUE if precedence(versions[Color.BLUE]) > precedence(versions[Color.GREEN]) else Color.GREEN
+
+
+_HASH: Final = 6
+
+
+def fit_name(prefix: str, name: str, suffix: str, limit: int) -> str:
+    """``prefix + name + suffix`` in at most ``limit`` characters; a name that is too long is cut and ends in its hash.
+
+    The same arguments always give the same name, and two names that are cut alike differ in the hash.
+    Raises ``ValueError`` if prefix and suffix leave no room for one character and the hash.
+    """
+    room = limit - len(prefix) - len(suffix)
+    if len(name) <= room:
+        return prefix + name + suffix
+    if room < _HASH + 2:
+        raise ValueError(f"{prefix!r} and {suffix!r} leave {room} of {limit} characters for a name; {_HASH + 2} needed")
+    kept = name[: room - _HASH - 1].rstrip("-")
+    return f"{prefix}{kept}-{sha256(name.encode()).hexdigest()[:_HASH]}{suffix}"
+
+
+def namespace(environment: str, service: str) -> str:
+    """The Kubernetes namespace of a service."""
+    return f"{environment}-{service}"
+
+
+def secret_name(environment: str, service: str, entry: str) -> str:
+    """The name of a service's entry in AWS Secrets Manager."""
+    return f"{environment}/{service}/{entry}"
+
+
+def color_host(color: Color, host: str) -> str:
+    """The name by which the test listener reaches one color whatever the weights."""
+    return f"{color}.{host}"
+
+
+class RuleKind(IntEnum):
+    """The listener rules of a service, by their place in its band; a lower place is evaluated first."""
+
+    CANARY = 10
+    """On the production listener: ``x-canary: true`` reaches the newer color."""
+    PRODUCTION = 20
+    """On the production listener: the weights."""
+    TEST_BLUE = 30
+    TEST_GREEN = 40
+
+    @classmethod
+    def test(cls, color: Color) -> "RuleKind":
+        """The rule that reaches ``color`` on the test listener."""
+        return cls.TEST_BLUE if color is Color.BLUE else cls.TEST_GREEN
+
+
+BANDS: Final = range(1, 500)
+"""One for each service, of 100 priorities each (an ALB has 1 to 50,000). Band 0 belongs to the listeners."""
+
+LISTENER_RULES: Final = 4
+"""How many rules may belong to the listeners and to no service (priorities 1 to 99)."""
+
+MAX_SERVICES: Final = (100 - LISTENER_RULES) // len(RuleKind)
+"""An ALB has at most 100 rules, default actions not counted, and the limit is not adjustable (ELB guide, quotas)."""
+
+
+def priority_band(service: str) -> int:
+    """The band of a service that states none: a hash of its name alone.
+
+    A place in a list would move when a service comes or goes, and two rules cannot exchange their priorities in one
+    update (``PriorityInUse``, ELBv2 CreateRule).
+    """
+    return BANDS.start + int(sha256(service.encode()).hexdigest(), 16) % len(BANDS)
+
+
+def rule_priority(band: int, kind: RuleKind) -> int:
+    """The priority of a service's rule."""
+    return band * 100 + kind
+
+
+ALARM_PERIOD: Final = 60
+"""Seconds. ALB metrics come once a minute; an alarm with a shorter period lapses into INSUFFICIENT_DATA."""
+
+ALARM_PERIODS: Final = 5
+"""How many periods an alarm looks at."""
+
+SHUTDOWN_MARGIN: Final = 5
+"""Seconds that a process may take to close its connections and exit after its last request."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """The times of a service, in seconds; only together do they keep requests, and ``rules`` knows the chain."""
+
+    longest_request: int = 30
+    """How long the service may take to answer."""
+    deregistration_delay: int = 30
+    """How long the load balancer lets requests to a leaving pod finish."""
+    pre_stop: int = 35
+    """How long a leaving pod serves on before it is told to stop; must also cover the load balancer's lag."""
+    grace_period: int = 75
+    """After which a leaving pod is killed; the preStop sleep counts."""
+    keep_alive: int = 75
+    """How long the service keeps an idle connection open."""
+    await_timeout: int = 600
+    """How long an update waits for a color to become ready."""
+    stickiness: int = 0
+    """How long a client stays with its color; 0 for not at all."""
+    bake: int = 300
+    """How long a step of a release is watched before the next."""
+    keep_old: int = 86_400
+    """How long the color that lost its traffic stays at full size, ready for a rollback."""
+
+    @property
+    def shutdown(self) -> int:
+        """The least grace period in which a pod can finish what it was sent at the last moment."""
+        return self.pre_stop + self.longest_request + SHUTDOWN_MARGIN
+
+    @property
+    def overlap(self) -> int:
+        """How long after a flip the old color may still be asked, or be wanted back."""
+        return self.stickiness + self.deregistration_delay + self.longest_request + self.bake

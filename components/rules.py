@@ -1,0 +1,379 @@
+"""Readiness rules as plain predicates with reasons, for the settings, the constructors, the gate and the policies.
+
+A predicate about one value answers with the reason why it is refused, or ``None``; one about several answers with a
+list of problems. A reason says what is wrong, the value, what is allowed, and what mends it.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from ipaddress import ip_network
+from typing import Final, NamedTuple
+
+from components.model import ALARM_PERIOD, ALARM_PERIODS, Color, Timing, color_host, precedence
+
+
+class Problem(NamedTuple):
+    """A refused setting: its key, camelCase and relative to what was judged, and the reason."""
+
+    key: str
+    reason: str
+
+
+def is_production(environment: str) -> bool:
+    """Whether the strict rules hold: ``production``, ``prod-eu`` and ``eu-production``, but not ``pre-production``."""
+    words = set(environment.split("-"))
+    return not words.isdisjoint({"prod", "production"}) and words.isdisjoint({"non", "pre"})
+
+
+# Names
+
+_LABEL: Final = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
+_HOST_LABEL: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_HOST_LIMIT: Final = 128 - max(len(color_host(color, "")) for color in Color)
+"""An ALB's host condition has at most 128 characters, and the color's own host must fit as well."""
+
+
+def label_problem(name: str, *, limit: int) -> str | None:
+    """Kubernetes names that also name Services: DNS labels that begin with a letter (RFC 1035)."""
+    if len(name) <= limit and _LABEL.fullmatch(name):
+        return None
+    return (
+        f"{name!r} is no usable name; allowed are at most {limit} lowercase letters, digits and hyphens, "
+        "a letter first and no hyphen last"
+    )
+
+
+_ENVIRONMENT_LIMIT: Final = 22
+_SERVICE_LIMIT: Final = 40
+"""Together the 63 characters of a namespace; and a service's name has room for a color and an ending."""
+
+
+def environment_problem(environment: str) -> str | None:
+    """The name of an environment; the stack's name, if the settings state none."""
+    return label_problem(environment, limit=_ENVIRONMENT_LIMIT)
+
+
+def service_problem(service: str) -> str | None:
+    """The name of a service."""
+    return label_problem(service, limit=_SERVICE_LIMIT)
+
+
+def entry_problem(entry: str) -> str | None:
+    """The name of an entry in Secrets Manager below its service."""
+    return label_problem(entry, limit=16)
+
+
+def host_problem(host: str) -> str | None:
+    """An exact DNS name of two labels or more; no wildcard, since each color needs a host of its own below it."""
+    if len(host) > _HOST_LIMIT:
+        return f"a host of {len(host)} characters is too long; at most {_HOST_LIMIT}, so that green.<host> has 128"
+    labels = host.split(".")
+    if len(labels) < 2:
+        return f"{host!r} has no dot; the load balancer matches only names such as shop.example.com"
+    if not all(map(_HOST_LABEL.fullmatch, labels)):
+        return f"{host!r} is no host name; allowed are lowercase letters, digits, hyphens and dots"
+    return None
+
+
+def env_name_problem(name: str) -> str | None:
+    """What every shell and container runtime takes as the name of an environment variable."""
+    if re.fullmatch(r"[A-Z_][A-Z0-9_]*", name):
+        return None
+    return (
+        "not the name of an environment variable; allowed are capital letters, digits and underscores, no digit first"
+    )
+
+
+def version_problem(version: str) -> str | None:
+    """A semantic version."""
+    try:
+        precedence(version)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def schema_problem(schema: str) -> str | None:
+    """Four digits, so that the order of migrations is the order of their names."""
+    return (
+        None
+        if re.fullmatch(r"[0-9]{4}", schema)
+        else f'{schema!r} is no schema id; allowed are four digits, such as "0002"'
+    )
+
+
+# Images
+
+_REFERENCE: Final = re.compile(
+    r"(?P<repository>(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::[0-9]+)?/)?"
+    r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*)*)"
+    r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?"
+    r"(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
+)
+_GIT_SHA: Final = re.compile(r"[0-9a-f]{7,40}")
+
+
+def image_problem(image: str, *, production: bool) -> str | None:
+    """An image must be one build for ever: a digest, or outside production a tag that nobody moves."""
+    reference = _REFERENCE.fullmatch(image)
+    if reference is None:
+        return f"{image!r} is no image reference; allowed is repository@sha256:<64 hex digits> or repository:tag"
+    if reference["digest"]:
+        return None
+    tag = reference["tag"]
+    if production:
+        return (
+            f"{image!r} can change its content; production takes only the digest that staging ran, "
+            f"{reference['repository']}@sha256:<64 hex digits>"
+        )
+    if tag is None or tag == "latest":
+        what = "has no tag, which means latest" if tag is None else "has the tag latest"
+    elif _GIT_SHA.fullmatch(tag) or version_problem(tag.removeprefix("v")) is None:
+        return None
+    else:
+        what = f"has the tag {tag}, neither a version nor a commit"
+    return f"{image!r} {what}; use a digest (@sha256:…), a semantic version (:1.4.0) or a git SHA (:3f2c1ab)"
+
+
+# Sizes
+
+
+def replica_problem(minimum: int, *, production: bool) -> str | None:
+    """A single pod is an outage whenever its node is drained."""
+    least = 2 if production else 1
+    if minimum >= least:
+        return None
+    return f"{minimum} is too few; at least {least}" + (" in production, so that one pod can go" if production else "")
+
+
+def maximum_problem(maximum: int, *, minimum: int) -> str | None:
+    """A color must be allowed the pods that it must have."""
+    return None if maximum >= minimum else f"{maximum} is less than min ({minimum}); raise max to {minimum} or more"
+
+
+def cpu_problem(cpu: str) -> str | None:
+    """A Kubernetes CPU quantity in cores or millicores."""
+    if re.fullmatch(r"[1-9][0-9]*m?|0?\.[0-9]*[1-9][0-9]*|[1-9][0-9]*\.[0-9]+", cpu):
+        return None
+    return f"{cpu!r} is no amount of CPU; allowed are millicores such as 250m or cores such as 0.5 or 2"
+
+
+def memory_problem(memory: str) -> str | None:
+    """A Kubernetes memory quantity with its unit: a bare number means bytes, and ``m`` thousandths of one."""
+    if re.fullmatch(r"[1-9][0-9]*(?:[MG]i?)", memory):
+        return None
+    return f"{memory!r} is no amount of memory; allowed are a number and Mi, Gi, M or G, such as 128Mi"
+
+
+def cidr_problem(cidr: str) -> str | None:
+    """A network address with its prefix length, without host bits."""
+    try:
+        ip_network(cidr)
+    except ValueError:
+        return (
+            f"{cidr!r} is no network; allowed is an address without host bits and a prefix length, such as 10.0.0.0/16"
+        )
+    return None if "/" in cidr else f"{cidr!r} has no prefix length; for one address write {cidr}/32"
+
+
+def test_port_problem(port: int) -> str | None:
+    """A port of the load balancer that the production listeners leave free."""
+    if 1 <= port <= 65535 and port not in (80, 443):
+        return None
+    return f"{port} is no port for the test listener; allowed are 1 to 65535 without 80 and 443"
+
+
+def subnets_problem(subnets: Sequence[str]) -> str | None:
+    """A load balancer stands in two availability zones or more (ELBv2 CreateLoadBalancer)."""
+    if len(set(subnets)) >= 2:
+        return None
+    return f"{len(set(subnets))} is too few; at least 2 subnets, in different availability zones"
+
+
+def private_cidr_problem(cidr: str) -> str | None:
+    """A network of callers of the test listener, which must not be the whole internet."""
+    if (reason := cidr_problem(cidr)) is not None:
+        return reason
+    return (
+        f"{cidr!r} opens the test listener to the world; name the networks that test" if cidr.endswith("/0") else None
+    )
+
+
+# Traffic
+
+
+def parked_problem(color: Color, *, active: Color, canary_weight: int) -> str | None:
+    """A parked color has no pods: traffic for it would be answered 503."""
+    if color is active:
+        return f"true, but activeColor is {color}; set parked to false, or activeColor to {color.other}"
+    if canary_weight > 0:
+        return f"true, but canaryWeight is {canary_weight}; set parked to false, or canaryWeight to 0"
+    return None
+
+
+# Secrets
+
+_SECRET_NAME: Final = re.compile(
+    r"(PASSWORD|PASSWD|PASSPHRASE|PWD|SECRET|TOKEN|CREDENTIAL|APIKEY|(?<!PUBLIC)_KEY|^KEY)S?[0-9]*$"
+)
+_SECRET_VALUES: Final = {
+    "a URL with a password": re.compile(r"[a-z][a-z0-9+.-]*://[^/\s:@]*:[^/\s@]+@", re.IGNORECASE),
+    "an AWS access key id": re.compile(r"\b(AKIA|ASIA)[A-Z0-9]{16}\b"),
+    "a private key or certificate": re.compile(r"-----BEGIN [A-Z ]+-----"),
+    "a signed token": re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]+"),
+    "an access token": re.compile(r"\b(gh[opsru]_\w{20,}|github_pat_\w{20,}|glpat-[\w-]{20,}|xox[abprs]-[\w-]{10,})"),
+}
+
+
+def secret_kind(value: str) -> str | None:
+    """What kind of secret a text looks like."""
+    return next((kind for kind, pattern in _SECRET_VALUES.items() if pattern.search(value)), None)
+
+
+def plaintext_secret_problem(name: str, value: str) -> str | None:
+    """A secret in clear, told by the name of its variable or by its form; the reason never repeats the value."""
+    if (kind := secret_kind(value)) is not None:
+        found = f"the value looks like {kind}"
+    elif _SECRET_NAME.search(name):
+        found = "the name is that of a secret"
+    else:
+        return None
+    return f"{found}, and everybody can read this file; put it into Secrets Manager and name {name} under secrets"
+
+
+def secret_version_problem(version: str) -> str | None:
+    """The id of a version in Secrets Manager (32 to 64 characters, GetSecretValue API); never repeats the value."""
+    if re.fullmatch(r"[A-Za-z0-9-]{32,64}", version):
+        return None
+    return "not a version id; allowed is what `aws secretsmanager list-secret-version-ids` prints, 32 to 64 characters"
+
+
+# Time
+
+
+def timing_problems(timing: Timing) -> list[Problem]:
+    """The chain that keeps requests from being lost; each link with both numbers and the key to raise.
+
+    Sources: preStop and deregistration, alphagov/govuk-helm-charts PR 4033 and aws-load-balancer-controller issue 1719;
+    limits, ELBv2 API (deregistration_delay.timeout_seconds, TargetGroupStickinessConfig).
+    """
+    t = timing
+    problems = [
+        Problem(key, f"{value} s is out of range; allowed are {least} to {most} s")
+        for key, value, least, most in (
+            ("longestRequest", t.longest_request, 1, 3600),
+            ("deregistrationDelay", t.deregistration_delay, 0, 3600),
+            ("stickiness", t.stickiness, 0, 604_800),
+        )
+        if not least <= value <= most
+    ]
+    alarm = ALARM_PERIOD * ALARM_PERIODS
+    for key, value, least, meaning, why in (
+        (
+            "deregistrationDelay",
+            t.deregistration_delay,
+            t.longest_request,
+            f"at least longestRequest ({t.longest_request} s)",
+            "the load balancer cuts off requests in flight",
+        ),
+        (
+            "preStop",
+            t.pre_stop,
+            t.deregistration_delay + 1,
+            f"more than deregistrationDelay ({t.deregistration_delay} s)",
+            "a pod stops while the load balancer still sends to it",
+        ),
+        (
+            "gracePeriod",
+            t.grace_period,
+            t.shutdown,
+            f"at least preStop + longestRequest + margin ({t.shutdown} s)",
+            "a pod is killed with requests in flight",
+        ),
+        (
+            "bake",
+            t.bake,
+            alarm,
+            f"at least alarm period by evaluation periods ({alarm} s)",
+            "a step ends before an alarm can see it",
+        ),
+        (
+            "keepOld",
+            t.keep_old,
+            t.overlap,
+            f"at least stickiness + deregistrationDelay + longestRequest + bake ({t.overlap} s)",
+            "the old color is gone while it is still needed",
+        ),
+    ):
+        if value < least:
+            problems.append(Problem(key, f"{value} s is too short, or {why}; {meaning}: raise {key} to {least}"))
+    return problems
+
+
+def keep_alive_problem(keep_alive: int, *, idle_timeout: int) -> str | None:
+    """The load balancer must be the first to close an idle connection, else its next request there is answered 502."""
+    if keep_alive > idle_timeout:
+        return None
+    return (
+        f"{keep_alive} s is too short, or the load balancer reuses connections that the service has closed; "
+        f"more than loadBalancer.idleTimeout ({idle_timeout} s): raise keepAlive to {idle_timeout + 1}"
+    )
+
+
+def interval_problem(interval: int, *, timeout: int) -> str | None:
+    """A health check must have ended before the next begins."""
+    if interval > timeout:
+        return None
+    return f"{interval} s is too short; more than health.timeout ({timeout} s): raise interval to {timeout + 1}"
+
+
+def await_problem(await_timeout: int, *, interval: int, threshold: int) -> str | None:
+    """An update must wait longer than a healthy target takes to be called healthy."""
+    needed = interval * threshold
+    if await_timeout > needed:
+        return None
+    return (
+        f"{await_timeout} s is too short, or every update gives up on a healthy color; more than "
+        f"health.interval by health.healthyThreshold ({needed} s): raise awaitTimeout to {needed + 1}"
+    )
+
+
+# The gate before the production rule
+
+
+def traffic_gate(
+    *,
+    service: str,
+    namespace: str,
+    old: Mapping[Color, int],
+    new: Mapping[Color, int],
+    live: Mapping[Color, int],
+    healthy: Mapping[Color, int],
+    minimum: int,
+) -> list[str]:
+    """Why the weights of a service may not change from ``old`` (the state's) to ``new``; empty if they may.
+
+    ``live`` are the weights that the load balancer holds now, ``healthy`` the healthy targets of each color, and
+    ``minimum`` how many of them a color needs before it gets more traffic. If ``live`` is already what is wanted (an
+    emergency rollback wrote it), nothing moves and nothing is refused.
+    """
+    if _shown(live) == _shown(new):
+        return []
+    refusals = []
+    if _shown(live) != _shown(old):
+        refusals.append(
+            f"{service}: the load balancer has {_shown(live)}, but the state says {_shown(old)}: somebody else moved "
+            "the traffic; look at it with `pulumi refresh --diff`, then run `pulumi up` again"
+        )
+    refusals.extend(
+        f"{service}: {color} would go from {old.get(color, 0)} to {new[color]} percent with {healthy.get(color, 0)} "
+        f"healthy targets, and needs {minimum}; a rollback is held to this too; look with `kubectl get pods "
+        f"--namespace {namespace} --selector app.kubernetes.io/name={service},hueshift.dev/color={color}`"
+        for color in Color
+        if new[color] > old.get(color, 0) and healthy.get(color, 0) < minimum
+    )
+    return refusals
+
+
+def _shown(weights: Mapping[Color, int]) -> str:
+    return ", ".join(f"{color} {weights.get(color, 0)}" for color in Color)
