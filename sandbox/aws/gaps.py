@@ -1,0 +1,199 @@
+"""Where moto lacks a behaviour that the product or the controllers rely on: small subclasses of its backends.
+
+``sandbox/README.md`` lists them. Everything else is moto's.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from moto.cloudwatch.models import Alarm, CloudWatchBackend, cloudwatch_backends
+from moto.ec2.exceptions import DependencyViolationError
+from moto.ec2.models import EC2Backend, ec2_backends
+from moto.elbv2.exceptions import ELBClientError, TargetGroupNotFoundError, ValidationError
+from moto.elbv2.models import (
+    ELBv2Backend,
+    FakeAction,
+    FakeHealthStatus,
+    FakeListener,
+    FakeLoadBalancer,
+    FakeTargetGroup,
+    elbv2_backends,
+)
+
+from sandbox.aws.envoy import Host
+from sandbox.aws.translate import cluster_name, groups_of
+
+Target = tuple[str, int]
+
+_HEAVIEST = 999
+"""Of a target group in a forward action (TargetGroupTuple)."""
+
+
+class Elbv2(ELBv2Backend):
+    """Refuses what the API refuses; keeps targets by address *and* port, drains them, tells their health from Envoy."""
+
+    __module__ = ELBv2Backend.__module__  # moto finds a backend's paths beside its module
+
+    observe: Callable[[], Mapping[str, Mapping[Target, Host]]] = staticmethod(dict)
+    """Each cluster's hosts; set by the server."""
+
+    def __init__(self, region_name: str, account_id: str) -> None:
+        super().__init__(region_name, account_id)
+        self._draining: dict[tuple[str, Target], float] = {}
+
+    def delete_load_balancer(self, arn: str) -> None:
+        balancer = self.load_balancers.get(arn)
+        if balancer and str(balancer.attrs["deletion_protection.enabled"]).lower() == "true":
+            raise ELBClientError(
+                "OperationNotPermitted",
+                f"Load balancer '{arn}' cannot be deleted because deletion protection is enabled",
+            )
+        super().delete_load_balancer(arn)
+
+    def create_listener(
+        self,
+        load_balancer_arn: str,
+        protocol: str,
+        port: str,
+        ssl_policy: str,
+        certificate: str | None,
+        actions: list[dict[str, Any]],
+        alpn_policy: list[str] | None = None,
+        tags: list[dict[str, str]] | None = None,
+    ) -> FakeListener:
+        balancer = self.load_balancers.get(load_balancer_arn)
+        if balancer and any(int(listener.port) == int(port) for listener in balancer.listeners.values()):
+            raise ELBClientError(
+                "DuplicateListener", f"A listener already exists on this port for this load balancer '{balancer.arn}'"
+            )
+        if protocol == "HTTPS" and not certificate:
+            raise ValidationError("A certificate must be specified for HTTPS listeners")
+        return super().create_listener(
+            load_balancer_arn, protocol, port, ssl_policy, certificate, actions, alpn_policy, tags
+        )
+
+    def _validate_actions(self, actions: list[FakeAction]) -> None:
+        super()._validate_actions(actions)
+        for weight in groups_of(action.data for action in actions).values():
+            if not 0 <= weight <= _HEAVIEST:
+                raise ValidationError(f"Weight '{weight}' must be between 0 and {_HEAVIEST}")
+
+    def register_targets(self, target_group_arn: str, instances: list[Any]) -> None:
+        group = self._group(target_group_arn)
+        for address, port in _targets(group, instances):
+            self._draining.pop((group.arn, (address, port)), None)
+            group.targets[f"{address}:{port}"] = {"Id": address, "Port": port}
+
+    def deregister_targets(self, target_group_arn: str, instances: list[dict[str, Any]]) -> None:
+        """A target that is not registered is no error: "the action returns successfully" (API reference)."""
+        group = self._group(target_group_arn)
+        delay = float(str(group.attributes["deregistration_delay.timeout_seconds"]))
+        for given in instances:
+            for target in registered(group):
+                if target[0] == given["Id"] and int(given.get("Port") or target[1]) == target[1]:
+                    del group.targets[f"{target[0]}:{target[1]}"]
+                    self._draining[group.arn, target] = time.monotonic() + delay
+
+    def describe_target_health(self, target_group_arn: str, targets: list[dict[str, Any]]) -> list[FakeHealthStatus]:
+        group = self._group(target_group_arn)
+        now = time.monotonic()
+        self._draining = {key: until for key, until in self._draining.items() if until > now}
+        draining = [target for arn, target in self._draining if arn == group.arn]
+        used = group.arn in self.groups_in_use()
+        hosts = self.observe().get(cluster_name(group.arn), {})
+        answer = []
+        for target in _targets(group, targets) if targets else [*registered(group), *draining]:
+            state, reason, description = target_health(
+                registered=target in registered(group), draining=target in draining, used=used, host=hosts.get(target)
+            )
+            check = str(group.health_check_port)
+            check = str(target[1]) if check == "traffic-port" else check
+            answer.append(FakeHealthStatus(target[0], str(target[1]), check, state, reason, description))
+        return answer
+
+    def groups_in_use(self) -> set[str]:
+        """The groups that some rule names; only they are health-checked."""
+        return {
+            arn
+            for balancer in self.load_balancers.values()
+            for listener in balancer.listeners.values()
+            for rule in listener.rules.values()
+            for arn in groups_of(action.data for action in rule.actions)
+        }
+
+    def _group(self, arn: str) -> FakeTargetGroup:
+        if arn not in self.target_groups:
+            raise TargetGroupNotFoundError
+        return self.target_groups[arn]
+
+
+class Ec2(EC2Backend):
+    """Security groups that cannot be deleted while a load balancer uses them."""
+
+    __module__ = EC2Backend.__module__
+
+    def delete_security_group(self, name: str | None = None, group_id: str | None = None) -> None:
+        balancers = elbv2_backends[self.account_id][self.region_name].load_balancers.values()
+        if group_id and any(group_id in (balancer.security_groups or []) for balancer in balancers):
+            raise DependencyViolationError(f"resource {group_id} has a dependent object")
+        super().delete_security_group(name, group_id)
+
+
+class CloudWatch(CloudWatchBackend):
+    """Alarms whose first state is INSUFFICIENT_DATA and which keep their state when changed (PutMetricAlarm)."""
+
+    __module__ = CloudWatchBackend.__module__
+
+    def put_metric_alarm(self, name: str, *args: Any, **kwargs: Any) -> Alarm:  # noqa: ANN401
+        before = self.alarms.get(name)
+        alarm = super().put_metric_alarm(name, *args, **kwargs)
+        if before is None:
+            alarm.state_value = "INSUFFICIENT_DATA"
+        else:
+            alarm.state_value, alarm.state_reason = before.state_value, before.state_reason
+            alarm.state_reason_data, alarm.history = before.state_reason_data, before.history
+            alarm.state_updated_timestamp = before.state_updated_timestamp
+        return alarm
+
+
+def fill() -> None:
+    """Puts the subclasses in moto's place; before its first request."""
+    FakeLoadBalancer.VALID_ATTRS |= {"health_check_logs.s3.bucket", "health_check_logs.s3.prefix"}
+    elbv2_backends.backend = Elbv2
+    ec2_backends.backend = Ec2
+    cloudwatch_backends.backend = CloudWatch
+
+
+def registered(group: FakeTargetGroup) -> list[Target]:
+    """A group's registered addresses and ports, oldest first."""
+    return [(target["Id"], int(target["Port"])) for target in group.targets.values()]
+
+
+def _targets(group: FakeTargetGroup, given: Iterable[Mapping[str, Any]]) -> list[Target]:
+    return [(target["Id"], int(target.get("Port") or group.port)) for target in given]
+
+
+def target_health(
+    *, registered: bool, draining: bool, used: bool, host: Host | None
+) -> tuple[str, str | None, str | None]:
+    """State, reason code and description of a target, as the API model words them (TargetHealth)."""
+    if draining:
+        return "draining", "Target.DeregistrationInProgress", "Target deregistration is in progress"
+    if not registered:
+        return "unused", "Target.NotRegistered", "Target is not registered to the target group"
+    if not used:
+        return (
+            "unused",
+            "Target.NotInUse",
+            "Target group is not configured to receive traffic from the load balancer",
+        )
+    if host is None:
+        return "initial", "Elb.RegistrationInProgress", "Target registration is in progress"
+    if host.pending:
+        return "initial", "Elb.InitialHealthChecking", "Initial health checks in progress"
+    if host.healthy:
+        return "healthy", None, None
+    if host.timeout:
+        return "unhealthy", "Target.Timeout", "Request timed out"
+    return "unhealthy", "Target.FailedHealthChecks", "Health checks failed"

@@ -1,0 +1,181 @@
+"""Once a minute, Envoy's counts as the CloudWatch metrics of an Application Load Balancer.
+
+As the user guide has it (cloudwatch-metrics): namespace ``AWS/ApplicationELB``; a target group's metrics carry
+{LoadBalancer, TargetGroup} and appear once more under {LoadBalancer} alone; errors of the load balancer itself carry
+{LoadBalancer} only, so that requests which no target answered are in no group's errors; what is zero is not reported,
+nothing is without traffic, and the host counts are reported only for groups that have targets.
+"""
+
+import json
+import logging
+import re
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from sandbox.aws.envoy import Envoy, Host
+from sandbox.aws.translate import LoadBalancer, cluster_name, suffix
+
+_LOG = logging.getLogger(__name__)
+
+NAMESPACE = "AWS/ApplicationELB"
+_PERIOD = 60
+
+_SAMPLES = 1000
+"""Response times per group and minute; more are thinned, since moto keeps each for ever. A p95 needs some 200."""
+
+_LINE = re.compile(r"^envoy_alb_requests\{(.*)\} (\d+)$", re.MULTILINE)
+_LABEL = re.compile(r'(\w+)="([^"]*)"')
+
+Requests = Counter[tuple[str, str, str, str]]
+"""Counts by load balancer, cluster, status code and Envoy's response flags."""
+
+Times = dict[str, Counter[float]]
+"""For each cluster, how many answers took so many seconds."""
+
+Datum = dict[str, Any]
+
+
+def parse_requests(text: str) -> Requests:
+    """Reads the Prometheus form of the counters that ``translate`` makes Envoy keep."""
+    counts: Requests = Counter()
+    for labels, count in _LINE.findall(text):
+        label = dict(_LABEL.findall(labels))
+        counts[label["balancer"], label.get("group", ""), label["code"], label["flags"]] += int(count)
+    return counts
+
+
+def parse_times(text: str) -> Times:
+    """Reads Envoy's histograms ``cluster.<name>.upstream_rq_time``: milliseconds, answers of targets only."""
+    times: Times = {}
+    for stat in json.loads(text)["stats"]:
+        for histogram in stat.get("histograms", {}).get("details", []):
+            name = histogram["name"].removeprefix("cluster.").removesuffix(".upstream_rq_time")
+            times[name] = Counter(
+                {
+                    (bucket["lower_bound"] + bucket["width"] / 2) / 1000: bucket["count"]
+                    for bucket in histogram["totals"]
+                }
+            )
+    return times
+
+
+def since(now: Counter[Any], before: Counter[Any]) -> Counter[Any]:
+    """What was added; after a restart of Envoy, whose counters then start again at zero, all of it."""
+    if any(now[key] < count for key, count in before.items()):
+        return now
+    return now - before
+
+
+def data(
+    requests: Requests,
+    times: Mapping[str, Counter[float]],
+    hosts: Mapping[str, Mapping[tuple[str, int], Host]],
+    owners: Mapping[str, LoadBalancer],
+    at: datetime,
+) -> list[Datum]:
+    """The metric data of one minute, in the form of PutMetricData.
+
+    Args:
+        requests: counts of the minute.
+        times: response times of the minute.
+        hosts: each cluster's hosts now.
+        owners: each target group in use, with its load balancer.
+        at: the minute's timestamp.
+
+    """
+    result: list[Datum] = []
+
+    def add(name: str, unit: str, balancer: str, group: str | None = None, **values: object) -> None:
+        dimensions = [{"Name": "LoadBalancer", "Value": balancer}]
+        if group:
+            dimensions.insert(0, {"Name": "TargetGroup", "Value": f"targetgroup/{group}"})
+        result.append({"MetricName": name, "Dimensions": dimensions, "Timestamp": at, "Unit": unit, **values})
+
+    sums: defaultdict[tuple[str, str | None], Counter[str]] = defaultdict(Counter)
+    for (balancer, group, code, flags), count in requests.items():
+        for scope in (balancer, None), (balancer, group):
+            sums[scope].update(dict.fromkeys(_names(code, flags, group, whole=scope[1] is None), count))
+    for (balancer, scope_group), names in sums.items():
+        for name, count in names.items():
+            add(name, "Count", balancer, scope_group, Value=count)
+    for arn, owner in owners.items():
+        group, balancer = cluster_name(arn), suffix(owner.arn)
+        states = [host.healthy for host in hosts.get(group, {}).values()]
+        if states:
+            add("HealthyHostCount", "Count", balancer, group, Value=sum(states))
+            add("UnHealthyHostCount", "Count", balancer, group, Value=len(states) - sum(states))
+        if spread := thin(times.get(group, Counter())):
+            for scope_group in group, None:
+                add(
+                    "TargetResponseTime",
+                    "Seconds",
+                    balancer,
+                    scope_group,
+                    Values=list(spread),
+                    Counts=list(spread.values()),
+                )
+    return result
+
+
+def _names(code: str, flags: str, group: str, *, whole: bool) -> list[str]:
+    """The metrics that a request counts in: for the load balancer as a whole, or for its target group."""
+    if not group:
+        return [] if not whole else ["HTTP_Redirect_Count" if code.startswith("3") else "HTTP_Fixed_Response_Count"]
+    of_target = flags == "-"
+    raised = set(flags.split(","))
+    names = []
+    # "Only incremented for requests where the load balancer node was able to choose a target" (user guide).
+    if not raised & {"UH", "NC", "NR"}:
+        names.append("RequestCount")
+    if raised & {"UF", "URX"}:
+        names.append("TargetConnectionErrorCount")
+    if of_target:
+        names.append(f"HTTPCode_Target_{code[0]}XX_Count")
+    elif whole and code[0] in "45":
+        names += [f"HTTPCode_ELB_{code[0]}XX_Count", *([f"HTTPCode_ELB_{code}_Count"] if code in _SINGLE else [])]
+    return names
+
+
+_SINGLE = {"500", "502", "503", "504"}
+
+
+def thin(times: Counter[float]) -> Counter[float]:
+    """At most about ``_SAMPLES`` of the same spread."""
+    step = max(1.0, times.total() / _SAMPLES)
+    seen, taken, spread = 0, 0, Counter[float]()
+    for value, count in sorted(times.items()):
+        seen += count
+        share = round(seen / step) - taken
+        if share > 0:
+            spread[value] = share
+            taken += share
+    return spread
+
+
+def run(envoy: Envoy, owners: Callable[[], Mapping[str, LoadBalancer]], put: Callable[[list[Datum]], None]) -> None:
+    """Puts the metrics of every full minute for ever; the body of a daemon thread."""
+    requests: Requests = Counter()
+    times: Times = {}
+    while True:
+        time.sleep(_PERIOD - time.time() % _PERIOD)
+        start = datetime.fromtimestamp(time.time() // _PERIOD * _PERIOD - _PERIOD, UTC)
+        try:
+            requests_now = parse_requests(envoy.statistics("/prometheus?filter=^alb"))
+            times_now = parse_times(
+                envoy.statistics("?format=json&histogram_buckets=detailed&filter=upstream_rq_time$")
+            )
+        except OSError:
+            continue
+        put(
+            data(
+                since(requests_now, requests),
+                {name: since(now, times.get(name, Counter())) for name, now in times_now.items()},
+                envoy.health(),
+                owners(),
+                start,
+            )
+        )
+        requests, times = requests_now, times_now

@@ -1,0 +1,245 @@
+"""The AWS APIs of the local cloud in one process: moto, the gaps filled beside it, and Envoy as the load balancer.
+
+Beside the AWS APIs it answers
+    GET /_hueshift/health             {"id": another in each life, "vpcId", "subnetIds", "certificateArn",
+                                       "loadBalancers": {name: address}, "propagationDelay": s, "problems": [sentence]}
+    PUT /_hueshift/propagation-delay  body: seconds, 0 to 2; answers {"propagationDelay": s}
+"""
+
+import io
+import json
+import logging
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from http import HTTPStatus
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
+from uuid import uuid4
+
+from moto.acm.models import acm_backends
+from moto.cloudwatch.models import cloudwatch_backends
+from moto.ec2.models import ec2_backends
+from moto.moto_api._internal import mock_random
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.serving import make_server
+
+from sandbox import ca, paths
+from sandbox.aws import gaps, metrics
+from sandbox.aws.envoy import Envoy
+from sandbox.aws.load_balancing import LoadBalancing
+from sandbox.aws.translate import Bind
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+_LOG = logging.getLogger(__name__)
+
+_SEED = "hueshift"
+DEFAULT_DELAY = 0.5
+"""Seconds from an ELBv2 call to its effect; AWS documents no number, and seconds are usual."""
+_LONGEST_DELAY = 2.0
+
+CERTIFICATE_NAMES = ("shop.localhost", "*.shop.localhost")
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """What is in the account before anybody asks; the same in every life."""
+
+    vpcId: str  # noqa: N815
+    subnetIds: list[str]  # noqa: N815
+    certificateArn: str  # noqa: N815
+
+
+def seed(authority: tuple[Path, Path] = (paths.CA_CERTIFICATE, paths.CA_KEY)) -> Seeds:
+    """Fills the empty account. To be called first: moto draws all ids from one generator.
+
+    Afterwards the generator goes its own way, or else what a new life makes would carry the ids that the stack's state
+    remembers of the old one.
+    """
+    mock_random.seed(_SEED)
+    ec2 = ec2_backends[paths.ACCOUNT][paths.REGION]
+    vpc = ec2.create_vpc("10.0.0.0/16")
+    subnets = [
+        ec2.create_subnet(vpc.id, f"10.0.{number}.0/24", availability_zone=f"{paths.REGION}{zone}")
+        for number, zone in enumerate("ab")
+    ]
+    chain, key = ca.issue(CERTIFICATE_NAMES, *authority)
+    certificate = acm_backends[paths.ACCOUNT][paths.REGION].import_certificate(chain, key, None, None, [])
+    mock_random.seed()
+    return Seeds(vpc.id, [subnet.id for subnet in subnets], certificate)
+
+
+class Application:
+    """The WSGI application: our own two paths, and moto behind the lock and the wake-up that load balancers need."""
+
+    def __init__(self, seeds: Seeds, balancing: LoadBalancing) -> None:
+        self._id = uuid4().hex
+        self._seeds = seeds
+        self._balancing = balancing
+        self._moto = DomainDispatcherApplication(create_backend_app)
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        path, method = environ["PATH_INFO"], environ["REQUEST_METHOD"]
+        if path == "/_hueshift/health" and method == "GET":
+            return _answer(start_response, HTTPStatus.OK, self._health())
+        if path == "/_hueshift/propagation-delay" and method == "PUT":
+            return self._set_delay(environ, start_response)
+        service = _service(environ)
+        if service not in {"elasticloadbalancing", "acm"}:
+            return _iterable(self._moto(environ, start_response))
+        with self._balancing.lock:
+            reading = _action(environ).startswith(("Describe", "List", "Get"))
+            answer = _iterable(self._moto(environ, start_response))
+            if not reading:
+                self._balancing.changed()
+        return answer
+
+    def _health(self) -> dict[str, Any]:
+        return {
+            "id": self._id,
+            **asdict(self._seeds),
+            "loadBalancers": self._balancing.addresses(),
+            "propagationDelay": self._balancing.delay,
+            "problems": self._balancing.problems,
+        }
+
+    def _set_delay(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        try:
+            self._balancing.delay = parse_delay(_body(environ).decode())
+        except ValueError as error:
+            return _answer(start_response, HTTPStatus.BAD_REQUEST, {"error": str(error)})
+        return _answer(start_response, HTTPStatus.OK, {"propagationDelay": self._balancing.delay})
+
+
+def parse_delay(text: str) -> float:
+    """Reads a propagation delay. Raises ValueError unless it is 0 to 2 seconds."""
+    try:
+        delay = float(text)
+    except ValueError:
+        delay = -1.0
+    if not 0 <= delay <= _LONGEST_DELAY:
+        raise ValueError(f"the propagation delay is 0 to {_LONGEST_DELAY:g} seconds, got {text!r}")
+    return delay
+
+
+def _answer(start_response: "StartResponse", status: HTTPStatus, content: object) -> Iterable[bytes]:
+    start_response(f"{status.value} {status.phrase}", [("Content-Type", "application/json")])
+    return [json.dumps(content).encode() + b"\n"]
+
+
+def _iterable(answer: Any) -> Iterable[bytes]:  # noqa: ANN401
+    chunks: Iterable[bytes] = answer
+    return chunks
+
+
+def _service(environ: "WSGIEnvironment") -> str:
+    """The service of the request's signature: ``Credential=<key>/<date>/<region>/<service>/aws4_request``."""
+    scope = str(environ.get("HTTP_AUTHORIZATION", "")).partition("Credential=")[2].split(",", 1)[0].split("/")
+    return scope[3] if len(scope) > 3 else ""
+
+
+def _action(environ: "WSGIEnvironment") -> str:
+    if target := environ.get("HTTP_X_AMZ_TARGET"):
+        return str(target).rpartition(".")[2]
+    body = _body(environ)
+    environ["wsgi.input"] = io.BytesIO(body)
+    return parse_qs(body.decode(errors="replace")).get("Action", [""])[0]
+
+
+def _body(environ: "WSGIEnvironment") -> bytes:
+    content: bytes = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    return content
+
+
+class LocalAws:
+    """All of it together; every address and folder can be chosen, for tests."""
+
+    def __init__(
+        self,
+        *,
+        directory: Path,
+        log: Path,
+        authority: tuple[Path, Path],
+        endpoint: tuple[str, int],
+        admin: tuple[str, int],
+        bind: Bind,
+        delay: float,
+    ) -> None:
+        gaps.fill()
+        ca.ensure_ca(*authority)
+        self.authority = authority
+        self.envoy = Envoy(directory, log, admin)
+        self.seeds = seed(authority)
+        self.balancing = LoadBalancing(self.envoy, bind, authority, delay)
+        gaps.Elbv2.observe = staticmethod(self.envoy.health)
+        self._server = make_server(
+            *endpoint,
+            Application(self.seeds, self.balancing),
+            threaded=True,
+            request_handler=MotoRequestHandler,
+        )
+
+    def start(self) -> "subprocess.Popen[bytes]":
+        """Starts Envoy, and when it is ready the APIs; returns Envoy's process. To be called in the main thread."""
+        process = self.envoy.start()
+        while not self.envoy.live():
+            if process.poll() is not None:
+                raise RuntimeError(f"Envoy ended at its start with code {process.returncode}; its log tells why")
+            time.sleep(0.05)
+        put = cloudwatch_backends[paths.ACCOUNT][paths.REGION].put_metric_data
+        for work in (
+            self._server.serve_forever,
+            self.balancing.run,
+            lambda: metrics.run(self.envoy, self.balancing.owners, lambda data: put(metrics.NAMESPACE, data)),
+        ):
+            threading.Thread(target=work, daemon=True).start()
+        return process
+
+    def stop(self) -> None:
+        """Ends the APIs and Envoy."""
+        self._server.shutdown()
+        self._server.server_close()
+        self.envoy.stop()
+
+
+def main() -> None:
+    """Runs the local cloud's AWS until SIGTERM or SIGINT; starts Envoy again should it ever end by itself."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
+    signal.signal(signal.SIGTERM, _terminate)
+    address, _, port = paths.AWS_ENDPOINT.removeprefix("http://").partition(":")
+    admin, _, admin_port = paths.ENVOY_ADMIN.removeprefix("http://").partition(":")
+    cloud = LocalAws(
+        directory=paths.ENVOY,
+        log=paths.LOGS / "envoy.log",
+        authority=(paths.CA_CERTIFICATE, paths.CA_KEY),
+        endpoint=(address, int(port)),
+        admin=(admin, int(admin_port)),
+        bind=lambda number, listener_port: (f"127.0.0.{number}", listener_port),
+        delay=parse_delay(os.environ.get("HUESHIFT_PROPAGATION_DELAY", str(DEFAULT_DELAY))),
+    )
+    # Named like the processes of the local cloud, so that it does not pass for one that a killed run left.
+    pid_file = paths.STATE / "envoy.pid"
+    try:
+        process = cloud.start()
+        while True:
+            pid_file.write_text(f"{process.pid}\n")
+            process.wait()
+            _LOG.error("Envoy ended with code %s; starting it again", process.returncode)
+            time.sleep(1)
+            process = cloud.envoy.start()
+    except (SystemExit, KeyboardInterrupt):
+        cloud.stop()
+        pid_file.unlink(missing_ok=True)
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> None:
+    raise SystemExit(0)
