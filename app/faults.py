@@ -40,13 +40,15 @@ class Faults:
 
         return faulty
 
-    def replace(self, values: Mapping[str, Any]) -> None:
+    def replace(self, values: object) -> None:
         """Take over `values`; what they leave out returns to "no fault".
 
         Raises:
             ValueError: naming the key that is unknown or out of range; nothing has changed then.
 
         """
+        if not isinstance(values, dict):
+            raise ValueError(f"expected an object; the keys are {', '.join(_VALID)}")
         for key, value in values.items():
             if key not in _VALID or not _VALID[key](value):
                 raise ValueError(f"{key} is unknown or out of range; the keys are {', '.join(_VALID)}")

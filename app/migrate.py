@@ -11,11 +11,12 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+import psycopg
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import NullPool, create_engine, make_url, text
+from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
@@ -56,7 +57,8 @@ def migrate(url: str, target: str) -> str:
     if target not in known:
         raise MigrationError(f"revision {target} is unknown; this version knows {', '.join(known)}")
 
-    engine = create_engine(make_url(url).set(drivername="postgresql+psycopg"), poolclass=NullPool)
+    # Connected by psycopg, like the service: SQLAlchemy reads URLs in a way of its own.
+    engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(url), poolclass=NullPool)
     with engine.connect() as connection:
         _run(connection, f"SET lock_timeout = '{_TURN_TIMEOUT}'; SELECT pg_advisory_lock({_LOCK_KEY})")
         _run(connection, f"SET lock_timeout = '{_LOCK_TIMEOUT}'; SET statement_timeout = '{_STATEMENT_TIMEOUT}'")

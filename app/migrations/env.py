@@ -1,7 +1,10 @@
-"""Alembic's entry: runs the revisions on the connection that `app.migrate` holds the lock with."""
+"""Alembic's entry: runs the revisions on the connection that `app.migrate` holds the lock with, or prints their SQL."""
 
 from alembic import context
 
-context.configure(connection=context.config.attributes["connection"], transaction_per_migration=True)
+connection = context.config.attributes.get("connection")
+context.configure(
+    connection=connection, dialect_name=None if connection else "postgresql", transaction_per_migration=True
+)
 with context.begin_transaction():
     context.run_migrations()
