@@ -51,8 +51,8 @@ def precedence(version: str) -> tuple[object, ...]:
 
 
 def newer(versions: Mapping[Color, str]) -> Color:
-    """The color with the higher version, green when they are equal: where ``x-canary: true`` leads."""
-    return Color.BLUE if precedence(versions[Color.BLUE]) > precedence(versions[Color.GREEN]) else Color.GREEN
+    """The color with the highest version, green when they are equal: where ``x-canary: true`` leads."""
+    return max(versions, key=lambda color: (precedence(versions[color]), color is Color.GREEN))
 
 
 _HASH: Final = 6

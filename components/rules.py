@@ -205,9 +205,9 @@ def private_cidr_problem(cidr: str) -> str | None:
 def parked_problem(color: Color, *, active: Color, canary_weight: int) -> str | None:
     """A parked color has no pods: traffic for it would be answered 503."""
     if color is active:
-        return f"true, but activeColor is {color}; set parked to false, or activeColor to {color.other}"
+        return f"true, but activeColor is {color}; set parked to false, or the service's activeColor to {color.other}"
     if canary_weight > 0:
-        return f"true, but canaryWeight is {canary_weight}; set parked to false, or canaryWeight to 0"
+        return f"true, but canaryWeight is {canary_weight}; set parked to false, or the service's canaryWeight to 0"
     return None
 
 
@@ -317,6 +317,16 @@ def keep_alive_problem(keep_alive: int, *, idle_timeout: int) -> str | None:
     return (
         f"{keep_alive} s is too short, or the load balancer reuses connections that the service has closed; "
         f"more than loadBalancer.idleTimeout ({idle_timeout} s): raise keepAlive to {idle_timeout + 1}"
+    )
+
+
+def longest_request_problem(longest_request: int, *, idle_timeout: int) -> str | None:
+    """While a service works on an answer its connection is idle to the load balancer, which then answers 504."""
+    if longest_request < idle_timeout:
+        return None
+    return (
+        f"{longest_request} s is too long, the load balancer gives up first; less than loadBalancer.idleTimeout "
+        f"({idle_timeout} s): raise loadBalancer.idleTimeout to {longest_request + 1}"
     )
 
 

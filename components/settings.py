@@ -281,7 +281,7 @@ class StackSettings(_Settings):
         for name, service in services.items():
             service._namespace = model.namespace(environment, name)  # noqa: SLF001 - a derived field, set before anybody sees it
         load_balancer: LoadBalancerSettings | None = info.data.get("load_balancer")
-        idle_timeout = load_balancer.idle_timeout if load_balancer else 0
+        idle_timeout = load_balancer.idle_timeout if load_balancer else None
         _refuse(
             [
                 *_stack_problems(services),
@@ -317,7 +317,9 @@ def _stack_problems(services: Mapping[str, ServiceSettings]) -> Iterator[Problem
             )
 
 
-def _service_problems(name: str, service: ServiceSettings, environment: str, idle_timeout: int) -> Iterator[Problem]:
+def _service_problems(
+    name: str, service: ServiceSettings, environment: str, idle_timeout: int | None
+) -> Iterator[Problem]:
     """What is wrong between the settings of one service; keys relative to the service."""
     timing, health = service.timing, service.health
     for color, settings in service.colors.items():
@@ -340,6 +342,11 @@ def _service_problems(name: str, service: ServiceSettings, environment: str, idl
         for variable in variables.keys:
             if (owner := owners.setdefault(variable, f"secrets.{entry}")) != f"secrets.{entry}":
                 yield Problem(f"secrets.{entry}.keys", f"{variable} is set by {owner} too; name it once")
+    if idle_timeout is not None:
+        if (reason := rules.keep_alive_problem(timing.keep_alive, idle_timeout=idle_timeout)) is not None:
+            yield Problem("timing.keepAlive", reason)
+        if (reason := rules.longest_request_problem(timing.longest_request, idle_timeout=idle_timeout)) is not None:
+            yield Problem("timing.longestRequest", reason)
     for key, reason in (
         *(
             (f"env.{variable}", rules.plaintext_secret_problem(variable, value))
@@ -351,7 +358,6 @@ def _service_problems(name: str, service: ServiceSettings, environment: str, idl
             "timing.awaitTimeout",
             rules.await_problem(timing.await_timeout, interval=health.interval, threshold=health.healthy_threshold),
         ),
-        ("timing.keepAlive", rules.keep_alive_problem(timing.keep_alive, idle_timeout=idle_timeout)),
         *((f"timing.{key}", reason) for key, reason in rules.timing_problems(timing)),
     ):
         if reason is not None:

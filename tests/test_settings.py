@@ -1,0 +1,598 @@
+"""The settings of a stack: what is accepted, and how each mistake is refused."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+import yaml
+from hypothesis import given
+
+from components import settings
+from components.model import Color, Timing, priority_band
+from components.settings import SettingsError, StackSettings, parse
+from tests import strategies as some
+
+ROOT = Path(__file__).resolve().parent.parent
+STACK_FILES = sorted(ROOT.glob("Pulumi.*.yaml"))
+DECLARED: dict[str, Any] = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
+PREFIX = "hueshift:"
+
+
+def put(path: str, value: object, into: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return the smallest stack, or ``into``, with ``value`` at the dotted ``path``; ``...`` removes the key."""
+    values = some.stack() if into is None else into
+    *parents, last = path.split(".")
+    place = values
+    for parent in parents:
+        place = place.setdefault(parent, {})
+    if value is ...:
+        del place[last]
+    else:
+        place[last] = value
+    return values
+
+
+def problems(values: dict[str, Any], stack: str = "staging") -> tuple[str, ...]:
+    with pytest.raises(SettingsError) as refused:
+        parse(values, stack=stack)
+    return refused.value.problems
+
+
+def stack_file(path: Path) -> dict[str, Any]:
+    config = yaml.safe_load(path.read_text())["config"]
+    return {key.removeprefix(PREFIX): value for key, value in config.items() if key.startswith(PREFIX)}
+
+
+# The stack files
+
+
+@pytest.mark.parametrize("path", STACK_FILES, ids=lambda path: path.name)
+def test_every_stack_file_is_accepted(path: Path) -> None:
+    assert parse(stack_file(path), stack=path.suffixes[0][1:]).services
+
+
+@pytest.mark.parametrize("path", STACK_FILES, ids=lambda path: path.name)
+@pytest.mark.parametrize("change", [{"activeColor": "green"}, {"canaryWeight": "10"}])
+def test_every_stack_file_can_be_flipped_and_canaried_by_one_key(path: Path, change: dict[str, str]) -> None:
+    parse(stack_file(path) | change, stack=path.suffixes[0][1:])
+
+
+def places(values: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Return the path of every key."""
+    if isinstance(values, dict):
+        for key, value in values.items():
+            yield (*path, key)
+            yield from places(value, (*path, key))
+
+
+@pytest.mark.parametrize("path", STACK_FILES, ids=lambda path: path.name)
+def test_a_stack_file_has_no_key_without_which_it_would_mean_the_same(path: Path) -> None:
+    def meanings(values: dict[str, Any]) -> list[StackSettings | None]:
+        meant: list[StackSettings | None] = []
+        for change in ({}, {"activeColor": "green"}, {"canaryWeight": 10}):
+            try:
+                meant.append(parse(values | change, stack=path.suffixes[0][1:]))
+            except SettingsError:
+                meant.append(None)
+        return meant
+
+    whole = meanings(stack_file(path))
+    idle = [place for place in places(stack_file(path)) if meanings(without(stack_file(path), place)) == whole]
+    assert idle == []
+
+
+def without(values: dict[str, Any], place: tuple[str, ...]) -> dict[str, Any]:
+    *parents, last = place
+    parent = values
+    for key in parents:
+        parent = parent[key]
+    del parent[last]
+    return values
+
+
+@pytest.mark.parametrize("path", STACK_FILES, ids=lambda path: path.name)
+def test_a_stack_file_uses_only_keys_that_the_project_declares(path: Path) -> None:
+    assert set(stack_file(path)) <= set(DECLARED)
+
+
+def test_there_are_stack_files_for_the_three_environments() -> None:
+    assert [path.name for path in STACK_FILES] == [
+        "Pulumi.production.yaml",
+        "Pulumi.sandbox.yaml",
+        "Pulumi.staging.yaml",
+    ]
+
+
+def test_staging_has_the_services_of_production_and_production_runs_what_staging_ran() -> None:
+    staging, production = (
+        parse(stack_file(ROOT / f"Pulumi.{name}.yaml"), stack=name) for name in ("staging", "production")
+    )
+
+    def digests(stack: StackSettings) -> dict[tuple[str, Color], str]:
+        return {
+            (name, color): each.image
+            for name, service in stack.services.items()
+            for color, each in service.colors.items()
+        }
+
+    assert digests(staging) == digests(production)
+
+
+def test_the_project_declares_exactly_the_keys_that_the_settings_know() -> None:
+    assert set(DECLARED) == {field.alias for field in StackSettings.model_fields.values()}
+
+
+@pytest.mark.parametrize("key", DECLARED)
+def test_every_declared_key_has_a_type_that_the_engine_checks_and_a_description(key: str) -> None:
+    assert DECLARED[key]["type"] in {"string", "integer", "boolean", "object", "array"}
+    assert len(DECLARED[key]["description"]) > 20
+
+
+def test_declared_defaults_are_the_defaults_of_the_settings() -> None:
+    # The engine hands its defaults to the program, so two that differ would make a third.
+    defaults = {key: each["default"] for key, each in DECLARED.items() if "default" in each}
+
+    assert parse(some.stack() | defaults, stack="dev") == parse(some.stack(), stack="dev")
+    required = {field.alias for field in StackSettings.model_fields.values() if field.is_required()}
+    assert set(DECLARED) - set(defaults) == required - {"environment"}
+
+
+# What is accepted
+
+
+def test_a_service_takes_color_and_weight_from_the_stack_unless_it_has_its_own() -> None:
+    values = put("services.own", {**some.stack()["services"]["shop"], "host": "own.example.com"})
+    put("services.own.activeColor", "blue", values)
+    put("services.own.canaryWeight", 0, values)
+
+    services = parse({**values, "activeColor": "green", "canaryWeight": "25"}, stack="dev").services
+
+    assert (services["shop"].active_color, services["shop"].canary_weight) == (Color.GREEN, 25)
+    assert (services["own"].active_color, services["own"].canary_weight) == (Color.BLUE, 0)
+
+
+def test_an_environment_is_named_after_its_stack_unless_it_says_otherwise() -> None:
+    assert parse(some.stack(), stack="dev").services["shop"].namespace == "dev-shop"
+    assert parse(some.stack() | {"environment": "qa"}, stack="dev").services["shop"].namespace == "qa-shop"
+
+
+def test_colors_stand_in_the_order_of_every_target_group_list() -> None:
+    values = some.stack()
+    colors = values["services"]["shop"]["colors"]
+    values["services"]["shop"]["colors"] = dict(reversed(colors.items()))
+    assert list(parse(values, stack="dev").services["shop"].colors) == list(Color)
+
+
+def test_the_band_of_a_service_does_not_depend_on_the_others() -> None:
+    alone = parse(some.stack(), stack="dev").services["shop"].priority_band
+    crowd = some.stack()
+    crowd["services"] = {
+        name: {**crowd["services"]["shop"], "host": f"{name}.example.com"} for name in ("aaa", "shop", "zzz")
+    }
+    assert parse(crowd, stack="dev").services["shop"].priority_band == alone
+
+
+@pytest.mark.parametrize(("value", "text"), [(3, "3"), (True, "true"), ("1.10", "1.10")])
+def test_a_variable_is_text_as_it_was_written(value: object, text: str) -> None:
+    assert parse(put("services.shop.env.SETTING", value), stack="dev").services["shop"].env["SETTING"] == text
+
+
+def test_a_parked_color_needs_no_secret_version() -> None:
+    values = put("services.shop.colors.green.parked", True)
+    put("services.shop.colors.green.secretVersions", {}, values)
+    assert parse(values, stack="dev").services["shop"].colors[Color.GREEN].parked
+
+
+@given(some.timings(), some.colors, some.percents, some.labels)
+def test_settings_written_out_and_read_again_are_the_same(
+    timing: Timing, active: Color, weight: int, name: str
+) -> None:
+    values = some.stack()
+    service = values["services"].pop("shop")
+    keys = {alias: getattr(timing, field) for alias, field in TIMING_FIELDS.items()}
+    idle_timeout = max(timing.longest_request + 1, 60)
+    service["timing"] = keys | {"keepAlive": idle_timeout + 1}
+    values |= {"activeColor": active.value, "canaryWeight": weight, "services": {name: service}}
+    values["loadBalancer"]["idleTimeout"] = idle_timeout
+
+    first = parse(values, stack="dev")
+
+    assert parse(first.model_dump(by_alias=True, mode="json"), stack="dev") == first
+    assert parse(json.loads(json.dumps(values)), stack="dev") == first
+
+
+def test_settings_cannot_be_changed() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        parse(some.stack(), stack="dev").canary_weight = 50
+
+
+TIMING_FIELDS = {
+    "longestRequest": "longest_request",
+    "deregistrationDelay": "deregistration_delay",
+    "preStop": "pre_stop",
+    "gracePeriod": "grace_period",
+    "stickiness": "stickiness",
+    "bake": "bake",
+    "keepOld": "keep_old",
+}
+
+
+# What is refused
+
+SHOP = "services.shop"
+GREEN = f"{SHOP}.colors.green"
+BAD: list[tuple[str, object, str]] = [
+    # (where, what, the line that refuses it, after `hueshift:`)
+    ("canaryWieght", 10, "canaryWieght: unknown key; did you mean canaryWeight?"),
+    ("totally", 10, "totally: unknown key; known here: environment, activeColor, canaryWeight, network,"),
+    ("network.vpcID", "x", "network.vpcID: unknown key; did you mean vpcId?"),
+    (f"{GREEN}.imagee", "x", f"{GREEN}.imagee: unknown key; did you mean image?"),
+    (f"{SHOP}.timing.preStpo", 9, f"{SHOP}.timing.preStpo: unknown key; did you mean preStop?"),
+    (f"{SHOP}.namespace", "kube-system", f"{SHOP}.namespace: unknown key; known here: host, port,"),
+    (f"{GREEN}.image", "shop:latest", f"{GREEN}.image: 'shop:latest' has the tag latest; use a digest"),
+    (f"{GREEN}.image", "shop", f"{GREEN}.image: 'shop' has no tag, which means latest; use a digest"),
+    (
+        f"{GREEN}.image",
+        "shop:stable",
+        f"{GREEN}.image: 'shop:stable' has the tag stable, neither a version nor a commit",
+    ),
+    (f"{GREEN}.image", "Shop:1.4.0", f"{GREEN}.image: 'Shop:1.4.0' is no image reference"),
+    (f"{GREEN}.image", ..., f"{GREEN}.image: is required: the image, by digest"),
+    (f"{GREEN}.version", 1.4, f"{GREEN}.version: must be text in quotes; got 1.4"),
+    (f"{GREEN}.version", "1.4", f"{GREEN}.version: '1.4' is no semantic version such as 1.4.0"),
+    (f"{GREEN}.schema", 2, f"{GREEN}.schema: must be text in quotes; got 2"),
+    (f"{GREEN}.schema", "2", f"{GREEN}.schema: '2' is no schema id; allowed are four digits, such as \"0002\""),
+    (GREEN, ..., f"{GREEN}: is required, and may repeat the image of the other color with parked: true"),
+    (GREEN, None, f"{GREEN}: must be a mapping; got null"),
+    (f"{SHOP}.colors.grene", {}, f'{SHOP}.colors.grene: must be blue or green; got "grene"'),
+    ("activeColor", "purple", 'activeColor: must be blue or green; got "purple"'),
+    ("canaryWeight", "101", "canaryWeight: 101 is out of range; allowed are 0 to 100"),
+    ("canaryWeight", -1, "canaryWeight: -1 is out of range; allowed are 0 to 100"),
+    ("canaryWeight", "ten", 'canaryWeight: must be a whole number; got "ten"'),
+    (f"{SHOP}.canaryWeight", 150, f"{SHOP}.canaryWeight: 150 is out of range; allowed are 0 to 100"),
+    (
+        f"{SHOP}.colors.blue.parked",
+        True,
+        f"{SHOP}.colors.blue.parked: true, but activeColor is blue; set parked to false,",
+    ),
+    (f"{SHOP}.host", "shop", f"{SHOP}.host: 'shop' has no dot; the load balancer matches only names such as"),
+    (f"{SHOP}.host", f"{'a' * 60}.{'b' * 62}", f"{SHOP}.host: a host of 123 characters is too long; at most 122"),
+    (f"{SHOP}.port", 80, f"{SHOP}.port: 80 is out of range; allowed are 1024 to 65535"),
+    (f"{SHOP}.port", "8080", f'{SHOP}.port: must be a whole number; got "8080"'),
+    (
+        f"{SHOP}.timing.preStop",
+        30,
+        (
+            f"{SHOP}.timing.preStop: 30 s is too short, or a pod stops while the load balancer still "
+            "sends to it; more than deregistrationDelay (30 s): raise preStop to 31"
+        ),
+    ),
+    (
+        f"{SHOP}.timing.gracePeriod",
+        69,
+        (
+            f"{SHOP}.timing.gracePeriod: 69 s is too short, or a pod is killed with requests in flight; "
+            "at least preStop + longestRequest + margin (70 s): raise gracePeriod to 70"
+        ),
+    ),
+    (
+        f"{SHOP}.timing.longestRequest",
+        31,
+        (
+            f"{SHOP}.timing.deregistrationDelay: 30 s is too short, or the load balancer cuts off "
+            "requests in flight; at least longestRequest (31 s): raise deregistrationDelay to 31"
+        ),
+    ),
+    (
+        f"{SHOP}.timing.keepAlive",
+        60,
+        (
+            f"{SHOP}.timing.keepAlive: 60 s is too short, or the load balancer reuses connections that "
+            "the service has closed; more than loadBalancer.idleTimeout (60 s): raise keepAlive to 61"
+        ),
+    ),
+    (
+        "loadBalancer.idleTimeout",
+        30,
+        (
+            f"{SHOP}.timing.longestRequest: 30 s is too long, the load balancer gives up first; less "
+            "than loadBalancer.idleTimeout (30 s): raise loadBalancer.idleTimeout to 31"
+        ),
+    ),
+    (
+        f"{SHOP}.timing.keepOld",
+        359,
+        (
+            f"{SHOP}.timing.keepOld: 359 s is too short, or the old color is gone while it is still "
+            "needed; at least stickiness + deregistrationDelay + longestRequest + bake (360 s): raise "
+            "keepOld to 360"
+        ),
+    ),
+    (
+        f"{SHOP}.timing.bake",
+        299,
+        (
+            f"{SHOP}.timing.bake: 299 s is too short, or a step ends before an alarm can see it; at "
+            "least alarm period by evaluation periods (300 s): raise bake to 300"
+        ),
+    ),
+    (
+        f"{SHOP}.timing.awaitTimeout",
+        20,
+        (
+            f"{SHOP}.timing.awaitTimeout: 20 s is too short, or every update gives up on a healthy "
+            "color; more than health.interval by health.healthyThreshold (20 s): raise awaitTimeout to "
+            "21"
+        ),
+    ),
+    (
+        f"{SHOP}.health.timeout",
+        10,
+        f"{SHOP}.health.interval: 10 s is too short; more than health.timeout (10 s): raise interval to 11",
+    ),
+    (f"{SHOP}.health.path", "health", f"{SHOP}.health.path: 'health' has the wrong form; allowed is an absolute path"),
+    (f"{SHOP}.replicas", {"min": 5}, f"{SHOP}.replicas.max: 4 is less than min (5); raise max to 5 or more"),
+    (f"{SHOP}.replicas", {"min": 0}, f"{SHOP}.replicas.min: 0 is too few; at least 1"),
+    (
+        f"{SHOP}.resources",
+        {"cpu": "lots"},
+        f"{SHOP}.resources.cpu: 'lots' is no amount of CPU; allowed are millicores such as 250m",
+    ),
+    (f"{SHOP}.resources", {"memory": "128m"}, f"{SHOP}.resources.memory: '128m' is no amount of memory; allowed are"),
+    (
+        f"{SHOP}.env.lower",
+        "x",
+        f"{SHOP}.env.lower: not the name of an environment variable; allowed are capital letters",
+    ),
+    (f"{SHOP}.env.RATE", 0.5, f"{SHOP}.env.RATE: must be text in quotes"),
+    (
+        f"{SHOP}.env.DB_PASSWORD",
+        "x",
+        (
+            f"{SHOP}.env.DB_PASSWORD: the name is that of a secret, and everybody can read this file; "
+            "put it into Secrets Manager and name DB_PASSWORD under secrets"
+        ),
+    ),
+    (
+        f"{SHOP}.env.URL",
+        "postgresql://u:obviously-fake@db/x",
+        f"{SHOP}.env.URL: the value looks like a URL with a password, and",
+    ),
+    (
+        f"{SHOP}.env.JWT_SECRETS_URL",
+        "AKIAEXAMPLE000000000",
+        f"{SHOP}.env.JWT_SECRETS_URL: the value looks like an AWS access key id",
+    ),
+    (
+        f"{SHOP}.secrets.app.keys",
+        ["jwt-secret"],
+        f"{SHOP}.secrets.app.keys[0]: not the name of an environment variable",
+    ),
+    (f"{SHOP}.secrets.app.keys", ["LOG_LEVEL"], f"{SHOP}.secrets.app.keys: LOG_LEVEL is set by env too; name it once"),
+    (
+        f"{SHOP}.secrets.other",
+        {"keys": ["X"]},
+        (
+            f"{GREEN}.secretVersions.other: is required while the color runs, or a rotation changes "
+            "what it runs with; list the ids with `aws secretsmanager list-secret-version-ids "
+            "--secret-id staging/shop/other`"
+        ),
+    ),
+    (
+        f"{GREEN}.secretVersions.app",
+        "AWSCURRENT",
+        f"{GREEN}.secretVersions.app: not a version id; allowed is what `aws secretsmanager",
+    ),
+    (f"{GREEN}.secretVersions.ap", "0" * 36, f"{GREEN}.secretVersions.ap: unknown key; did you mean app?"),
+    (f"{SHOP}.priorityBand", 500, f"{SHOP}.priorityBand: 500 is out of range; allowed are 1 to 499"),
+    ("services", {}, "services: 0 services; allowed are 1 to 24"),
+    ("services", ..., "services: is required: the services by name"),
+    ("services", [], "services: must be a mapping; got a list"),
+    ("services.Shop", {}, "services.Shop: 'Shop' is no usable name; allowed are at most 40 lowercase letters"),
+    ("environment", "my_env", "environment: 'my_env' is no usable name; allowed are at most 22 lowercase letters"),
+    ("network.vpcId", "main", "network.vpcId: 'main' has the wrong form; allowed is an id such as vpc-0a1b2c3d"),
+    (
+        "network.subnetIds",
+        ["subnet-0a1b2c3d"] * 2,
+        "network.subnetIds: 1 is too few; at least 2 subnets, in different availability zones",
+    ),
+    ("network.scheme", "public", 'network.scheme: must be internal or internet-facing; got "public"'),
+    (
+        "network.podCidrs",
+        ["10.0.0.1/8"],
+        "network.podCidrs[0]: '10.0.0.1/8' is no network; allowed is an address without host bits",
+    ),
+    (
+        "loadBalancer.testListenerCidrs",
+        ["0.0.0.0/0"],
+        "loadBalancer.testListenerCidrs[0]: '0.0.0.0/0' opens the test listener to the world",
+    ),
+    (
+        "loadBalancer.testListenerCidrs",
+        ["10.1.2.3"],
+        "loadBalancer.testListenerCidrs[0]: '10.1.2.3' has no prefix length; for one address write 10.1.2.3/32",
+    ),
+    ("loadBalancer.testListenerPort", 443, "loadBalancer.testListenerPort: 443 is no port for the test listener"),
+    ("loadBalancer.idleTimeout", 4001, "loadBalancer.idleTimeout: 4001 is out of range; allowed are 1 to 4000"),
+    ("loadBalancer.deletionProtection", "yes", 'loadBalancer.deletionProtection: must be true or false; got "yes"'),
+    (
+        "loadBalancer.certificateArn",
+        "cert",
+        "loadBalancer.certificateArn: 'cert' has the wrong form; allowed is arn:aws:acm:",
+    ),
+    ("alerts", {"topicArns": ["ops"]}, "alerts.topicArns[0]: 'ops' has the wrong form; allowed is arn:aws:sns:"),
+]
+
+
+@pytest.mark.parametrize(("where", "what", "line"), BAD, ids=[f"{where}={what}"[:60] for where, what, _ in BAD])
+def test_a_mistake_is_refused_with_its_key_its_value_and_what_mends_it(where: str, what: object, line: str) -> None:
+    found = problems(put(where, what))
+
+    assert any(each.startswith(PREFIX + line) for each in found), found
+    assert all(each.startswith(PREFIX) and not each.endswith(".") and "\n" not in each for each in found)
+
+
+@pytest.mark.parametrize(
+    ("where", "what", "line"),
+    [
+        (
+            f"{GREEN}.image",
+            "shop:1.5.0",
+            f"{GREEN}.image: 'shop:1.5.0' can change its content; production takes only the digest",
+        ),
+        (f"{SHOP}.replicas", {"min": 1}, f"{SHOP}.replicas.min: 1 is too few; at least 2 in production"),
+    ],
+)
+def test_production_refuses_what_staging_accepts(where: str, what: object, line: str) -> None:
+    parse(put(where, what), stack="staging")
+
+    [problem] = problems(put(where, what), stack="production")
+    assert problem.startswith(PREFIX + line)
+
+
+def test_a_stack_named_otherwise_can_be_production_too() -> None:
+    values = put(f"{GREEN}.image", "shop:1.5.0") | {"environment": "production"}
+    assert len(problems(values, stack="main")) == 1
+
+
+@pytest.mark.parametrize("place", ["", f"{SHOP}."])
+def test_a_weight_for_a_parked_color_is_refused_wherever_it_comes_from(place: str) -> None:
+    values = put(f"{GREEN}.parked", True)
+    put(f"{place}canaryWeight", 10, values)
+
+    [problem] = problems(values)
+    assert problem == (
+        f"{PREFIX}{GREEN}.parked: true, but canaryWeight is 10; set parked to false, or the service's canaryWeight to 0"
+    )
+
+
+def test_a_mistake_of_the_stack_is_told_once_and_not_by_every_service() -> None:
+    assert len(problems(some.stack() | {"canaryWeight": 101})) == 1
+    assert len(problems(some.stack() | {"activeColor": "purple"})) == 1
+
+
+def second(**changes: object) -> dict[str, Any]:
+    values = some.stack()
+    values["services"]["web"] = {**values["services"]["shop"], "host": "web.example.com", **changes}
+    return values
+
+
+@pytest.mark.parametrize("host", ["shop.example.com", "green.shop.example.com"])
+def test_two_services_never_share_a_host_nor_the_host_of_a_color(host: str) -> None:
+    assert any(f"services.web.host: {host!r} already leads to shop" in each for each in problems(second(host=host)))
+
+
+def test_two_services_with_one_band_are_told_which_key_to_set() -> None:
+    band = priority_band("shop")
+    assert problems(second(priorityBand=band)) == (
+        f"{PREFIX}services.web.priorityBand: {band} is the band of shop too; set this key for the "
+        "newer of the two services, "
+        "1 to 499",
+    )
+
+
+def test_more_services_than_the_load_balancer_has_rules_for_are_refused() -> None:
+    values = some.stack()
+    shop = values["services"].pop("shop")
+    values["services"] = {f"s{i}": {**shop, "host": f"s{i}.example.com", "priorityBand": i} for i in range(1, 25)}
+    assert len(parse(values, stack="dev").services) == 24
+
+    values["services"]["s25"] = {**shop, "host": "s25.example.com", "priorityBand": 25}
+    assert problems(values) == (
+        f"{PREFIX}services: 25 services; allowed are 1 to 24, as each takes 4 of the 100 rules of the load balancer: "
+        "move some to another stack",
+    )
+
+
+def test_all_mistakes_are_told_at_once_one_line_each() -> None:
+    values = some.stack()
+    put("canaryWieght", 5, values)
+    put("canaryWeight", 10, values)
+    put("loadBalancer.idleTimeout", 90, values)
+    put(f"{SHOP}.hsot", "x", values)
+    put(f"{SHOP}.timing", {"preStop": 10}, values)
+    put(f"{SHOP}.env.API_TOKEN", "x", values)
+    put(f"{GREEN}.image", "shop:latest", values)
+    put(f"{GREEN}.parked", True, values)
+    put("services.web", {**values["services"]["shop"], "priorityBand": 7}, values)
+
+    with pytest.raises(SettingsError) as refused:
+        parse(values, stack="staging")
+
+    keys = [problem.split(": ")[0].removeprefix(PREFIX) for problem in refused.value.problems]
+    of_each_service = [
+        "colors.green.image",
+        "colors.green.parked",
+        "env.API_TOKEN",
+        "hsot",
+        "timing.keepAlive",
+        "timing.preStop",
+    ]
+    assert set(keys) == {
+        "canaryWieght",
+        "services.web.host",
+        *(f"services.{name}.{key}" for name in ("shop", "web") for key in of_each_service),
+    }
+    first, *lines = str(refused.value).splitlines()
+    assert first == f"{len(lines)} problems in the settings of stack staging, Pulumi.staging.yaml:"
+    assert lines == [f"  {problem}" for problem in refused.value.problems]
+
+
+@pytest.mark.parametrize(
+    ("where", "what"),
+    [
+        (f"{SHOP}.secrets.app", "obviously-fake"),
+        (f"{SHOP}.secrets.app", {"DATABASE_URL": "obviously-fake"}),
+        (f"{SHOP}.secrets", ["obviously-fake"]),
+        (f"{SHOP}.env", "obviously-fake"),
+        (f"{GREEN}.secretVersions", {"app": "obviously-fake"}),
+        (f"{SHOP}.host", "https://user:obviously-fake@example.com"),
+        ("loadBalancer.certificateArn", "https://user:obviously-fake@example.com"),
+        ("services", [{"shop": {"env": {"PASSWORD": "obviously-fake"}}}]),
+    ],
+)
+def test_a_message_never_repeats_what_may_be_a_secret(where: str, what: object) -> None:
+    assert not any("obviously-fake" in each for each in problems(put(where, what)))
+
+
+# From the engine
+
+
+@pytest.fixture
+def configured() -> Iterator[Callable[..., StackSettings]]:
+    """Load from what the engine hands to a program: every value as text, secrets by name."""
+
+    def load(values: dict[str, object], secret: tuple[str, ...] = ()) -> StackSettings:
+        texts = {
+            f"{PREFIX}{key}": value if isinstance(value, str) else json.dumps(value) for key, value in values.items()
+        }
+        pulumi.runtime.set_all_config(texts | {"aws:region": "eu-west-1"}, [PREFIX + key for key in secret])
+        return settings.load(pulumi.Config("hueshift"), "staging")
+
+    yield load
+    pulumi.runtime.set_all_config({}, [])
+
+
+def test_what_the_engine_hands_over_is_the_same_as_the_file(configured: Callable[..., StackSettings]) -> None:
+    values = some.stack() | {"activeColor": "green", "canaryWeight": 10, "alerts": {}, "environment": ""}
+    assert configured(values) == parse(values, stack="staging")
+
+
+def test_an_undeclared_key_is_seen_although_the_engine_accepts_it(configured: Callable[..., StackSettings]) -> None:
+    with pytest.raises(SettingsError, match="hueshift:canaryWieght: unknown key; did you mean canaryWeight"):
+        configured(some.stack() | {"canaryWieght": 10})
+
+
+def test_an_encrypted_key_is_refused_without_its_value(configured: Callable[..., StackSettings]) -> None:
+    values = put(f"{SHOP}.env.PASSWORD", "obviously-fake")
+    with pytest.raises(SettingsError, match="hueshift:services: is encrypted") as refused:
+        configured(values, secret=("services",))
+    assert "obviously-fake" not in str(refused.value)
+
+
+def test_the_engine_shows_a_refusal_without_a_traceback() -> None:
+    # The language host prints the message alone for this class only.
+    assert issubclass(SettingsError, pulumi.RunError)
