@@ -41,6 +41,8 @@ ENVOY_ADMIN = "http://127.0.0.1:9901"
 PROMETHEUS_URL = "http://127.0.0.1:9090"
 REGISTRY = "127.0.0.1:5000"
 """As the node and its Docker daemon name it; from this machine it is ``NODE_IP:5000``."""
+CONTROLLERS = "http://127.0.0.1:9444"
+"""``/healthz`` of the controllers."""
 WEBHOOK_PORT = 9443
 """On ``HOST_IP``: the one port of this machine that the node may reach."""
 POSTGRES_PORT = 5432
