@@ -29,7 +29,7 @@ def build(config: Config) -> Observed:
     database = Database(config.database_url, needed_revision(config.version))
     state = health.State(config, database)
     metrics = Metrics(config.version)
-    tracer = Tracer(config) if config.traces_endpoint else None
+    tracer = Tracer(config.traces_endpoint, config) if config.traces_endpoint else None
 
     async def index(_: Request) -> JSONResponse:
         return JSONResponse({"service": "shop", "color": config.color, "version": config.version})

@@ -14,7 +14,7 @@ from app.config import Config
 class Tracer:
     """Server spans, sent in batches to the OTLP endpoint over HTTP."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, endpoint: str, config: Config) -> None:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
         from opentelemetry.sdk.resources import Resource
         from opentelemetry.sdk.trace import TracerProvider
@@ -22,7 +22,7 @@ class Tracer:
 
         resource = {"service.name": "shop", "service.version": config.version, "hueshift.color": config.color}
         self._provider = TracerProvider(resource=Resource.create(resource))
-        self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+        self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(f"{endpoint.rstrip('/')}/v1/traces")))
         self._tracer = self._provider.get_tracer("app")
 
     @contextmanager

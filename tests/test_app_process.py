@@ -1,7 +1,9 @@
+import gzip
 import socket
 import threading
 import time
 from http.client import HTTPConnection, HTTPException, RemoteDisconnected
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from urllib.request import Request, urlopen
 
 from tests.app_service import PASSWORD, SECRET, Program, lines, running
@@ -89,3 +91,27 @@ def test_every_line_is_json_with_its_request_and_none_holds_a_secret_or_what_the
     assert any(entry["logger"] == "uvicorn.error" for entry in entries)
     assert all({"time", "level", "message", "color", "version"} <= entry.keys() for entry in entries)
     assert [word for word in (SECRET, PASSWORD, "private") if word in output] == []
+
+
+def test_spans_go_to_the_endpoint_in_the_callers_trace_with_the_route_and_nothing_personal() -> None:
+    bodies: list[bytes] = []
+
+    class Collector(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            bodies.append(self.rfile.read(int(self.headers["content-length"])))
+            self.send_response(200)
+            self.end_headers()
+
+    with HTTPServer(("127.0.0.1", 0), Collector) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+        with running(OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{server.server_port}") as program:
+            told = {"traceparent": f"00-{trace}-00f067aa0ba902b7-01", "user-agent": "private-agent"}
+            urlopen(Request(f"{program.url}/?email=private@example.com", headers=told)).close()
+            program.terminate()
+            assert program.ended()[0] == 0
+        server.shutdown()
+    sent = b"".join(gzip.decompress(body) if body[:2] == b"\x1f\x8b" else body for body in bodies)
+    assert bytes.fromhex(trace) in sent
+    assert b"GET /" in sent
+    assert b"private" not in sent
