@@ -66,7 +66,7 @@ class Cloud:
     }
 
     def __init__(self) -> None:
-        self._config: Properties = {}
+        self.configuration: Properties = {}
         self._clients: dict[tuple[str, str], Any] = {}
         self._lock = threading.Lock()
         self._session: boto3.Session | None = None
@@ -74,19 +74,19 @@ class Cloud:
     def configure(self, config: Properties) -> None:
         if unknown := sorted(config.keys() - self.arguments):
             raise CheckFailure(unknown[0], "the stand-in does not support this key of the provider's configuration")
-        self._config = config
+        self.configuration = config
         self._session = None
         self._clients = {}
 
     def _boto(self) -> boto3.Session:
         if self._session is None:
             self._session = boto3.Session(
-                profile_name=self._config.get("profile"),
+                profile_name=self.configuration.get("profile"),
                 # boto3 knows AWS_DEFAULT_REGION alone; the official provider knows both.
-                region_name=self._config.get("region") or os.environ.get("AWS_REGION"),
-                aws_access_key_id=self._config.get("accessKey"),
-                aws_secret_access_key=self._config.get("secretKey"),
-                aws_session_token=self._config.get("token"),
+                region_name=self.configuration.get("region") or os.environ.get("AWS_REGION"),
+                aws_access_key_id=self.configuration.get("accessKey"),
+                aws_secret_access_key=self.configuration.get("secretKey"),
+                aws_session_token=self.configuration.get("token"),
             )
         return self._session
 
@@ -113,16 +113,16 @@ class Cloud:
         with self._lock:
             if (service, region) not in self._clients:
                 endpoints: dict[str, str] = {}
-                for block in self._config.get("endpoints") or []:
+                for block in self.configuration.get("endpoints") or []:
                     endpoints |= block
                 self._clients[service, region] = self._boto().client(  # type: ignore[call-overload]
                     service,
                     region_name=region,
                     endpoint_url=endpoints.get(service),
-                    verify=False if self._config.get("insecure") else None,
+                    verify=False if self.configuration.get("insecure") else None,
                     config=Config(
                         max_pool_connections=64,
-                        retries={"mode": "standard", "max_attempts": int(self._config.get("maxRetries", 3))},
+                        retries={"mode": "standard", "max_attempts": int(self.configuration.get("maxRetries", 3))},
                     ),
                 )
             return self._clients[service, region]
@@ -130,10 +130,10 @@ class Cloud:
     @property
     def default_tags(self) -> dict[str, str]:
         """Tags that every resource gets; a resource's own win."""
-        return dict((self._config.get("defaultTags") or {}).get("tags") or {})
+        return dict((self.configuration.get("defaultTags") or {}).get("tags") or {})
 
     def ignores(self, tag: str) -> bool:
-        ignored = self._config.get("ignoreTags") or {}
+        ignored = self.configuration.get("ignoreTags") or {}
         return tag in (ignored.get("keys") or ()) or tag.startswith(("aws:", *(ignored.get("keyPrefixes") or ())))
 
 

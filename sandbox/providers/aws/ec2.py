@@ -183,7 +183,7 @@ class SecurityGroupRule(Ec2Resource):
     """``aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule`` and its egress counterpart."""
 
     outputs = ("arn", "securityGroupRuleId")
-    gone = ("InvalidSecurityGroupRuleId.NotFound", "InvalidGroup.NotFound")
+    gone = ("InvalidSecurityGroupRuleId.NotFound", "InvalidPermission.NotFound", "InvalidGroup.NotFound")
     schema = {
         "cidrIpv4": Arg(),
         "cidrIpv6": Arg(),

@@ -1,4 +1,4 @@
-"""Load balancers, listeners, rules and target groups."""
+"""Load balancers and target groups."""
 # ruff: noqa: A002, ANN401, ARG002 - the contract fixes names and arguments; boto3's clients are untyped here
 
 import time
@@ -270,6 +270,8 @@ class TargetGroup(ElbResource):
         values = {path: attributes[key] for path, key in names.items() if key in attributes}
         if group.get("TargetType") == "ip" or group.get("IpAddressType") == "ipv6":
             live["ipAddressType"] = group.get("IpAddressType")
+        if kind is None:
+            values = {path: value for path, value in values.items() if not path.startswith("stickiness.")}
         health = from_api(HEALTH_CHECK, group)
         matcher = group.get("Matcher") or {}
         if code := matcher.get("GrpcCode") or matcher.get("HttpCode"):
@@ -517,6 +519,8 @@ class LoadBalancer(ElbResource):
             "zoneId": balancer.get("CanonicalHostedZoneId"),
             "tagsAll": self.tags(api, id),
         }
+        if not inputs and not any(len(mapping) > 1 for mapping in mappings):
+            del live["subnetMappings"]  # an import takes the plain way of the two
         if "minimumLoadBalancerCapacity" in inputs:
             reserved = api.describe_capacity_reservation(LoadBalancerArn=id).get("MinimumLoadBalancerCapacity")
             live["minimumLoadBalancerCapacity"] = reserved and {"capacityUnits": reserved["CapacityUnits"]}

@@ -5,7 +5,7 @@ import re
 from typing import Any, Final
 
 from sandbox.providers.aws.base import PATIENCE, TAGS, changed, retry, tag_list
-from sandbox.providers.aws.elb import WEEK, ElbResource, attribute_list
+from sandbox.providers.aws.elb import APPLICATION, WEEK, ElbResource, attribute_list
 from sandbox.providers.aws.schema import MAP, Arg, Schema, from_api, nest, pascal, to_api
 from sandbox.providers.plugin import UNKNOWN, CheckFailure, Properties
 
@@ -289,6 +289,8 @@ class Listener(ElbResource):
         answer = api.describe_listener_attributes(ListenerArn=id)["Attributes"]
         attributes = {item["Key"]: item["Value"] for item in answer}
         values = {path: attributes[key] for path, key in LISTENER_ATTRIBUTES.items() if key in attributes}
+        if listener.get("Protocol") in APPLICATION:
+            values.pop("tcpIdleTimeoutSeconds", None)
         live = from_api(
             {key: self.schema[key] for key in ("loadBalancerArn", "port", "protocol", "sslPolicy")}, listener
         )
@@ -391,14 +393,15 @@ def api_conditions(conditions: list[Properties]) -> list[dict[str, Any]]:
     for condition in conditions:
         kind, value = next(iter(condition.items()))
         field, config = _FIELD_OF[kind]
-        request = to_api({kind: _CONDITION_FIELDS[kind]}, {kind: value})
-        body = next(iter(request.values()))
-        result.append({"Field": field, config: {"Values": body} if kind == "queryStrings" else body})
+        body: Any = next(iter(to_api({kind: _CONDITION_FIELDS[kind]}, {kind: value}).values()))
+        if kind == "queryStrings":
+            body = {"Values": body}
+        result.append({"Field": field, config: body})
     return result
 
 
 def live_conditions(answer: list[dict[str, Any]]) -> list[Properties]:
-    result = []
+    result: list[Properties] = []
     for item in answer:
         kind = next(kind for kind, (field, _) in _FIELD_OF.items() if field == item["Field"])
         arg = _CONDITION_FIELDS[kind]

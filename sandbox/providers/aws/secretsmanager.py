@@ -3,6 +3,8 @@
 
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from sandbox.providers.aws.base import (
     NAME,
     NAME_PREFIX,
@@ -10,6 +12,7 @@ from sandbox.providers.aws.base import (
     TAGS,
     AwsResource,
     changed,
+    code,
     retry,
     tag_list,
     tag_map,
@@ -18,7 +21,7 @@ from sandbox.providers.aws.schema import JSON, Arg
 from sandbox.providers.plugin import UNKNOWN, CheckFailure, Properties
 
 FORGETTING = ("InvalidRequestException",)
-"""What the API answers while a secret of that name is still being deleted."""
+"""What the API answers of a secret that is scheduled for deletion."""
 
 
 class Secret(AwsResource):
@@ -114,7 +117,7 @@ class Secret(AwsResource):
             "arn": secret["ARN"],
             "name": secret["Name"],
             "description": secret.get("Description") or None,
-            "kmsKeyId": secret.get("KmsKeyId"),
+            "kmsKeyId": secret.get("KmsKeyId") or None,
             "policy": policy or inputs.get("policy"),
             "replicas": replicas,
             "tagsAll": tag_map(secret.get("Tags") or []),
@@ -134,7 +137,8 @@ class Secret(AwsResource):
                     ForceOverwriteReplicaSecret=new["forceOverwriteReplicaSecret"],
                 )
         if changed(["description", "kmsKeyId"], old, new):
-            api.update_secret(SecretId=id, Description=new.get("description", ""), KmsKeyId=new.get("kmsKeyId", ""))
+            key = {"KmsKeyId": new["kmsKeyId"]} if new.get("kmsKeyId") else {}
+            api.update_secret(SecretId=id, Description=new.get("description", ""), **key)
         if changed(["policy"], old, new):
             self._policy(api, id, new)
 
@@ -145,6 +149,14 @@ class Secret(AwsResource):
             api.tag_resource(SecretId=id, Tags=tag_list(put))
 
     def remove(self, api: Any, id: str, state: Properties, timeout: float) -> None:
+        try:
+            self._forget(api, id, state)
+        except ClientError as error:
+            if code(error) not in FORGETTING or "marked" not in str(error):
+                raise
+
+    @staticmethod
+    def _forget(api: Any, id: str, state: Properties) -> None:
         replicas = [replica["region"] for replica in state.get("replicas") or []]
         if replicas:  # the API refuses to delete a secret that still has copies
             api.remove_regions_from_replication(SecretId=id, RemoveReplicaRegions=replicas)

@@ -66,17 +66,15 @@ class Topic(AwsResource):
 
     def make(self, api: Any, inputs: Properties, timeout: float) -> str:
         suffix = self.name_suffix(inputs) if "namePrefix" in inputs else ""
-        attributes = {
-            self.attributes[key]: attribute_text(inputs[key])
-            for key in self.attributes
-            if inputs.get(key) is not None and (key != "contentBasedDeduplication" or inputs["fifoTopic"])
-        }
-        if inputs["fifoTopic"]:
-            attributes["FifoTopic"] = "true"
         made = api.create_topic(
-            Name=inputs["name"] + suffix, Attributes=attributes, Tags=tag_list(inputs.get("tagsAll"))
+            Name=inputs["name"] + suffix,
+            Attributes={"FifoTopic": "true"} if inputs["fifoTopic"] else {},
+            Tags=tag_list(inputs.get("tagsAll")),
         )
         return str(made["TopicArn"])
+
+    def settle(self, api: Any, id: str, inputs: Properties) -> None:
+        self.change(api, id, {"contentBasedDeduplication": False}, inputs)
 
     def describe(self, api: Any, id: str, inputs: Properties) -> Properties | None:
         attributes = api.get_topic_attributes(TopicArn=id)["Attributes"]

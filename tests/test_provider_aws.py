@@ -1,0 +1,1001 @@
+"""The stand-in for the AWS provider against moto in this process, handler by handler as the engine would ask."""
+# ruff: noqa: ANN401 - clients and type hints of the SDK have no static type
+
+import collections.abc
+import json
+import typing
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import pulumi._types
+import pulumi_aws
+import pytest
+from moto import mock_aws
+
+from sandbox.providers.aws import base, elb
+from sandbox.providers.aws.__main__ import provider
+from sandbox.providers.aws.base import AwsResource, Cloud
+from sandbox.providers.aws.schema import JSON, MAP, PAIRS, Arg, Schema, align
+from sandbox.providers.plugin import UNKNOWN, CheckFailure, PartialFailure, Properties, Provider, differences
+
+REGION = "eu-west-1"
+FIXED = {"type": "fixed-response", "fixedResponse": {"contentType": "text/plain", "statusCode": "503"}}
+EVERYWHERE = [{"pathPattern": {"values": ["/*"]}}]
+LB, TARGET_GROUP = "lb/loadBalancer:LoadBalancer", "lb/targetGroup:TargetGroup"
+LISTENER, RULE = "lb/listener:Listener", "lb/listenerRule:ListenerRule"
+CERTIFICATE = "lb/listenerCertificate:ListenerCertificate"
+GROUP = "ec2/securityGroup:SecurityGroup"
+INGRESS, EGRESS = (f"vpc/securityGroup{way}Rule:SecurityGroup{way}Rule" for way in ("Ingress", "Egress"))
+SECRET, ALARM, TOPIC = "secretsmanager/secret:Secret", "cloudwatch/metricAlarm:MetricAlarm", "sns/topic:Topic"
+
+
+@dataclass
+class World:
+    """An account in moto with a network, and the provider configured for it."""
+
+    cloud: Cloud
+    provider: Provider
+
+    def __getitem__(self, token: str) -> AwsResource:
+        found = self.provider.resources[f"aws:{token}"]
+        assert isinstance(found, AwsResource)
+        return found
+
+    def make(self, token: str, name: str, inputs: Properties) -> tuple[str, Properties, Properties]:
+        """Check and create; give ID, checked inputs and outputs."""
+        checked = self[token].check(name, None, inputs)
+        made, outputs = self[token].create(checked, 5)
+        return made, checked, outputs
+
+    @cached_property
+    def elb(self) -> Any:
+        return self.cloud.client("elbv2")
+
+    @cached_property
+    def vpc(self) -> str:
+        return str(self.cloud.client("ec2").describe_vpcs()["Vpcs"][0]["VpcId"])
+
+    @cached_property
+    def subnets(self) -> list[str]:
+        return [str(subnet["SubnetId"]) for subnet in self.cloud.client("ec2").describe_subnets()["Subnets"]]
+
+    @cached_property
+    def certificates(self) -> list[str]:
+        acm = self.cloud.client("acm")
+        return [acm.request_certificate(DomainName=f"{name}.example.com")["CertificateArn"] for name in "ab"]
+
+    @cached_property
+    def groups(self) -> list[str]:
+        return [self.make(GROUP, name, {"vpcId": self.vpc})[0] for name in "ab"]
+
+    @cached_property
+    def targets(self) -> list[str]:
+        return [self.make(TARGET_GROUP, name, http_group(self))[0] for name in ("blue", "green")]
+
+    @cached_property
+    def balancer(self) -> str:
+        return self.make(LB, "shop", {"subnets": self.subnets[:2]})[0]
+
+    @cached_property
+    def listener(self) -> str:
+        return self.make(LISTENER, "http", {"loadBalancerArn": self.balancer, "port": 80, "defaultActions": [FIXED]})[0]
+
+    @cached_property
+    def secure(self) -> str:
+        return self.make(LISTENER, "https", https_listener(self))[0]
+
+    def weighted(self, blue: int, green: int) -> Properties:
+        groups = [{"arn": arn, "weight": weight} for arn, weight in zip(self.targets, (blue, green), strict=True)]
+        forward = {"targetGroups": groups, "stickiness": {"enabled": False, "duration": 3600}}
+        return {
+            "listenerArn": self.listener,
+            "priority": 100,
+            "conditions": EVERYWHERE,
+            "actions": [{"type": "forward", "forward": forward}],
+        }
+
+    def live_weights(self, rule: str) -> dict[str, int]:
+        found = self.elb.describe_rules(RuleArns=[rule])["Rules"][0]["Actions"][0]["ForwardConfig"]["TargetGroups"]
+        return {item["TargetGroupArn"]: item["Weight"] for item in found}
+
+
+def http_group(world: World, **more: Any) -> Properties:
+    return {"port": 8080, "protocol": "HTTP", "targetType": "ip", "vpcId": world.vpc, **more}
+
+
+def https_listener(world: World, **more: Any) -> Properties:
+    common = {"loadBalancerArn": world.balancer, "port": 443, "protocol": "HTTPS", "defaultActions": [FIXED]}
+    return {**common, "certificateArn": world.certificates[0], **more}
+
+
+@pytest.fixture(scope="module")
+def cloud() -> Cloud:
+    """Clients take longer to make than a test takes; moto serves them whenever it is on."""
+    return Cloud()
+
+
+@pytest.fixture
+def world(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    monkeypatch.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")  # a second for each test
+    with mock_aws():
+        if cloud.configuration != {"region": REGION}:
+            cloud.configure({"region": REGION})
+        yield World(cloud, provider(cloud))
+
+
+# --- every type: create, read, change, import, delete ---------------------------------------------------------------
+
+Inputs = Callable[[World], Properties]
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a program writes first and then, for one type."""
+
+    token: str
+    first: Inputs
+    then: Inputs | None = None
+    forgotten: frozenset[str] = frozenset()
+    """Arguments that no API gives back."""
+
+
+def _alarm(**more: Any) -> Inputs:
+    common = {"comparisonOperator": "GreaterThanThreshold", "evaluationPeriods": 5, "threshold": 5}
+    return lambda _: {**common, **more}
+
+
+def _rule(conditions: list[Properties], *actions: Properties) -> Inputs:
+    return lambda w: {
+        "listenerArn": w.listener,
+        "priority": 7,
+        "conditions": conditions,
+        "actions": [*actions] or [FIXED],
+    }
+
+
+def _opening(**more: Any) -> Inputs:
+    return lambda w: {"securityGroupId": w.groups[0], **more}
+
+
+DIMENSIONS = {"LoadBalancer": "app/shop/1", "TargetGroup": "targetgroup/blue/2"}
+METRIC = {"namespace": "AWS/ApplicationELB", "period": 60, "stat": "Sum", "dimensions": DIMENSIONS}
+POLICY = json.dumps({"Version": "2012-10-17", "Statement": []})
+
+CASES = {
+    "a plain target group": Case(TARGET_GROUP, http_group),
+    "a target group with all that an ALB heeds": Case(
+        TARGET_GROUP,
+        lambda w: http_group(
+            w,
+            deregistrationDelay=15,
+            slowStart=30,
+            protocolVersion="HTTP2",
+            loadBalancingAlgorithmType="round_robin",
+            loadBalancingCrossZoneEnabled="true",
+            healthCheck={"path": "/ready", "port": 9000, "interval": 5, "timeout": 2, "matcher": "200-204"},
+            stickiness={"type": "app_cookie", "cookieName": "c", "cookieDuration": 60},
+            targetGroupHealth={
+                "dnsFailover": {"minimumHealthyTargetsCount": "2"},
+                "unhealthyStateRouting": {"minimumHealthyTargetsCount": 2, "minimumHealthyTargetsPercentage": "50"},
+            },
+            tags={"color": "blue"},
+        ),
+        lambda w: http_group(
+            w,
+            deregistrationDelay=0,
+            protocolVersion="HTTP2",
+            loadBalancingAlgorithmType="least_outstanding_requests",
+            healthCheck={"path": "/live", "interval": 10, "timeout": 4, "matcher": "200", "healthyThreshold": 2},
+            stickiness={"type": "lb_cookie", "enabled": False},
+            tags={"color": "green", "owner": "team"},
+        ),
+    ),
+    "a target group of lambda functions": Case(
+        TARGET_GROUP, lambda _: {"targetType": "lambda", "lambdaMultiValueHeadersEnabled": True}
+    ),
+    "a target group over TCP": Case(
+        TARGET_GROUP,
+        lambda w: {
+            "port": 80,
+            "protocol": "TCP",
+            "vpcId": w.vpc,
+            "proxyProtocolV2": True,
+            "connectionTermination": True,
+            "preserveClientIp": "true",
+            "healthCheck": {"protocol": "TCP", "port": "90"},
+        },
+    ),
+    "a plain load balancer": Case(LB, lambda w: {"subnets": w.subnets[:2]}),
+    "a load balancer with all that an ALB heeds": Case(
+        LB,
+        lambda w: {
+            "subnets": w.subnets[1::-1],
+            "securityGroups": w.groups[::-1],
+            "internal": True,
+            "clientKeepAlive": 120,
+            "desyncMitigationMode": "strictest",
+            "dropInvalidHeaderFields": True,
+            "enableDeletionProtection": True,
+            "enableHttp2": False,
+            "enableTlsVersionAndCipherSuiteHeaders": True,
+            "enableWafFailOpen": True,
+            "enableXffClientPort": True,
+            "enableZonalShift": True,
+            "idleTimeout": 120,
+            "preserveHostHeader": True,
+            "xffHeaderProcessingMode": "remove",
+            "accessLogs": {"bucket": "logs", "enabled": True, "prefix": "a"},
+            "connectionLogs": {"bucket": "logs", "enabled": True, "prefix": "c"},
+            "tags": {"a": "b"},
+        },
+        lambda w: {
+            "subnets": w.subnets[1:3],
+            "securityGroups": w.groups[:1],
+            "internal": True,
+            "ipAddressType": "dualstack",
+            "accessLogs": {"bucket": "logs", "enabled": False},
+        },
+    ),
+    "a network load balancer": Case(
+        LB,
+        lambda w: {
+            "loadBalancerType": "network",
+            "subnetMappings": [{"subnetId": subnet} for subnet in w.subnets[:2]],
+            "enableCrossZoneLoadBalancing": True,
+            "dnsRecordClientRoutingPolicy": "availability_zone_affinity",
+        },
+        forgotten=frozenset({"subnetMappings"}),
+    ),
+    "a listener with headers of its own": Case(
+        LISTENER,
+        lambda w: {
+            "loadBalancerArn": w.balancer,
+            "port": 443,
+            "protocol": "HTTPS",
+            "certificateArn": w.certificates[0],
+            "sslPolicy": "ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09",
+            "defaultActions": [{"type": "redirect", "redirect": {"statusCode": "HTTP_301", "protocol": "HTTPS"}}],
+            "routingHttpResponseServerEnabled": False,
+            "routingHttpResponseStrictTransportSecurityHeaderValue": "max-age=31536000",
+            "routingHttpRequestXAmznMtlsClientcertSerialNumberHeaderName": "x-serial",
+        },
+        lambda w: {
+            "loadBalancerArn": w.balancer,
+            "port": 8443,
+            "protocol": "HTTPS",
+            "certificateArn": w.certificates[1],
+            "sslPolicy": "ELBSecurityPolicy-TLS13-1-2-2021-06",
+            "defaultActions": [FIXED],
+            "routingHttpResponseServerEnabled": True,
+            "routingHttpResponseStrictTransportSecurityHeaderValue": "max-age=60",
+            "tags": {"a": "b"},
+        },
+    ),
+    "a listener that forwards to one group": Case(
+        LISTENER,
+        lambda w: {
+            "loadBalancerArn": w.balancer,
+            "port": 81,
+            "defaultActions": [{"type": "forward", "targetGroupArn": w.targets[0]}],
+        },
+        lambda w: {
+            "loadBalancerArn": w.balancer,
+            "port": 81,
+            "defaultActions": [{"type": "forward", "forward": {"targetGroups": [{"arn": w.targets[1]}]}}],
+        },
+    ),
+    "a further certificate": Case(
+        CERTIFICATE, lambda w: {"listenerArn": w.secure, "certificateArn": w.certificates[1]}
+    ),
+    "a rule by weights": Case(RULE, lambda w: w.weighted(90, 10), lambda w: w.weighted(0, 100)),
+    "a rule that becomes another": Case(
+        RULE,
+        _rule([{"hostHeader": {"values": ["b.example.com", "a.example.com"]}}], FIXED),
+        lambda w: {
+            "listenerArn": w.listener,
+            "priority": 8,
+            "conditions": [{"sourceIp": {"values": ["10.0.0.0/8"]}}, *EVERYWHERE],
+            "actions": [{"type": "forward", "targetGroupArn": w.targets[0]}],
+            "tags": {"a": "b"},
+        },
+    ),
+    "a rule by header and method": Case(
+        RULE,
+        _rule(
+            [
+                {"httpHeader": {"httpHeaderName": "x-canary", "values": ["true"]}},
+                {"httpRequestMethod": {"values": ["GET", "HEAD"]}},
+            ]
+        ),
+    ),
+    "a rule by query": Case(RULE, _rule([{"queryStrings": [{"key": "a", "value": "1"}, {"value": "2"}]}])),
+    "a rule that redirects": Case(
+        RULE, _rule(EVERYWHERE, {"type": "redirect", "redirect": {"statusCode": "HTTP_302", "path": "/new"}})
+    ),
+    "a rule with sign-in before it": Case(
+        RULE,
+        _rule(
+            EVERYWHERE,
+            {
+                "type": "authenticate-oidc",
+                "order": 1,
+                "authenticateOidc": {
+                    "authorizationEndpoint": "https://id.example.com/authorize",
+                    "clientId": "shop",
+                    "clientSecret": "not-a-secret",
+                    "issuer": "https://id.example.com",
+                    "tokenEndpoint": "https://id.example.com/token",
+                    "userInfoEndpoint": "https://id.example.com/me",
+                },
+            },
+            {**FIXED, "order": 2},
+        ),
+        forgotten=frozenset({"actions"}),
+    ),
+    "a security group": Case(
+        GROUP,
+        lambda w: {"vpcId": w.vpc, "description": "d"},
+        lambda w: {"vpcId": w.vpc, "description": "d", "tags": {"a": "b"}},
+    ),
+    "a security group with rules of its own": Case(
+        GROUP,
+        lambda w: {
+            "vpcId": w.vpc,
+            "ingress": [
+                {
+                    "protocol": "tcp",
+                    "fromPort": 80,
+                    "toPort": 81,
+                    "cidrBlocks": ["11.0.0.0/8", "10.0.0.0/8"],
+                    "self": True,
+                    "description": "web",
+                },
+                {"protocol": "tcp", "fromPort": 1, "toPort": 2, "securityGroups": w.groups[:1]},
+            ],
+            "egress": [{"protocol": "-1", "fromPort": 0, "toPort": 0, "cidrBlocks": ["0.0.0.0/0"]}],
+        },
+        lambda w: {
+            "vpcId": w.vpc,
+            "ingress": [
+                {"protocol": "tcp", "fromPort": 80, "toPort": 81, "cidrBlocks": ["10.0.0.0/8"], "description": "web"}
+            ],
+            "egress": [],
+        },
+        forgotten=frozenset({"ingress", "egress"}),
+    ),
+    "an ingress rule": Case(
+        INGRESS,
+        _opening(ipProtocol="tcp", fromPort=80, toPort=80, cidrIpv4="10.0.0.0/8", description="web"),
+        _opening(ipProtocol="udp", fromPort=81, toPort=82, cidrIpv4="11.0.0.0/8", description="other", tags={"a": "b"}),
+    ),
+    "an ingress rule by protocol number": Case(
+        INGRESS,
+        _opening(ipProtocol="6", fromPort=90, toPort=90, cidrIpv6="fd00::/8"),
+        forgotten=frozenset({"ipProtocol"}),
+    ),
+    "an egress rule to a group": Case(
+        EGRESS,
+        lambda w: {
+            "securityGroupId": w.groups[0],
+            "ipProtocol": "tcp",
+            "fromPort": 1,
+            "toPort": 2,
+            "referencedSecurityGroupId": w.groups[1],
+        },
+    ),
+    "an egress rule for everything": Case(EGRESS, _opening(ipProtocol="-1", cidrIpv4="0.0.0.0/0")),
+    "a secret": Case(
+        SECRET,
+        lambda _: {"description": "d", "recoveryWindowInDays": 7, "policy": POLICY, "tags": {"a": "b"}},
+        lambda _: {"description": "e", "kmsKeyId": "alias/k", "policy": POLICY, "tags": {"a": "c"}},
+        forgotten=frozenset({"recoveryWindowInDays"}),
+    ),
+    "a replicated secret": Case(
+        SECRET,
+        lambda _: {"replicas": [{"region": "eu-central-1"}], "forceOverwriteReplicaSecret": True},
+        lambda _: {"replicas": [{"region": "us-east-1"}]},
+        forgotten=frozenset({"forceOverwriteReplicaSecret"}),
+    ),
+    "an alarm on a metric": Case(
+        ALARM,
+        _alarm(
+            metricName="TargetResponseTime",
+            namespace="AWS/ApplicationELB",
+            period=60,
+            extendedStatistic="p95",
+            evaluateLowSampleCountPercentiles="ignore",
+            dimensions=DIMENSIONS,
+            alarmDescription="slow",
+            alarmActions=["arn:aws:sns:eu-west-1:123456789012:a"],
+            okActions=["arn:aws:sns:eu-west-1:123456789012:b"],
+            insufficientDataActions=["arn:aws:sns:eu-west-1:123456789012:c"],
+            datapointsToAlarm=3,
+            treatMissingData="notBreaching",
+            tags={"a": "b"},
+        ),
+        _alarm(threshold=0.5, metricName="m", namespace="n", period=120, statistic="Sum", actionsEnabled=False),
+    ),
+    "an alarm on an expression": Case(
+        ALARM,
+        _alarm(
+            metricQueries=[
+                {"id": "rate", "expression": "100 * errors / requests", "label": "rate", "returnData": True},
+                {"id": "errors", "metric": {**METRIC, "metricName": "HTTPCode_Target_5XX_Count"}},
+                {"id": "requests", "metric": {**METRIC, "metricName": "RequestCount", "unit": "Count"}},
+            ]
+        ),
+        _alarm(
+            threshold=2.5,
+            metricQueries=[
+                {"id": "requests", "metric": {**METRIC, "metricName": "RequestCount"}},
+                {"id": "rate", "expression": "requests", "returnData": True},
+            ],
+        ),
+    ),
+    "a topic": Case(
+        TOPIC,
+        lambda _: {"displayName": "d", "kmsMasterKeyId": "alias/aws/sns", "policy": POLICY, "tags": {"a": "b"}},
+        lambda _: {"displayName": "e", "policy": POLICY},
+    ),
+    "a FIFO topic": Case(TOPIC, lambda _: {"fifoTopic": True, "contentBasedDeduplication": True}),
+}
+every_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+
+
+@every_case
+def test_what_was_created_reads_back_as_the_program_wrote_it(world: World, case: Case) -> None:
+    made, inputs, _ = world.make(case.token, "it", case.first(world))
+
+    read = world[case.token].read(made, inputs)
+
+    assert read is not None
+    assert list(differences(inputs, read[0])) == []
+    assert world[case.token].check("it", read[0], case.first(world)) == inputs
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in CASES.values() if case.then], ids=[k for k, c in CASES.items() if c.then]
+)
+def test_a_change_in_place_arrives_and_is_all_that_differs(world: World, case: Case) -> None:
+    assert case.then is not None
+    resource = world[case.token]
+    made, old, state = world.make(case.token, "it", case.first(world))
+    new = resource.check("it", old, case.then(world))
+    assert resource.replaces(old, new) == set()
+
+    outputs = resource.update(made, state, old, new, 5)
+
+    read = resource.read(made, new)
+    assert read is not None
+    assert list(differences(new, read[0])) == []
+    assert read[1] == outputs
+
+
+@every_case
+def test_an_import_finds_what_the_program_would_write(world: World, case: Case) -> None:
+    resource = world[case.token]
+    made, inputs, _ = world.make(case.token, "it", case.first(world))
+
+    read = resource.read(made, None)
+
+    assert read is not None
+    for key in inputs.keys() - {"__defaults", "tagsAll"} - case.forgotten:
+        assert align(resource.table[key], read[0].get(key), inputs[key], whole=False) == inputs[key], key
+    assert resource.check("it", None, read[0]) == read[0]
+
+
+@every_case
+def test_what_is_deleted_is_gone_and_deleting_it_again_is_no_error(world: World, case: Case) -> None:
+    resource = world[case.token]
+    made, inputs, state = world.make(case.token, "it", case.first(world))
+
+    resource.delete(made, state, 5)
+
+    assert resource.read(made, inputs) is None
+    resource.delete(made, state, 5)
+
+
+@every_case
+def test_a_preview_promises_the_inputs_and_knows_nothing_that_is_computed(world: World, case: Case) -> None:
+    resource = world[case.token]
+    inputs = resource.check("it", None, case.first(world))
+
+    promised = resource.preview(inputs, None)
+    _, outputs = resource.create(inputs, 5)
+
+    assert {key for key, value in promised.items() if value is UNKNOWN} >= set(resource.outputs)
+    plain = {key for key, value in promised.items() if isinstance(value, str | int | float)}
+    assert {key: outputs.get(key) for key in plain} == {key: promised[key] for key in plain}
+    later = resource.preview(inputs, outputs)
+    assert {key: later[key] for key in resource.outputs if key in outputs} == {
+        key: outputs[key] for key in resource.outputs if key in outputs
+    }
+
+
+# --- the official SDK -----------------------------------------------------------------------------------------------
+
+
+def _class(token: str) -> Any:
+    module, _, name = token.partition("/")
+    return getattr(getattr(pulumi_aws, module), name.split(":")[1])
+
+
+def _plain(hint: Any) -> tuple[Any, bool]:
+    """Unwrap ``Sequence`` and ``Input`` of the SDK's type hints; tell whether there was a list."""
+    origin = typing.get_origin(hint)
+    if origin is collections.abc.Sequence:
+        return _plain(typing.get_args(hint)[0])[0], True
+    if origin is typing.Union:
+        return _plain(typing.get_args(hint)[0])
+    return (dict if origin is collections.abc.Mapping else hint), False
+
+
+def _compare(schema: Schema, cls: Any, at: str) -> None:
+    theirs = pulumi._types.input_type_types(cls)
+    assert set(schema) == set(theirs), at
+    for key, arg in schema.items():
+        hint, many = _plain(theirs[key])
+        assert many == arg.many, f"{at}.{key}"
+        if arg.fields is not None:
+            _compare(arg.fields, hint, f"{at}.{key}")
+        else:
+            ours = {JSON: str, MAP: dict, PAIRS: dict}.get(str(arg.type), arg.type)
+            assert ours is hint, f"{at}.{key}"
+
+
+def test_every_type_has_exactly_the_arguments_of_the_official_sdk(world: World) -> None:
+    for token in world.provider.resources:
+        token = token.removeprefix("aws:")
+        module, name = token.split("/")[0], token.split(":")[1]
+        arguments = getattr(getattr(pulumi_aws, module), f"{name}Args")
+        _compare(world[token].table, arguments, token)
+
+
+def test_every_type_has_exactly_the_outputs_of_the_official_sdk(world: World) -> None:
+    for token in world.provider.resources:
+        token = token.removeprefix("aws:")
+        resource = world[token]
+        tags = {"tagsAll"} if "tags" in resource.table else set()
+        theirs = set(pulumi._types.resource_types(_class(token)))
+        assert set(resource.table) | set(resource.outputs) | tags == theirs, token
+
+
+# --- names ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_generated_name_is_kept_and_a_replacement_gets_another(world: World) -> None:
+    resource = world[TARGET_GROUP]
+    first = resource.check("shop-blue", None, http_group(world))
+
+    again = resource.check("shop-blue", first, http_group(world))
+    fresh = resource.check("shop-blue", None, http_group(world))
+
+    assert first["name"].startswith("shop-blue-")
+    assert len(first["name"]) == len("shop-blue-") + 7
+    assert again["name"] == first["name"]
+    assert fresh["name"] != first["name"]
+
+
+def test_a_logical_name_that_leaves_no_room_for_the_random_digits_is_refused(world: World) -> None:
+    world[TARGET_GROUP].check("a" * 24, None, http_group(world))
+    with pytest.raises(CheckFailure, match="would pass 32 characters; shorten it to 24"):
+        world[TARGET_GROUP].check("a" * 25, None, http_group(world))
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ({"name": "a" * 33}, "longer than 32"),
+        ({"name": "no_underscore"}, "does not match"),
+        ({"namePrefix": "seven--"}, "longer than 6"),
+        ({"name": "a", "namePrefix": "b"}, "conflicts with name"),
+    ],
+)
+def test_a_name_that_the_api_would_refuse_is_refused_in_the_preview(
+    world: World, inputs: Properties, message: str
+) -> None:
+    with pytest.raises(CheckFailure, match=message):
+        world[TARGET_GROUP].check("it", None, http_group(world, **inputs))
+
+
+def test_a_prefix_is_completed_when_the_object_is_made(world: World) -> None:
+    resource = world[TARGET_GROUP]
+    inputs = resource.check("it", None, http_group(world, namePrefix="shop-"))
+
+    assert resource.preview(inputs, None)["name"] is UNKNOWN
+    _, outputs = resource.create(inputs, 5)
+
+    assert outputs["name"].startswith("shop-")
+    assert len(outputs["name"]) <= 32
+
+
+def test_only_an_object_with_a_name_of_the_programs_own_is_deleted_before_its_replacement(world: World) -> None:
+    resource = world[TARGET_GROUP]
+    for name, first in (({}, False), ({"name": "fixed"}, True)):
+        old = resource.check("it", None, http_group(world, **name))
+        new = resource.check("it", old, http_group(world, **name, protocolVersion="GRPC") | {"port": 9090})
+        assert resource.deletes_first(old, new) is first
+
+
+def test_the_name_of_a_fifo_topic_ends_in_fifo(world: World) -> None:
+    assert world[TOPIC].check("events", None, {"fifoTopic": True})["name"].endswith(".fifo")
+
+
+# --- what forces a replacement --------------------------------------------------------------------------------------
+
+
+def _listener(_: World) -> Properties:
+    return {"loadBalancerArn": "a", "defaultActions": [FIXED]}
+
+
+def _certificate(_: World) -> Properties:
+    return {"listenerArn": "a", "certificateArn": "b"}
+
+
+@pytest.mark.parametrize(
+    ("token", "base", "change", "forced"),
+    [
+        (TARGET_GROUP, http_group, {"port": 9090}, {"port"}),
+        (TARGET_GROUP, http_group, {"protocol": "HTTPS"}, {"protocol"}),
+        (TARGET_GROUP, http_group, {"protocolVersion": "GRPC"}, {"protocolVersion"}),
+        (TARGET_GROUP, http_group, {"targetType": "instance"}, {"targetType"}),
+        (TARGET_GROUP, http_group, {"vpcId": "vpc-1"}, {"vpcId"}),
+        (TARGET_GROUP, http_group, {"name": "another"}, {"name"}),
+        (TARGET_GROUP, http_group, {"vpcId": UNKNOWN}, {"vpcId"}),
+        (TARGET_GROUP, http_group, {"deregistrationDelay": 1, "healthCheck": {"path": "/"}}, set()),
+        (LB, lambda w: {"subnets": w.subnets}, {"internal": True}, {"internal"}),
+        (LB, lambda w: {"subnets": w.subnets}, {"loadBalancerType": "network"}, {"loadBalancerType"}),
+        (LB, lambda w: {"subnets": w.subnets}, {"idleTimeout": 5, "securityGroups": ["sg-1"]}, set()),
+        (LISTENER, _listener, {"loadBalancerArn": "b"}, {"loadBalancerArn"}),
+        (LISTENER, _listener, {"port": 81, "protocol": "HTTP"}, set()),
+        (RULE, lambda w: w.weighted(1, 0), {"listenerArn": "b"}, {"listenerArn"}),
+        (RULE, lambda w: w.weighted(1, 0), {"priority": 5, "actions": [FIXED]}, set()),
+        (CERTIFICATE, _certificate, {"certificateArn": "c"}, {"certificateArn"}),
+        (GROUP, lambda _: {"vpcId": "a"}, {"description": "other"}, {"description"}),
+        (
+            INGRESS,
+            lambda _: {"securityGroupId": "a", "ipProtocol": "-1", "cidrIpv4": "10.0.0.0/8"},
+            {"securityGroupId": "b"},
+            {"securityGroupId"},
+        ),
+        (SECRET, lambda _: {}, {"name": "other"}, {"name"}),
+        (SECRET, lambda _: {}, {"kmsKeyId": "k", "recoveryWindowInDays": 0}, set()),
+        (TOPIC, lambda _: {}, {"name": "other.fifo", "fifoTopic": True}, {"name", "fifoTopic"}),
+        (TOPIC, lambda _: {}, {"region": "eu-central-1"}, {"region"}),
+    ],
+)
+def test_a_replacement_is_forced_by_what_the_official_provider_cannot_change(
+    world: World, token: str, base: Inputs, change: Properties, forced: set[str]
+) -> None:
+    resource = world[token]
+    old = resource.check("it", None, base(world))
+    new = resource.check("it", old, {**base(world), **change})
+    assert resource.replaces(old, new) == forced
+
+
+# --- refusals -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("token", "inputs", "path"),
+    [
+        (RULE, {"actions": [{"type": "forward", "forward": {"targetGroup": []}}]}, "actions[0].forward.targetGroup"),
+        (RULE, {"actions": [{"type": "forward"}]}, "actions[0]"),
+        (RULE, {"actions": [{"type": "teapot"}]}, "actions[0].type"),
+        (RULE, {"actions": [{"type": "redirect"}]}, "actions[0].redirect"),
+        (
+            RULE,
+            {"actions": [{"type": "forward", "forward": {"targetGroups": [{"arn": "a", "weight": 1000}]}}]},
+            "actions[0].forward.targetGroups[0].weight",
+        ),
+        (RULE, {"conditions": [{"hostHeader": {"values": ["a"]}, "pathPattern": {"values": ["b"]}}]}, "conditions[0]"),
+        (RULE, {"conditions": [{"hostHeader": {}}]}, "conditions[0].hostHeader"),
+        (RULE, {"priority": 0}, "priority"),
+        (TARGET_GROUP, {"slowStart": 10}, "slowStart"),
+        (TARGET_GROUP, {"healthCheck": {"interval": 4}}, "healthCheck.interval"),
+        (TARGET_GROUP, {"healthCheck": {"protocol": "TCP"}}, "healthCheck.protocol"),
+        (TARGET_GROUP, {"vpcId": None}, "vpcId"),
+        (LB, {"subnets": None}, "subnets"),
+        (SECRET, {"recoveryWindowInDays": 3}, "recoveryWindowInDays"),
+        (ALARM, {"metricName": "m", "namespace": "n", "statistic": "Sum", "extendedStatistic": "p95"}, "statistic"),
+        (ALARM, {"metricName": None}, "metricName"),
+        (ALARM, {"threshold": "high"}, "threshold"),
+        (INGRESS, {"ipProtocol": "tcp", "cidrIpv4": "10.0.0.0/8"}, "fromPort"),
+        (INGRESS, {"ipProtocol": "-1"}, "cidrIpv4"),
+        (INGRESS, {"ipProtocol": "-1", "cidrIpv4": "a", "cidrIpv6": "b"}, "cidrIpv6"),
+        (TOPIC, {"policy": "{not json"}, "policy"),
+    ],
+)
+def test_a_wrong_argument_is_refused_by_its_path(world: World, token: str, inputs: Properties, path: str) -> None:
+    whole: dict[str, Properties] = {
+        RULE: {"listenerArn": "a", "conditions": EVERYWHERE, "actions": [FIXED]},
+        TARGET_GROUP: http_group(world),
+        LB: {"subnets": ["a"]},
+        ALARM: {"comparisonOperator": "GreaterThanThreshold", "evaluationPeriods": 1},
+        INGRESS: {"securityGroupId": "sg-1"},
+    }
+    given = {key: value for key, value in {**whole.get(token, {}), **inputs}.items() if value is not None}
+
+    with pytest.raises(CheckFailure) as failure:
+        world[token].check("it", None, given)
+
+    assert failure.value.property == path
+
+
+def test_an_unknown_key_of_the_configuration_is_refused_by_name() -> None:
+    with pytest.raises(CheckFailure, match="assumeRoles"):
+        Cloud().configure({"region": REGION, "assumeRoles": []})
+
+
+def test_a_missing_region_names_the_key_to_set(world: World) -> None:
+    world.cloud.configure({})
+    with pytest.raises(ValueError, match="aws:region"):
+        world[TOPIC].read("arn:aws:sns:eu-west-1:123456789012:a", None)
+
+
+# --- weights and rules ----------------------------------------------------------------------------------------------
+
+
+def test_drift_of_the_weights_shows_at_the_groups_that_drifted_whatever_their_order(world: World) -> None:
+    rule, inputs, _ = world.make(RULE, "shop", world.weighted(90, 10))
+    blue, green = world.targets
+    swapped = [{"TargetGroupArn": green, "Weight": 60}, {"TargetGroupArn": blue, "Weight": 40}]
+    world.elb.modify_rule(RuleArn=rule, Actions=[{"Type": "forward", "ForwardConfig": {"TargetGroups": swapped}}])
+
+    read = world[RULE].read(rule, inputs)
+
+    assert read is not None
+    found = read[0]["actions"][0]["forward"]["targetGroups"]
+    assert found == [{"arn": blue, "weight": 40}, {"arn": green, "weight": 60}]
+
+
+def test_groups_in_another_order_are_no_difference(world: World) -> None:
+    old = world[RULE].check("shop", None, world.weighted(90, 10))
+    turned = world.weighted(90, 10)
+    turned["actions"][0]["forward"]["targetGroups"].reverse()
+
+    assert list(differences(old, world[RULE].check("shop", old, turned))) == []
+
+
+def test_a_group_that_is_replaced_keeps_its_place_beside_the_other(world: World) -> None:
+    old = world[RULE].check("shop", None, world.weighted(90, 10))
+    wanted = world.weighted(90, 10)
+    wanted["actions"][0]["forward"]["targetGroups"][0]["arn"] = UNKNOWN
+
+    changed = list(differences(old, world[RULE].check("shop", old, wanted)))
+
+    assert changed == [(("actions", 0, "forward", "targetGroups", 0, "arn"), "UPDATE")]
+
+
+def test_a_flip_sends_all_weights_in_one_call_and_changes_nothing_else(world: World) -> None:
+    rule, old, state = world.make(RULE, "shop", world.weighted(100, 0))
+    before = world.elb.describe_rules(RuleArns=[rule])["Rules"][0]
+    new = world[RULE].check("shop", old, world.weighted(0, 100))
+
+    world[RULE].update(rule, state, old, new, 5)
+
+    after = world.elb.describe_rules(RuleArns=[rule])["Rules"][0]
+    assert world.live_weights(rule) == dict(zip(world.targets, (0, 100), strict=True))
+    assert {**before, "Actions": None} == {**after, "Actions": None}
+
+
+def test_a_rule_without_priority_comes_after_the_highest(world: World) -> None:
+    world.make(RULE, "first", world.weighted(1, 1) | {"priority": 41})
+    plain = {"listenerArn": world.listener, "conditions": EVERYWHERE, "actions": [FIXED]}
+    assert world.make(RULE, "second", plain)[2]["priority"] == 42
+
+
+def test_a_priority_in_use_is_the_apis_own_error(world: World) -> None:
+    world.make(RULE, "first", world.weighted(1, 1))
+    with pytest.raises(Exception, match=r"PriorityInUse.*The specified priority is in use"):
+        world.make(RULE, "second", world.weighted(1, 1))
+
+
+def test_the_client_secret_of_a_sign_in_survives_a_refresh(world: World) -> None:
+    case = CASES["a rule with sign-in before it"]
+    made, inputs, _ = world.make(case.token, "it", case.first(world))
+    read = world[RULE].read(made, inputs)
+    assert read is not None
+    assert read[0]["actions"][0]["authenticateOidc"]["clientSecret"] == "not-a-secret"
+
+
+# --- target groups and load balancers -------------------------------------------------------------------------------
+
+
+def test_the_arn_suffixes_are_the_dimensions_that_cloudwatch_uses(world: World) -> None:
+    group = world.make(TARGET_GROUP, "blue", http_group(world))[2]
+    balancer = world.make(LB, "shop", {"subnets": world.subnets[:2]})[2]
+    assert group["arnSuffix"].startswith(f"targetgroup/{group['name']}/")
+    assert balancer["arnSuffix"].startswith(f"app/{balancer['name']}/")
+
+
+def test_the_defaults_of_the_official_provider_reach_the_api(world: World) -> None:
+    made, _, _ = world.make(TARGET_GROUP, "blue", http_group(world, healthCheck={"path": "/ready"}))
+    group = world.elb.describe_target_groups(TargetGroupArns=[made])["TargetGroups"][0]
+    assert (group["HealthyThresholdCount"], group["UnhealthyThresholdCount"]) == (3, 3)
+    assert group["HealthCheckIntervalSeconds"] == 30
+
+
+def test_a_group_still_in_use_is_deleted_as_soon_as_nothing_names_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rule, _, state = world.make(RULE, "shop", world.weighted(1, 1))
+    waits: list[float] = []
+
+    def pause(seconds: float) -> None:
+        waits.append(seconds)
+        world[RULE].delete(rule, state, 5)
+
+    monkeypatch.setattr(base, "pause", pause)
+    world[TARGET_GROUP].delete(world.targets[0], {}, 5)
+
+    assert waits == [1]
+    assert world[TARGET_GROUP].read(world.targets[0], {}) is None
+
+
+def test_a_group_in_use_for_good_gives_the_apis_own_error(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.make(RULE, "shop", world.weighted(1, 1))
+    monkeypatch.setattr(elb, "PATIENCE", 0)
+    with pytest.raises(Exception, match=r"ResourceInUse.*currently in use by a listener or a rule"):
+        world[TARGET_GROUP].delete(world.targets[0], {}, 5)
+
+
+def test_an_equal_group_that_exists_already_is_not_taken_over(world: World) -> None:
+    world.make(TARGET_GROUP, "it", http_group(world, name="fixed"))
+    with pytest.raises(ValueError, match="already exists"):
+        world.make(TARGET_GROUP, "it", http_group(world, name="fixed"))
+
+
+def test_what_is_made_but_not_finished_is_kept_and_finished_by_the_next_update(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resource = world[TARGET_GROUP]
+    inputs = resource.check("it", None, http_group(world, deregistrationDelay=7))
+    settle = elb.TargetGroup.settle
+
+    def fail(*_: object) -> None:
+        raise ValueError("throttled")
+
+    monkeypatch.setattr(elb.TargetGroup, "settle", fail)
+    with pytest.raises(PartialFailure, match="throttled") as failure:
+        resource.create(inputs, 5)
+    assert failure.value.outputs["arn"] == failure.value.id
+
+    monkeypatch.setattr(elb.TargetGroup, "settle", settle)
+    outputs = resource.update(failure.value.id, failure.value.outputs, inputs, inputs, 5)
+    assert outputs["deregistrationDelay"] == 7
+
+
+def test_an_argument_that_the_api_completes_stays_when_the_program_drops_it(world: World) -> None:
+    given = http_group(world, loadBalancingAlgorithmType="least_outstanding_requests")
+    old = world[TARGET_GROUP].check("it", None, given)
+    assert list(differences(old, world[TARGET_GROUP].check("it", old, http_group(world)))) == []
+
+
+def test_a_log_that_the_program_drops_is_switched_off(world: World) -> None:
+    subnets = {"subnets": world.subnets[:2]}
+    logs = {"accessLogs": {"bucket": "logs", "enabled": True}}
+    made, old, state = world.make(LB, "shop", subnets | logs)
+
+    world[LB].update(made, state, old, world[LB].check("shop", old, subnets), 5)
+
+    attributes = world.elb.describe_load_balancer_attributes(LoadBalancerArn=made)["Attributes"]
+    assert {"Key": "access_logs.s3.enabled", "Value": "false"} in attributes
+
+
+def test_a_new_security_group_lets_nothing_out(world: World) -> None:
+    made, _, _ = world.make(GROUP, "alb", {"vpcId": world.vpc})
+    group = world.cloud.client("ec2").describe_security_groups(GroupIds=[made])["SecurityGroups"][0]
+    assert group["IpPermissionsEgress"] == []
+
+
+# --- tags -----------------------------------------------------------------------------------------------------------
+
+
+def test_default_tags_are_on_everything_and_a_resources_own_tag_wins(world: World) -> None:
+    world.cloud.configure({"region": REGION, "defaultTags": {"tags": {"env": "test", "color": "none"}}})
+    made, inputs, outputs = world.make(TARGET_GROUP, "blue", http_group(world, tags={"color": "blue"}))
+
+    live = world.elb.describe_tags(ResourceArns=[made])["TagDescriptions"][0]["Tags"]
+
+    assert {tag["Key"]: tag["Value"] for tag in live} == {"env": "test", "color": "blue"}
+    assert inputs["tags"] == outputs["tags"] == {"color": "blue"}
+    assert outputs["tagsAll"] == {"env": "test", "color": "blue"}
+
+
+def test_a_changed_default_tag_is_an_update_of_what_carries_it(world: World) -> None:
+    world.cloud.configure({"region": REGION, "defaultTags": {"tags": {"env": "test"}}})
+    made, old, state = world.make(SECRET, "app", {})
+    world.cloud.configure({"region": REGION, "defaultTags": {"tags": {"stage": "test"}}})
+    new = world[SECRET].check("app", old, {})
+
+    outputs = world[SECRET].update(made, state, old, new, 5)
+
+    assert outputs["tagsAll"] == {"stage": "test"}
+    assert outputs["tags"] == {}
+
+
+def test_a_foreign_tag_is_drift_unless_the_configuration_ignores_it(world: World) -> None:
+    made, inputs, _ = world.make(TARGET_GROUP, "blue", http_group(world))
+    world.elb.add_tags(ResourceArns=[made], Tags=[{"Key": "elbv2.k8s.aws/cluster", "Value": "a"}])
+
+    drifted = world[TARGET_GROUP].read(made, inputs)
+    world.cloud.configure({"region": REGION, "ignoreTags": {"keyPrefixes": ["elbv2.k8s.aws/"]}})
+    ignored = world[TARGET_GROUP].read(made, inputs)
+
+    assert drifted is not None
+    assert drifted[0]["tags"] == {"elbv2.k8s.aws/cluster": "a"}
+    assert ignored is not None
+    assert "tags" not in ignored[0]
+
+
+# --- secrets, alarms, topics ----------------------------------------------------------------------------------------
+
+
+def test_a_secret_with_a_recovery_window_is_gone_for_the_program_and_kept_by_the_api(world: World) -> None:
+    made, inputs, state = world.make(SECRET, "app", {"recoveryWindowInDays": 7})
+    world[SECRET].delete(made, state, 5)
+    assert world[SECRET].read(made, inputs) is None
+    assert "DeletedDate" in world.cloud.client("secretsmanager").describe_secret(SecretId=made)
+
+
+def test_a_secret_without_a_recovery_window_can_be_made_again_under_its_name(world: World) -> None:
+    given = {"name": "app", "recoveryWindowInDays": 0}
+    made, _, state = world.make(SECRET, "app", given)
+    world[SECRET].delete(made, state, 5)
+    assert world.make(SECRET, "app", given)[2]["name"] == "app"
+
+
+def test_a_policy_in_another_spelling_is_no_difference(world: World) -> None:
+    made, inputs, _ = world.make(SECRET, "app", {"policy": POLICY})
+    secrets = world.cloud.client("secretsmanager")
+    secrets.put_resource_policy(SecretId=made, ResourcePolicy=json.dumps(json.loads(POLICY), indent=4))
+
+    read = world[SECRET].read(made, inputs)
+
+    assert read is not None
+    assert read[0]["policy"] == POLICY
+    assert world[SECRET].check("app", inputs, {"policy": json.dumps(json.loads(POLICY), indent=2)}) == inputs
+
+
+def test_an_alarm_on_an_expression_reaches_the_api_in_its_two_layers(world: World) -> None:
+    case = CASES["an alarm on an expression"]
+    made, _, _ = world.make(ALARM, "errors", case.first(world))
+
+    alarm = world.cloud.client("cloudwatch").describe_alarms(AlarmNames=[made])["MetricAlarms"][0]
+
+    assert [query["Id"] for query in alarm["Metrics"]] == ["rate", "errors", "requests"]
+    assert alarm["Metrics"][0]["Expression"] == "100 * errors / requests"
+    stat = alarm["Metrics"][1]["MetricStat"]
+    assert (stat["Stat"], stat["Period"], stat["Metric"]["MetricName"]) == ("Sum", 60, "HTTPCode_Target_5XX_Count")
+    assert {item["Name"]: item["Value"] for item in stat["Metric"]["Dimensions"]} == DIMENSIONS
+    assert alarm["Threshold"] == 5.0
+
+
+# --- functions ------------------------------------------------------------------------------------------------------
+
+
+def test_the_functions_tell_account_region_and_partition(world: World) -> None:
+    call = world.provider.functions
+    assert call["aws:index/getCallerIdentity:getCallerIdentity"]({})["accountId"] == "123456789012"
+    assert call["aws:index/getRegion:getRegion"]({})["region"] == REGION
+    assert call["aws:index/getPartition:getPartition"]({})["dnsSuffix"] == "amazonaws.com"
+
+
+def test_every_bound_of_the_tables_is_of_the_type_it_bounds() -> None:
+    def walk(schema: Schema) -> Iterator[Arg]:
+        for arg in schema.values():
+            yield arg
+            yield from walk(arg.fields or {})
+
+    for resource in provider(Cloud()).resources.values():
+        assert isinstance(resource, AwsResource)
+        for arg in walk(resource.table):
+            assert not (arg.required and arg.default is not None), arg
+            assert not arg.choices or arg.type is str, arg
