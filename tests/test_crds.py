@@ -157,3 +157,18 @@ def test_without_go_the_message_names_it(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(RuntimeError, match="program go is missing"):
         install.external_secrets_module()
+
+
+def test_a_crd_whose_conditions_are_null_at_first_is_waited_for() -> None:
+    answers: list[Object] = [{}, {"status": {"conditions": None}}]
+    answers.append({"status": {"conditions": [{"type": "Established", "status": "True"}]}})
+
+    class Server(cluster.Cluster):
+        def __init__(self) -> None:
+            """Without a kubeconfig: it answers by itself."""
+
+        def get(self, kind: cluster.Kind, key: cluster.Key) -> Object | None:  # noqa: ARG002
+            return answers.pop(0)
+
+    install._await_established(Server(), CRDS["PodMonitor"])
+    assert not answers

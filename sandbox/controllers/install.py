@@ -86,7 +86,7 @@ def _await_established(cluster: Cluster, crd: Object) -> None:
     deadline = time.monotonic() + _WAIT
     while True:
         live = cluster.get(CRD, key_of(crd)) or {}
-        conditions = {c["type"]: c for c in live.get("status", {}).get("conditions", [])}
+        conditions = {c["type"]: c for c in ((live.get("status") or {}).get("conditions") or [])}
         if conditions.get("Established", {}).get("status") == "True":
             return
         if time.monotonic() > deadline:
