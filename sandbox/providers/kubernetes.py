@@ -63,7 +63,7 @@ ARGUMENTS: Final = frozenset(
 )
 READY_TIMEOUT: Final = 600.0
 DELETE_TIMEOUT: Final = 300.0
-POLL: Final = 0.5
+POLL: Final = 0.25
 """Seconds between two looks at an object."""
 
 _POD_MUTABLE = {"activeDeadlineSeconds", "tolerations"}
@@ -377,11 +377,12 @@ class Object(Resource):
         where = (applied["metadata"].get("namespace", ""), applied["metadata"]["name"])
         live: Properties = applied
         reasons: list[str] = []
+        told = ""
         try:
             judge = judge_of(self.group, self.kind, inputs)
             limit = timeout or float(annotations(inputs).get(TIMEOUT, 0)) or READY_TIMEOUT
             deadline = time.monotonic() + limit
-            told, seen, since = "", None, time.monotonic()
+            seen, since = None, time.monotonic()
             while judge is not None:
                 try:
                     live = self._cluster.find(kind, *where) or {}
@@ -405,7 +406,8 @@ class Object(Resource):
                     told = found.status
                     say(told)
                 pause(POLL)
-            say("")
+            if told:
+                say("")
             return outputs_of(self._cluster.find(kind, *where) or live)
         except (ApiError, Unreachable, Cancelled) as error:
             return self._unready(live or applied, [str(error), *reasons])

@@ -223,8 +223,8 @@ def _decode(value: struct_pb2.Value) -> Any:  # noqa: ANN401
 
 
 def _decode_struct(struct: struct_pb2.Struct) -> Properties:
-    """Decode; a null member and an absent one mean the same to the engine, so nulls are left out."""
-    decoded = {key: _decode(value) for key, value in struct.fields.items()}
+    """Decode, in a stable order; a null member and an absent one mean the same to the engine, so nulls are left out."""
+    decoded = {key: _decode(struct.fields[key]) for key in sorted(struct.fields)}
     return {key: value for key, value in decoded.items() if value is not None}
 
 
