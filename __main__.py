@@ -1,0 +1,70 @@
+"""The stack: its settings, one load balancer, and every service behind it. Wiring only."""
+
+import pulumi
+
+from components.load_balancer import LoadBalancer, LoadBalancerArgs
+from components.service import BlueGreenService, BlueGreenServiceArgs, Release
+from components.settings import load
+from components.workload import Health, Replicas, Resources
+
+PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
+"""Who may reach an internal load balancer (RFC 1918)."""
+
+settings = load(pulumi.Config(), pulumi.get_stack())
+tags = {"environment": settings.environment, "managed-by": "pulumi"}
+
+load_balancer = LoadBalancer(
+    "edge",
+    LoadBalancerArgs(
+        vpc_id=settings.network.vpc_id,
+        subnet_ids=settings.network.subnet_ids,
+        internal=settings.network.scheme == "internal",
+        client_cidrs=PRIVATE if settings.network.scheme == "internal" else ["0.0.0.0/0"],
+        test_cidrs=settings.load_balancer.test_listener_cidrs,
+        test_port=settings.load_balancer.test_listener_port,
+        pod_cidrs=settings.network.pod_cidrs,
+        pod_ports={service.port for service in settings.services.values()},
+        certificate_arn=settings.load_balancer.certificate_arn,
+        idle_timeout=settings.load_balancer.idle_timeout,
+        deletion_protection=settings.load_balancer.deletion_protection,
+        tags=tags,
+    ),
+)
+services = {
+    name: BlueGreenService(
+        name,
+        BlueGreenServiceArgs(
+            environment=settings.environment,
+            production=settings.production,
+            load_balancer=load_balancer,
+            vpc_id=settings.network.vpc_id,
+            host=service.host,
+            port=service.port,
+            priority_band=service.priority_band,
+            active=service.active_color,
+            canary_weight=service.canary_weight,
+            releases={
+                color: Release(
+                    image=release.image,
+                    version=release.version,
+                    schema=release.schema_id,
+                    parked=release.parked,
+                    secret_versions=release.secret_versions,
+                )
+                for color, release in service.colors.items()
+            },
+            replicas=Replicas(**service.replicas.model_dump()),
+            resources=Resources(**service.resources.model_dump()),
+            health=Health(**service.health.model_dump()),
+            timing=service.timing,
+            env=service.env,
+            secrets={entry: secret.keys for entry, secret in service.secrets.items()},
+            topic_arns=settings.alerts.topic_arns,
+            tags=tags,
+        ),
+    )
+    for name, service in settings.services.items()
+}
+
+pulumi.export("loadBalancer", load_balancer.dns_name)
+pulumi.export("services", {name: service.summary for name, service in services.items()})

@@ -1,0 +1,1 @@
+"""The components of hueshift, each in a file of its own; `service.py` composes them."""

@@ -1,0 +1,287 @@
+"""Everything in the cluster that makes up one color of a service."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import pulumi
+from pulumi_kubernetes import apps, autoscaling, core, meta, policy
+from pulumi_kubernetes.apiextensions import CustomResource
+
+from components.model import Color, Timing
+from components.secret_entries import SecretMount, deliver
+from components.workload import (
+    RESTRICTED_CONTAINER,
+    RESTRICTED_POD,
+    TMP_MOUNT,
+    TMP_VOLUME,
+    Health,
+    Replicas,
+    Resources,
+    app_env,
+    color_labels,
+    environment_variables,
+    from_secrets,
+    patience,
+    selector,
+)
+
+REVISIONS: Final = 5
+"""Old ReplicaSets kept for ``kubectl rollout undo``: the previous versions that stay deployable."""
+
+STARTUP_CHECKS: Final = 60
+"""Failed startup checks, ``STARTUP_INTERVAL`` apart, after which a container is restarted: two minutes to start."""
+STARTUP_INTERVAL: Final = 2
+"""Seconds. Short, since every start of a pod waits for the next check."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColorEnvironmentArgs:
+    """What other resources supply is an Input; the rest is plain, configuration decides it."""
+
+    service: str
+    color: Color
+    environment: str
+    namespace: pulumi.Input[str]
+    """With the readiness-gate and Pod Security labels of `workload.py`."""
+    target_group_arn: pulumi.Input[str]
+    load_balancer_security_group_id: pulumi.Input[str]
+    """Whose traffic may reach the pods."""
+    image: str
+    version: str
+    port: int
+    parked: bool
+    """No pods; everything else stays."""
+    env: Mapping[str, str]
+    secrets: Sequence[SecretMount]
+    replicas: Replicas
+    resources: Resources
+    health: Health
+    timing: Timing
+    routes: Sequence[pulumi.Resource]
+    """Rules that keep the target group attached: pods of an unattached group never become ready."""
+    migrations: Sequence[pulumi.Resource] = ()
+    """Jobs that must be complete before a pod starts."""
+
+
+class ColorEnvironment(pulumi.ComponentResource):
+    """One color: its pods, their configuration and secrets, and their way into the target group.
+
+    All objects are called ``<service>-<color>`` for life, except the ConfigMap and the Secrets, which
+    pods read once: other content gets another name, so that pods roll and none is changed under a
+    running pod.
+    """
+
+    deployment: apps.v1.Deployment
+    """Ready when all pods of this version are, as the load balancer sees them."""
+
+    def __init__(self, name: str, args: ColorEnvironmentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("hueshift:color_environment:ColorEnvironment", name, None, opts)
+        labels = color_labels(args.service, args.environment, args.color, args.version)
+        match = selector(labels)
+        physical = f"{args.service}-{args.color}"
+        fixed = meta.v1.ObjectMetaArgs(name=physical, namespace=args.namespace, labels=labels)
+        child = pulumi.ResourceOptions(parent=self)
+
+        account = core.v1.ServiceAccount(
+            f"{name}-account", metadata=fixed, automount_service_account_token=False, opts=child
+        )
+        service = core.v1.Service(
+            f"{name}-service",
+            metadata=meta.v1.ObjectMetaArgs(
+                name=physical,
+                namespace=args.namespace,
+                labels=labels,
+                # To await it would be to wait for endpoints, which wait for their readiness gate.
+                annotations={"pulumi.com/skipAwait": "true"},
+            ),
+            spec=core.v1.ServiceSpecArgs(
+                type="ClusterIP",
+                selector=match,
+                ports=[core.v1.ServicePortArgs(name="http", port=args.port, target_port="http", protocol="TCP")],
+            ),
+            opts=child,
+        )
+        binding = CustomResource(
+            f"{name}-binding",
+            api_version="elbv2.k8s.aws/v1beta1",
+            kind="TargetGroupBinding",
+            metadata=fixed,
+            spec={
+                "targetGroupARN": args.target_group_arn,
+                "targetType": "ip",
+                "ipAddressType": "ipv4",
+                "serviceRef": {"name": physical, "port": args.port},
+                "networking": {
+                    "ingress": [
+                        {
+                            "from": [{"securityGroup": {"groupID": args.load_balancer_security_group_id}}],
+                            "ports": [{"protocol": "TCP", "port": args.port}],
+                        }
+                    ]
+                },
+            },
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                depends_on=[service, *args.routes],
+                # The controller's webhook refuses to change these, of which Pulumi knows nothing. Deleted
+                # first, since its name, which is that of the readiness gate, can be taken only once.
+                replace_on_changes=["spec.targetGroupARN", "spec.targetType", "spec.ipAddressType"],
+                delete_before_replace=True,
+            ),
+        )
+        config = core.v1.ConfigMap(
+            f"{name}-config",
+            metadata=meta.v1.ObjectMetaArgs(namespace=args.namespace, labels=labels),
+            immutable=True,
+            data={"APP_ENV": app_env(args.environment), **args.env},
+            opts=child,
+        )
+        # A parked color has no pod that could read a secret, and perhaps no version to read yet.
+        mounts = [] if args.parked else args.secrets
+        secrets = deliver(
+            name,
+            mounts,
+            prefix=physical,
+            pinned=True,
+            namespace=args.namespace,
+            labels=labels,
+            await_timeout=args.timing.await_timeout,
+            parent=self,
+        )
+        policy.v1.PodDisruptionBudget(
+            f"{name}-budget",
+            metadata=fixed,
+            spec=policy.v1.PodDisruptionBudgetSpecArgs(
+                # Not minAvailable, which would block the drain of a node at one replica.
+                max_unavailable=1,
+                # A color that crash-loops would block it too.
+                unhealthy_pod_eviction_policy="AlwaysAllow",
+                selector=meta.v1.LabelSelectorArgs(match_labels=match),
+            ),
+            opts=child,
+        )
+        # An autoscaler cannot hold a color at 0: a parked one has none.
+        autoscalers = [] if args.parked else [_autoscaler(f"{name}-autoscaler", args, fixed, child)]
+
+        timeout = f"{args.timing.await_timeout}s"
+        self.deployment = apps.v1.Deployment(
+            f"{name}-deployment",
+            metadata=fixed,
+            spec=apps.v1.DeploymentSpecArgs(
+                # Otherwise left to the autoscaler, which would contest any number written here.
+                replicas=0 if args.parked else None,
+                selector=meta.v1.LabelSelectorArgs(match_labels=match),
+                revision_history_limit=REVISIONS,
+                progress_deadline_seconds=patience(args.timing.await_timeout),
+                strategy=apps.v1.DeploymentStrategyArgs(
+                    type="RollingUpdate",
+                    rolling_update=apps.v1.RollingUpdateDeploymentArgs(max_surge=1, max_unavailable=0),
+                ),
+                template=core.v1.PodTemplateSpecArgs(
+                    metadata=meta.v1.ObjectMetaArgs(
+                        labels=labels,
+                        annotations={
+                            "prometheus.io/scrape": "true",
+                            "prometheus.io/port": str(args.port),
+                            "prometheus.io/path": "/metrics",
+                            **{f"hueshift.dev/secret-{mount.entry}": mount.version or "current" for mount in mounts},
+                        },
+                    ),
+                    spec=core.v1.PodSpecArgs(
+                        service_account_name=physical,
+                        automount_service_account_token=False,
+                        enable_service_links=False,
+                        termination_grace_period_seconds=args.timing.grace_period,
+                        security_context=RESTRICTED_POD,
+                        topology_spread_constraints=_spread(match),
+                        volumes=[TMP_VOLUME],
+                        containers=[_container(args, config.metadata.name, secrets)],
+                    ),
+                ),
+            ),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                # The controller gives the readiness gate to pods that are created after Service and binding.
+                depends_on=[account, service, binding, *secrets.values(), *autoscalers, *args.migrations],
+                custom_timeouts=pulumi.CustomTimeouts(create=timeout, update=timeout),
+            ),
+        )
+        self.register_outputs({"deployment": self.deployment.metadata.name})
+
+
+def _autoscaler(
+    name: str, args: ColorEnvironmentArgs, metadata: meta.v1.ObjectMetaArgs, opts: pulumi.ResourceOptions
+) -> autoscaling.v2.HorizontalPodAutoscaler:
+    return autoscaling.v2.HorizontalPodAutoscaler(
+        name,
+        metadata=metadata,
+        spec=autoscaling.v2.HorizontalPodAutoscalerSpecArgs(
+            scale_target_ref=autoscaling.v2.CrossVersionObjectReferenceArgs(
+                api_version="apps/v1", kind="Deployment", name=f"{args.service}-{args.color}"
+            ),
+            min_replicas=args.replicas.min,
+            max_replicas=args.replicas.max,
+            metrics=[
+                autoscaling.v2.MetricSpecArgs(
+                    type="Resource",
+                    resource=autoscaling.v2.ResourceMetricSourceArgs(
+                        name="cpu",
+                        target=autoscaling.v2.MetricTargetArgs(
+                            type="Utilization", average_utilization=args.replicas.cpu_target
+                        ),
+                    ),
+                )
+            ],
+        ),
+        opts=opts,
+    )
+
+
+def _spread(match: Mapping[str, str]) -> list[core.v1.TopologySpreadConstraintArgs]:
+    return [
+        core.v1.TopologySpreadConstraintArgs(
+            topology_key=key,
+            max_skew=1,
+            when_unsatisfiable="ScheduleAnyway",
+            label_selector=meta.v1.LabelSelectorArgs(match_labels=match),
+            # Without it the pods of the version that leaves count as well.
+            match_label_keys=["pod-template-hash"],
+        )
+        for key in ("topology.kubernetes.io/zone", "kubernetes.io/hostname")
+    ]
+
+
+def _container(args: ColorEnvironmentArgs, config: pulumi.Input[str], secrets: Iterable[str]) -> core.v1.ContainerArgs:
+    health = args.health
+
+    def probe(path: str, interval: int, failures: int) -> core.v1.ProbeArgs:
+        return core.v1.ProbeArgs(
+            http_get=core.v1.HTTPGetActionArgs(path=path, port="http"),
+            period_seconds=interval,
+            timeout_seconds=health.timeout,
+            success_threshold=1,
+            failure_threshold=failures,
+        )
+
+    return core.v1.ContainerArgs(
+        name="app",
+        image=args.image,
+        ports=[core.v1.ContainerPortArgs(name="http", container_port=args.port, protocol="TCP")],
+        env=environment_variables({"PORT": str(args.port), "APP_VERSION": args.version, "APP_COLOR": args.color}),
+        env_from=[
+            core.v1.EnvFromSourceArgs(config_map_ref=core.v1.ConfigMapEnvSourceArgs(name=config)),
+            *from_secrets(secrets),
+        ],
+        resources=args.resources.requirements(),
+        security_context=RESTRICTED_CONTAINER,
+        volume_mounts=[TMP_MOUNT],
+        # Serves on while the load balancer still sends; needs no shell in the image.
+        lifecycle=core.v1.LifecycleArgs(
+            pre_stop=core.v1.LifecycleHandlerArgs(sleep=core.v1.SleepActionArgs(seconds=args.timing.pre_stop))
+        ),
+        startup_probe=probe(health.startup_path, STARTUP_INTERVAL, STARTUP_CHECKS),
+        readiness_probe=probe(health.path, health.interval, health.unhealthy_threshold),
+        # Twice as patient: a pod first gets no more requests, and is restarted only then.
+        liveness_probe=probe(health.liveness_path, health.interval, 2 * health.unhealthy_threshold),
+    )

@@ -1,0 +1,171 @@
+"""The load balancer that all services of an environment share, and its listeners."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import pulumi
+from pulumi_aws import ec2, lb, vpc
+
+TLS_POLICY: Final = "ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09"
+"""TLS 1.3 and 1.2, post-quantum key exchange; unset, AWS takes a policy that allows TLS 1.0 (ELB guide, policies)."""
+
+HSTS: Final = "max-age=31536000"
+"""One year, without ``includeSubDomains``: hosts below a service's own are not ours to bind."""
+
+CONTENT_SECURITY_POLICY: Final = "default-src 'self'; base-uri 'self'; frame-ancestors 'none'; object-src 'none'"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadBalancerArgs:
+    """What other resources could supply is an Input; what decides how many rules there are is plain."""
+
+    vpc_id: pulumi.Input[str]
+    subnet_ids: Sequence[pulumi.Input[str]]
+    """In two availability zones or more."""
+    internal: bool
+    client_cidrs: Sequence[str]
+    """Who may reach the production listener."""
+    test_cidrs: Sequence[str]
+    """Who may reach the test listener, which ignores the weights."""
+    test_port: int
+    pod_cidrs: Sequence[str]
+    pod_ports: Collection[int]
+    """All that the load balancer itself may reach: requests and health checks share a service's port."""
+    certificate_arn: pulumi.Input[str]
+    """For every service's host and, on the test listener, the colors' hosts below it."""
+    idle_timeout: int
+    """Seconds; every service must keep its connections open for longer."""
+    deletion_protection: bool
+    """A destroy needs one update without it first."""
+    tags: Mapping[str, str]
+
+
+class LoadBalancer(pulumi.ComponentResource):
+    """An Application Load Balancer that answers 503 until a service's rules say otherwise.
+
+    Listeners: 443 for production, 80 which only redirects there, and one for tests.
+    """
+
+    arn_suffix: pulumi.Output[str]
+    """What CloudWatch calls it: ``app/<name>/<id>``."""
+    dns_name: pulumi.Output[str]
+    listener_arn: pulumi.Output[str]
+    """Of the production listener."""
+    test_listener_arn: pulumi.Output[str]
+    test_port: int
+    security_group_id: pulumi.Output[str]
+
+    def __init__(self, name: str, args: LoadBalancerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("hueshift:load_balancer:LoadBalancer", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        group = self._firewall(name, args)
+        balancer = lb.LoadBalancer(
+            f"{name}-alb",
+            load_balancer_type="application",
+            internal=args.internal,
+            subnets=args.subnet_ids,
+            security_groups=[group.id],
+            ip_address_type="ipv4",
+            idle_timeout=args.idle_timeout,
+            enable_deletion_protection=args.deletion_protection,
+            enable_http2=True,
+            enable_zonal_shift=True,
+            enable_waf_fail_open=False,
+            desync_mitigation_mode="defensive",
+            drop_invalid_header_fields=True,
+            xff_header_processing_mode="append",
+            tags=args.tags,
+            opts=child,
+        )
+        production, test = (
+            lb.Listener(
+                f"{name}-{suffix}",
+                load_balancer_arn=balancer.arn,
+                port=port,
+                protocol="HTTPS",
+                ssl_policy=TLS_POLICY,
+                certificate_arn=args.certificate_arn,
+                default_actions=[
+                    {
+                        "type": "fixed-response",
+                        "fixed_response": {
+                            "status_code": "503",
+                            "content_type": "text/plain",
+                            "message_body": "no service answers at this host",
+                        },
+                    }
+                ],
+                routing_http_response_server_enabled=False,
+                routing_http_response_strict_transport_security_header_value=HSTS,
+                routing_http_response_content_security_policy_header_value=CONTENT_SECURITY_POLICY,
+                routing_http_response_x_content_type_options_header_value="nosniff",
+                routing_http_response_x_frame_options_header_value="DENY",
+                tags=args.tags,
+                opts=child,
+            )
+            for suffix, port in (("https", 443), ("test", args.test_port))
+        )
+        lb.Listener(
+            f"{name}-http",
+            load_balancer_arn=balancer.arn,
+            port=80,
+            protocol="HTTP",
+            default_actions=[
+                {"type": "redirect", "redirect": {"protocol": "HTTPS", "port": "443", "status_code": "HTTP_301"}}
+            ],
+            routing_http_response_server_enabled=False,
+            tags=args.tags,
+            opts=child,
+        )
+        self.arn_suffix = balancer.arn_suffix
+        self.dns_name = balancer.dns_name
+        self.listener_arn = production.arn
+        self.test_listener_arn = test.arn
+        self.test_port = args.test_port
+        self.security_group_id = group.id
+        self.register_outputs(
+            {
+                "dns_name": self.dns_name,
+                "listener_arn": self.listener_arn,
+                "test_listener_arn": self.test_listener_arn,
+            }
+        )
+
+    def _firewall(self, name: str, args: LoadBalancerArgs) -> ec2.SecurityGroup:
+        """One rule per port and network, so that a change of one leaves the others open."""
+        group = ec2.SecurityGroup(
+            f"{name}-firewall",
+            description="Load balancer: clients in, pods out",
+            vpc_id=args.vpc_id,
+            tags=args.tags,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        doors = {443: args.client_cidrs, 80: args.client_cidrs, args.test_port: args.test_cidrs}
+        for port, cidrs in doors.items():
+            for cidr in cidrs:
+                vpc.SecurityGroupIngressRule(
+                    f"{name}-in-{port}-{cidr}",
+                    security_group_id=group.id,
+                    description=f"clients to {port}",
+                    ip_protocol="tcp",
+                    from_port=port,
+                    to_port=port,
+                    cidr_ipv4=cidr,
+                    tags=args.tags,
+                    opts=pulumi.ResourceOptions(parent=self),
+                )
+        for port in sorted(set(args.pod_ports)):
+            for cidr in args.pod_cidrs:
+                vpc.SecurityGroupEgressRule(
+                    f"{name}-out-{port}-{cidr}",
+                    security_group_id=group.id,
+                    description=f"pods at {port}",
+                    ip_protocol="tcp",
+                    from_port=port,
+                    to_port=port,
+                    cidr_ipv4=cidr,
+                    tags=args.tags,
+                    opts=pulumi.ResourceOptions(parent=self),
+                )
+        return group

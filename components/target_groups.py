@@ -1,0 +1,86 @@
+"""The two target groups of a service: one per color, for life."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import pulumi
+from pulumi_aws import lb
+
+from components.model import Color, fit_name
+from components.workload import Health
+
+NAME_LIMIT: Final = 24
+"""Characters of a logical name: the API takes 32, of which autonaming uses 8 (pulumi-aws#1317)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetGroupsArgs:
+    """The VPC is an Input; port and numbers are plain, configuration decides them."""
+
+    vpc_id: pulumi.Input[str]
+    port: int
+    health: Health
+    deregistration_delay: int
+    """Seconds in which a removed target may finish its requests, 0 to 3600."""
+    tags: Mapping[str, str]
+
+
+class TargetGroups(pulumi.ComponentResource):
+    """One target group per color, filled with pod addresses by the color's TargetGroupBinding."""
+
+    arns: Mapping[Color, pulumi.Output[str]]
+    arn_suffixes: Mapping[Color, pulumi.Output[str]]
+    """What CloudWatch calls the groups: ``targetgroup/<name>/<id>``."""
+
+    def __init__(self, name: str, args: TargetGroupsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("hueshift:target_groups:TargetGroups", name, None, opts)
+        # Names are left to Pulumi: a group whose port or VPC changes is then made anew before
+        # the rules let go of the old one; a fixed name would ask for the opposite order, which
+        # the API refuses (pulumi-aws#4220).
+        groups = {
+            color: lb.TargetGroup(
+                fit_name("", name, f"-{color}", NAME_LIMIT),
+                vpc_id=args.vpc_id,
+                port=args.port,
+                protocol="HTTP",
+                protocol_version="HTTP1",
+                target_type="ip",
+                ip_address_type="ipv4",
+                deregistration_delay=args.deregistration_delay,
+                # Slow start does nothing for the first targets of an empty group, which are all of a color's.
+                slow_start=0,
+                load_balancing_algorithm_type="round_robin",
+                # The defaults of the API and of the provider differ: all are stated.
+                health_check={
+                    "enabled": True,
+                    "protocol": "HTTP",
+                    "port": "traffic-port",
+                    "path": args.health.path,
+                    "matcher": "200",
+                    "interval": args.health.interval,
+                    "timeout": args.health.timeout,
+                    "healthy_threshold": args.health.healthy_threshold,
+                    "unhealthy_threshold": args.health.unhealthy_threshold,
+                },
+                # Off: the load balancer refuses it behind a rule without group stickiness.
+                stickiness={"enabled": False, "type": "lb_cookie", "cookie_duration": 86400},
+                # DNS failover is judged per load balancer: an empty idle color must not fail the live one over.
+                target_group_health={
+                    "dns_failover": {
+                        "minimum_healthy_targets_count": "off",
+                        "minimum_healthy_targets_percentage": "off",
+                    },
+                    "unhealthy_state_routing": {
+                        "minimum_healthy_targets_count": 1,
+                        "minimum_healthy_targets_percentage": "off",
+                    },
+                },
+                tags={**args.tags, "color": color.value},
+                opts=pulumi.ResourceOptions(parent=self),
+            )
+            for color in Color
+        }
+        self.arns = {color: group.arn for color, group in groups.items()}
+        self.arn_suffixes = {color: group.arn_suffix for color, group in groups.items()}
+        self.register_outputs({"arns": self.arns, "arn_suffixes": self.arn_suffixes})

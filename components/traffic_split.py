@@ -1,0 +1,152 @@
+"""The listener rules of a service: who gets which color.
+
+A canary step, a flip and a rollback look the same from here: two numbers on one rule.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import pulumi
+from pulumi_aws import lb
+
+from components.gate import traffic_gate_hook
+from components.model import Color, RuleKind, rule_priority, split
+
+CANARY_HEADER: Final = "x-canary"
+"""Sent with the value ``true`` by whoever wants the newer version. Anyone can send it: it must never grant a right."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TestRoutesArgs:
+    """ARNs are Inputs, other resources supply them; the host is plain, configuration decides it."""
+
+    __test__ = False  # not a test class, whatever its name says to pytest
+
+    listener_arn: pulumi.Input[str]
+    """The test listener."""
+    target_group_arns: Mapping[Color, pulumi.Input[str]]
+    host: str
+    priority_band: int
+    tags: Mapping[str, str]
+
+
+class TestRoutes(pulumi.ComponentResource):
+    """``<color>.<host>`` on the test listener reaches that color, whatever the weights.
+
+    These rules wait for no pod. That keeps both groups attached, hence health-checked, from
+    the start: the pods' readiness gates wait for a health check and the production rule waits
+    for the pods.
+    """
+
+    __test__ = False
+
+    rules: Sequence[lb.ListenerRule]
+    """One per color; what fills a group must wait for them."""
+
+    def __init__(self, name: str, args: TestRoutesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("hueshift:traffic_split:TestRoutes", name, None, opts)
+        self.rules = [
+            lb.ListenerRule(
+                f"{name}-{color}",
+                listener_arn=args.listener_arn,
+                priority=rule_priority(args.priority_band, RuleKind.test(color)),
+                conditions=[{"host_header": {"values": [f"{color}.{args.host}"]}}],
+                actions=[{"type": "forward", "target_group_arn": args.target_group_arns[color]}],
+                tags={**args.tags, "color": color.value},
+                opts=pulumi.ResourceOptions(parent=self),
+            )
+            for color in Color
+        ]
+        self.register_outputs({"rule_arns": [rule.arn for rule in self.rules]})
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrafficSplitArgs:
+    """ARNs are Inputs, other resources supply them; who gets what is plain, so that a preview shows ``90 => 50``."""
+
+    service: str
+    namespace: str
+    listener_arn: pulumi.Input[str]
+    target_group_arns: Mapping[Color, pulumi.Input[str]]
+    host: str
+    priority_band: int
+    active: Color
+    canary_weight: int
+    """Percent of requests sent to the idle color."""
+    canary: Color
+    """The color that the canary header reaches: the one with the newer version."""
+    minimum_healthy: int
+    """Healthy targets without which a color is given no traffic."""
+    stickiness: int
+    """Seconds in which a client stays with the color of its first answer; 0 = off."""
+    serving: Sequence[pulumi.Resource]
+    """What must be ready before traffic moves: both colors' environments."""
+    tags: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.canary_weight <= 100:
+            raise ValueError(f"canary_weight is a percentage, 0 to 100; got {self.canary_weight}")
+        if missing := sorted(set(Color) - set(self.target_group_arns)):
+            raise ValueError(f"target_group_arns has no target group for {', '.join(missing)}")
+
+
+class TrafficSplit(pulumi.ComponentResource):
+    """The production rule, which shares a host's requests between the colors, and the canary header's before it."""
+
+    rule_arn: pulumi.Output[str]
+    """The production rule; emergencies move its weights without Pulumi."""
+    weights: Mapping[Color, int]
+
+    def __init__(self, name: str, args: TrafficSplitArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("hueshift:traffic_split:TrafficSplit", name, None, opts)
+        self.weights = split(args.active, args.canary_weight)
+
+        # Apart from the weights, so that a flip leaves it alone: it moves when an image is deployed.
+        lb.ListenerRule(
+            f"{name}-canary",
+            listener_arn=args.listener_arn,
+            priority=rule_priority(args.priority_band, RuleKind.CANARY),
+            conditions=[
+                {"host_header": {"values": [args.host]}},
+                {"http_header": {"http_header_name": CANARY_HEADER, "values": ["true"]}},
+            ],
+            actions=[{"type": "forward", "target_group_arn": args.target_group_arns[args.canary]}],
+            tags=args.tags,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=args.serving),
+        )
+
+        gate = traffic_gate_hook(
+            f"{name}-gate", service=args.service, namespace=args.namespace, minimum=args.minimum_healthy
+        )
+        # Both colors stay listed at weight 0: a group that no rule names is not health-checked.
+        # The gate reads them in this order. No ignore_changes on weights: configuration owns
+        # them, and an ignored 0 becomes 1 (pulumi-aws#5772).
+        groups: list[lb.ListenerRuleActionForwardTargetGroupArgsDict] = [
+            {"arn": args.target_group_arns[color], "weight": self.weights[color]} for color in Color
+        ]
+        rule = lb.ListenerRule(
+            f"{name}-production",
+            listener_arn=args.listener_arn,
+            priority=rule_priority(args.priority_band, RuleKind.PRODUCTION),
+            conditions=[{"host_header": {"values": [args.host]}}],
+            actions=[
+                {
+                    "type": "forward",
+                    "forward": {
+                        "target_groups": groups,
+                        # Stated even when off: AWS reports it back and the next refresh would
+                        # show a difference (pulumi-aws#5771).
+                        "stickiness": {"enabled": args.stickiness > 0, "duration": args.stickiness or 3600},
+                    },
+                }
+            ],
+            tags=args.tags,
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                depends_on=args.serving,
+                hooks=pulumi.ResourceHookBinding(before_update=[gate]),
+            ),
+        )
+        self.rule_arn = rule.arn
+        self.register_outputs({"rule_arn": self.rule_arn, "weights": self.weights})

@@ -1,0 +1,119 @@
+"""What every pod of a service has in common: its labels, how it is judged, and what it may do.
+
+No function here creates a resource; `color_environment.py` and `migration.py` do.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from pulumi_kubernetes import core
+
+from components.model import Color
+
+READINESS_GATE_LABEL: Final = {"elbv2.k8s.aws/pod-readiness-gate-inject": "enabled"}
+"""On the namespace: the AWS Load Balancer Controller then gates readiness on target health. Only pods created later,
+and only those whose Service and TargetGroupBinding exist by then, get the gate."""
+
+RESTRICTED_LABELS: Final = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn", "audit")}
+"""On the namespace: its pods must meet the "restricted" Pod Security Standard."""
+
+RESTRICTED_POD: Final = core.v1.PodSecurityContextArgs(
+    run_as_non_root=True, seccomp_profile=core.v1.SeccompProfileArgs(type="RuntimeDefault")
+)
+"""Who the pod runs as stays the image's choice; its USER must be a number for the kubelet to tell it is not root."""
+
+RESTRICTED_CONTAINER: Final = core.v1.SecurityContextArgs(
+    allow_privilege_escalation=False,
+    capabilities=core.v1.CapabilitiesArgs(drop=["ALL"]),
+    read_only_root_filesystem=True,
+)
+
+TMP_MOUNT: Final = core.v1.VolumeMountArgs(name="tmp", mount_path="/tmp")
+TMP_VOLUME: Final = core.v1.VolumeArgs(name="tmp", empty_dir=core.v1.EmptyDirVolumeSourceArgs())
+"""The one place where a container with a read-only root file system can write."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Health:
+    """How a pod is asked whether it starts, lives and can serve; the load balancer asks the same ``path``."""
+
+    path: str = "/health/ready"
+    liveness_path: str = "/health/live"
+    startup_path: str = "/health/startup"
+    interval: int = 10
+    """Seconds between two checks."""
+    timeout: int = 5
+    """Seconds; less than ``interval``."""
+    healthy_threshold: int = 2
+    """Passed checks in a row after which an unhealthy target counts as healthy."""
+    unhealthy_threshold: int = 2
+    """Failed checks in a row after which a pod gets no requests."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replicas:
+    """How many pods a color has."""
+
+    min: int = 2
+    max: int = 4
+    cpu_target: int = 70
+    """Percent of the requested CPU, averaged over the pods, at which more are added."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """What a pod requests, as Kubernetes quantities. Memory is its limit too; CPU has none: throttling is latency."""
+
+    cpu: str = "100m"
+    memory: str = "128Mi"
+
+    def requirements(self) -> core.v1.ResourceRequirementsArgs:
+        """Return the container's ``resources``."""
+        return core.v1.ResourceRequirementsArgs(
+            requests={"cpu": self.cpu, "memory": self.memory}, limits={"memory": self.memory}
+        )
+
+
+def service_labels(service: str, environment: str) -> dict[str, str]:
+    """Return the labels of everything that belongs to a service and to neither color."""
+    return {
+        "app.kubernetes.io/name": service,
+        "app.kubernetes.io/part-of": "hueshift",
+        "app.kubernetes.io/managed-by": "pulumi",
+        "hueshift.dev/environment": environment,
+    }
+
+
+def color_labels(service: str, environment: str, color: Color, version: str) -> dict[str, str]:
+    """Return the labels of everything that belongs to one color; a label value has no ``+``, a version may."""
+    return {
+        **service_labels(service, environment),
+        "app.kubernetes.io/version": version.replace("+", "_"),
+        "hueshift.dev/color": color.value,
+    }
+
+
+def selector(labels: Mapping[str, str]) -> dict[str, str]:
+    """Return the labels that a color's pods keep for life: a selector can never change."""
+    return {key: labels[key] for key in ("app.kubernetes.io/name", "hueshift.dev/color")}
+
+
+def environment_variables(values: Mapping[str, str]) -> list[core.v1.EnvVarArgs]:
+    """Return a container's ``env``."""
+    return [core.v1.EnvVarArgs(name=name, value=value) for name, value in values.items()]
+
+
+def from_secrets(names: Iterable[str]) -> list[core.v1.EnvFromSourceArgs]:
+    """Return the part of a container's ``env_from`` that reads these Secrets."""
+    return [core.v1.EnvFromSourceArgs(secret_ref=core.v1.SecretEnvSourceArgs(name=name)) for name in names]
+
+
+def app_env(environment: str) -> str:
+    """Return the ``APP_ENV`` of the application contract: ``staging``, ``production``, else ``development``."""
+    return environment if environment in ("staging", "production") else "development"
+
+
+def patience(await_timeout: int) -> int:
+    """Return the seconds after which the cluster gives up: before Pulumi does, so that its reason is the one shown."""
+    return await_timeout * 9 // 10

@@ -1,0 +1,71 @@
+"""Running the program of a stack file under the recorder."""
+
+import json
+import runpy
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import yaml
+from pulumi.runtime.stack import Stack
+
+from tests.engine import Engine, in_stack, installed
+
+ROOT = Path(__file__).parent.parent
+STACKS = sorted(file.suffixes[0].removeprefix(".") for file in ROOT.glob("Pulumi.*.yaml"))
+
+Config = dict[str, Any]
+
+
+def config(stack: str) -> Config:
+    """Return the configuration of a stack file, keys with their namespace, and the project's defaults below it."""
+    declared = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
+    defaults = {f"hueshift:{key}": item["default"] for key, item in declared.items() if "default" in item}
+    values: Config = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())["config"]
+    return {**defaults, **values}
+
+
+def run(stack: str, change: Callable[[Config], None] = lambda _: None, *, preview: bool = False) -> Engine:
+    """Run `__main__.py` as that stack, its configuration first changed, and return what it registered."""
+    values = config(stack)
+    change(values)
+    with installed(stack=stack, preview=preview) as engine:
+        pulumi.runtime.set_all_config(
+            {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
+        )
+        try:
+            in_stack(_program)(engine)
+        finally:
+            pulumi.runtime.set_all_config({})
+    return engine
+
+
+async def _program(engine: Engine) -> None:
+    runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
+    await engine.settle()
+    stack = pulumi.runtime.get_root_resource()
+    assert isinstance(stack, Stack)
+    engine.exports = {name: await pulumi.Output.from_input(value).future() for name, value in stack.outputs.items()}
+
+
+def differences(before: Engine, after: Engine) -> dict[str, set[str]]:
+    """Return the paths of the inputs that differ, by URN; an added or removed resource differs in ``""``."""
+    found = {urn: {""} for urn in before.registrations.keys() ^ after.registrations.keys()}
+    for urn in before.registrations.keys() & after.registrations.keys():
+        old, new = (dict(_paths(engine.registrations[urn].inputs)) for engine in (before, after))
+        if paths := {path for path in old.keys() | new.keys() if old.get(path) != new.get(path)}:
+            found[urn] = paths
+    return found
+
+
+def _paths(value: object, path: str = "") -> Iterator[tuple[str, object]]:
+    match value:
+        case Mapping():
+            for key, item in value.items():
+                yield from _paths(item, f"{path}.{key}" if path else str(key))
+        case list():
+            for index, item in enumerate(value):
+                yield from _paths(item, f"{path}[{index}]")
+        case _:
+            yield path, value

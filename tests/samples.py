@@ -1,0 +1,124 @@
+"""Arguments of every component that are right; tests replace one at a time."""
+
+from components.alert_rules import AlertRulesArgs
+from components.color_environment import ColorEnvironmentArgs
+from components.load_balancer import LoadBalancer, LoadBalancerArgs
+from components.migration import MigrationArgs
+from components.model import Color, Timing
+from components.secret_entries import SecretEntriesArgs, SecretMount
+from components.service import BlueGreenServiceArgs, Release
+from components.target_groups import TargetGroupsArgs
+from components.traffic_split import TestRoutesArgs, TrafficSplitArgs
+from components.workload import Health, Replicas, Resources
+
+TAGS = {"environment": "staging", "managed-by": "pulumi"}
+GROUPS = {color: f"arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/{color}/0" for color in Color}
+LISTENER = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:listener/app/edge/0/0"
+VERSION_ID = "11111111-2222-4333-8444-555555555555"
+MOUNT = SecretMount(entry="app", name="staging/shop/app", keys=["DATABASE_URL", "JWT_SECRET"], version=VERSION_ID)
+
+LOAD_BALANCER = LoadBalancerArgs(
+    vpc_id="vpc-1",
+    subnet_ids=["subnet-1", "subnet-2"],
+    internal=False,
+    client_cidrs=["0.0.0.0/0"],
+    test_cidrs=["10.9.0.0/16"],
+    test_port=8443,
+    pod_cidrs=["10.1.0.0/16"],
+    pod_ports={8080},
+    certificate_arn="arn:aws:acm:eu-west-1:123456789012:certificate/0",
+    idle_timeout=60,
+    deletion_protection=True,
+    tags=TAGS,
+)
+TARGET_GROUPS = TargetGroupsArgs(vpc_id="vpc-1", port=8080, health=Health(), deregistration_delay=30, tags=TAGS)
+ROUTES = TestRoutesArgs(
+    listener_arn=LISTENER, target_group_arns=GROUPS, host="shop.example.com", priority_band=7, tags=TAGS
+)
+TRAFFIC = TrafficSplitArgs(
+    service="shop",
+    namespace="staging-shop",
+    listener_arn=LISTENER,
+    target_group_arns=GROUPS,
+    host="shop.example.com",
+    priority_band=7,
+    active=Color.BLUE,
+    canary_weight=0,
+    canary=Color.GREEN,
+    minimum_healthy=2,
+    stickiness=0,
+    serving=[],
+    tags=TAGS,
+)
+SECRETS = SecretEntriesArgs(service="shop", environment="staging", entries=["app"], production=False, tags=TAGS)
+MIGRATION = MigrationArgs(
+    service="shop",
+    environment="staging",
+    namespace="staging-shop",
+    schema="0002",
+    image="registry.example.com/shop:1.5.0",
+    env={"LOG_LEVEL": "INFO"},
+    secrets=[MOUNT],
+    resources=Resources(),
+    await_timeout=600,
+)
+ENVIRONMENT = ColorEnvironmentArgs(
+    service="shop",
+    color=Color.GREEN,
+    environment="staging",
+    namespace="staging-shop",
+    target_group_arn=GROUPS[Color.GREEN],
+    load_balancer_security_group_id="sg-1",
+    image="registry.example.com/shop:1.5.0",
+    version="1.5.0",
+    port=8080,
+    parked=False,
+    env={"LOG_LEVEL": "INFO"},
+    secrets=[MOUNT],
+    replicas=Replicas(),
+    resources=Resources(),
+    health=Health(),
+    timing=Timing(),
+    routes=[],
+)
+ALERTS = AlertRulesArgs(
+    service="shop",
+    color=Color.GREEN,
+    environment="staging",
+    version="1.5.0",
+    namespace="staging-shop",
+    load_balancer="app/edge/0",
+    target_group="targetgroup/green/0",
+    topic_arns=["arn:aws:sns:eu-west-1:123456789012:on-call"],
+    tags=TAGS,
+)
+BLUE = Release(
+    image="registry.example.com/shop:1.4.0", version="1.4.0", schema="0001", secret_versions={"app": VERSION_ID}
+)
+GREEN = Release(
+    image="registry.example.com/shop:1.5.0", version="1.5.0", schema="0002", secret_versions={"app": VERSION_ID}
+)
+
+
+def service() -> BlueGreenServiceArgs:
+    """Right arguments of a service; its load balancer is a component, and made here."""
+    return BlueGreenServiceArgs(
+        environment="staging",
+        production=False,
+        load_balancer=LoadBalancer("edge", LOAD_BALANCER),
+        vpc_id="vpc-1",
+        host="shop.example.com",
+        port=8080,
+        priority_band=7,
+        active=Color.BLUE,
+        canary_weight=0,
+        releases={Color.BLUE: BLUE, Color.GREEN: GREEN},
+        replicas=Replicas(),
+        resources=Resources(),
+        health=Health(),
+        timing=Timing(),
+        env={"LOG_LEVEL": "INFO"},
+        secrets={"app": ["DATABASE_URL", "JWT_SECRET", "MIGRATION_DATABASE_URL"]},
+        topic_arns=[],
+        tags=TAGS,
+    )

@@ -1,0 +1,133 @@
+"""The whole program, for every stack file."""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import pytest
+
+from tests.engine import Engine
+from tests.program import STACKS, Config, config, differences, run
+
+WEIGHTS = {f"actions[0].forward.targetGroups[{index}].weight" for index in (0, 1)}
+
+each_stack = pytest.mark.parametrize("stack", STACKS)
+
+
+@cache
+def unchanged(stack: str) -> Engine:
+    return run(stack)
+
+
+def names(differing: dict[str, set[str]]) -> set[str]:
+    return {urn.split("::")[-1] for urn in differing}
+
+
+def following(stack: str) -> set[str]:
+    """The services that leave color and weight to the stack."""
+    services = config(stack)["hueshift:services"].items()
+    return {name for name, service in services if not {"activeColor", "canaryWeight"} & service.keys()}
+
+
+def other_color(values: Config) -> None:
+    values["hueshift:activeColor"] = "green" if values["hueshift:activeColor"] == "blue" else "blue"
+
+
+def canary_step(values: Config) -> None:
+    values["hueshift:canaryWeight"] = 10
+
+
+def test_there_are_stacks_to_test() -> None:
+    assert {"sandbox", "staging", "production"} <= set(STACKS)
+
+
+@each_stack
+@pytest.mark.parametrize("change", [other_color, canary_step])
+def test_a_flip_or_a_canary_step_changes_the_weights_of_one_rule_per_service_and_nothing_else(
+    stack: str, change: Callable[[Config], None]
+) -> None:
+    changed = differences(unchanged(stack), run(stack, change))
+    assert following(stack)
+    assert names(changed) == {f"{name}-traffic-production" for name in following(stack)}
+    for paths in changed.values():
+        assert paths == WEIGHTS
+
+
+@each_stack
+def test_one_value_flips_every_service_that_does_not_override_it(stack: str) -> None:
+    def together(values: Config) -> None:
+        for service in values["hueshift:services"].values():
+            service.pop("activeColor", None)
+            service.pop("canaryWeight", None)
+            for color in service["colors"].values():
+                color.pop("parked", None)
+
+    def flipped(values: Config) -> None:
+        together(values)
+        other_color(values)
+
+    changed = differences(run(stack, together), run(stack, flipped))
+    assert names(changed) == {f"{name}-traffic-production" for name in config(stack)["hueshift:services"]}
+
+
+@each_stack
+def test_setting_the_flip_back_is_the_whole_rollback(stack: str) -> None:
+    def there_and_back(values: Config) -> None:
+        other_color(values)
+        other_color(values)
+
+    assert differences(unchanged(stack), run(stack, there_and_back)) == {}
+
+
+@each_stack
+def test_a_new_image_changes_its_own_color_and_where_the_canary_header_leads(stack: str) -> None:
+    def release(values: Config) -> None:
+        blue = values["hueshift:services"]["shop"]["colors"]["blue"]
+        blue["version"] = "99.0.0"
+        blue["image"] = blue["image"].partition("@")[0].partition("/")[0] + "/shop@sha256:" + "0" * 64
+
+    changed = names(differences(unchanged(stack), run(stack, release)))
+    assert "shop-blue-deployment" in changed
+    assert "shop-traffic-canary" in changed
+    assert "shop-traffic-production" not in changed
+    assert not any("green" in name for name in changed)
+
+
+@each_stack
+def test_the_outputs_are_those_that_people_and_tools_read(stack: str) -> None:
+    exports: dict[str, Any] = unchanged(stack).exports
+    settings = config(stack)
+    assert set(exports) == {"loadBalancer", "services"}
+    assert exports["loadBalancer"].endswith(".elb.amazonaws.com")
+    assert exports["services"].keys() == settings["hueshift:services"].keys()
+    for name, service in exports["services"].items():
+        given = settings["hueshift:services"][name]
+        host = given["host"]
+        assert service == {
+            "url": f"https://{host}",
+            "testUrls": {color: f"https://{color}.{host}:8443" for color in ("blue", "green")},
+            "namespace": f"{stack}-{name}",
+            "activeColor": "blue",
+            "weights": {"blue": 100, "green": 0},
+            "versions": {color: given["colors"][color]["version"] for color in ("blue", "green")},
+        }
+
+
+@each_stack
+def test_a_preview_of_a_new_stack_shows_the_same_resources_and_the_weights_as_numbers(stack: str) -> None:
+    preview = run(stack, preview=True)
+    assert preview.registrations.keys() == unchanged(stack).registrations.keys()
+    rules = [r for r in preview.registrations.values() if r.name.endswith("-traffic-production")]
+    assert len(rules) == len(config(stack)["hueshift:services"])
+    for rule in rules:
+        groups = rule.inputs["actions"][0]["forward"]["targetGroups"]
+        assert [group["weight"] for group in groups] == [100, 0]
+
+
+@each_stack
+def test_a_mistake_in_the_settings_stops_the_program_before_anything_is_registered(stack: str) -> None:
+    def misspelt(values: Config) -> None:
+        values["hueshift:canaryWieght"] = 10
+
+    with pytest.raises(Exception, match=r"canaryWieght.*canaryWeight"):
+        run(stack, misspelt)

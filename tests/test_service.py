@@ -1,0 +1,142 @@
+"""A service as a whole: what is composed, and in which order it comes to be."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+
+from components.model import Color
+from components.service import BlueGreenService, Release
+from tests import samples
+from tests.engine import Engine, in_stack
+
+
+async def before(engine: Engine, name: str) -> set[str]:
+    """The names of everything that must exist before a resource."""
+    return {urn.split("::")[-1] for urn in engine.ancestry((await engine.resource(name)).urn)}
+
+
+@in_stack
+async def test_the_order_of_creation_is_that_of_the_design(engine: Engine) -> None:
+    BlueGreenService("shop", samples.service())
+    steps = [
+        "shop-namespace",
+        "shop-migrate-0002-job",
+        "shop-green-deployment",
+        "shop-traffic-production",
+    ]
+    for earlier, later in pairwise(steps):
+        assert earlier in await before(engine, later)
+    routes = ["shop-tg-green", "shop-test-green", "shop-green-binding", "shop-green-deployment"]
+    for earlier, later in pairwise(routes):
+        assert earlier in await before(engine, later)
+
+
+@in_stack
+async def test_the_test_rules_wait_for_no_workload(engine: Engine) -> None:
+    BlueGreenService("shop", samples.service())
+    for color in Color:
+        needed = {
+            engine.registrations[urn].type for urn in engine.ancestry((await engine.resource(f"shop-test-{color}")).urn)
+        }
+        assert needed
+        assert not any(type_.startswith("kubernetes:") for type_ in needed)
+
+
+@in_stack
+async def test_traffic_moves_only_when_both_colors_are_ready(engine: Engine) -> None:
+    BlueGreenService("shop", samples.service())
+    for rule in ("shop-traffic-production", "shop-traffic-canary"):
+        assert {"shop-blue-deployment", "shop-green-deployment"} <= await before(engine, rule)
+
+
+@in_stack
+async def test_the_namespace_gates_readiness_and_holds_pods_to_the_restricted_standard(engine: Engine) -> None:
+    BlueGreenService("shop", samples.service())
+    metadata = (await engine.inputs("shop-namespace"))["metadata"]
+    assert metadata["name"] == "staging-shop"
+    assert metadata["labels"]["elbv2.k8s.aws/pod-readiness-gate-inject"] == "enabled"
+    assert metadata["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    for registration in engine.registrations.values():
+        if registration.type.startswith("kubernetes:") and registration.name != "shop-namespace":
+            assert registration.inputs["metadata"]["namespace"] == "staging-shop", registration.name
+
+
+@in_stack
+async def test_each_color_runs_its_own_image_on_its_own_schema(engine: Engine) -> None:
+    BlueGreenService("shop", samples.service())
+    for color, release, schema in ((Color.BLUE, samples.BLUE, "0001"), (Color.GREEN, samples.GREEN, "0002")):
+        (container,) = (await engine.inputs(f"shop-{color}-deployment"))["spec"]["template"]["spec"]["containers"]
+        assert container["image"] == release.image
+        assert f"shop-migrate-{schema}-job" in await before(engine, f"shop-{color}-deployment")
+    assert "shop-migrate-0002-job" not in await before(engine, "shop-blue-deployment")
+    assert "shop-migrate-0001-job" in await before(engine, "shop-migrate-0002-job")
+
+
+@in_stack
+async def test_a_schema_that_both_colors_need_is_migrated_once(engine: Engine) -> None:
+    releases = {Color.BLUE: replace(samples.BLUE, schema="0002"), Color.GREEN: samples.GREEN}
+    BlueGreenService("shop", replace(samples.service(), releases=releases))
+    (job,) = await engine.of_type("batch/v1:Job")
+    (container,) = job.inputs["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == samples.BLUE.image
+
+
+@in_stack
+async def test_a_service_without_a_database_has_no_migration(engine: Engine) -> None:
+    releases = {Color.BLUE: replace(samples.BLUE, schema=None), Color.GREEN: replace(samples.GREEN, schema=None)}
+    BlueGreenService("shop", replace(samples.service(), releases=releases, secrets={}))
+    await engine.settle()
+    assert not any(r.type.endswith(("Job", "ExternalSecret", "Secret")) for r in engine.registrations.values())
+
+
+@in_stack
+async def test_what_only_migrations_may_know_reaches_no_pod_that_serves(engine: Engine) -> None:
+    BlueGreenService("shop", samples.service())
+    keys = {
+        name: [item["secretKey"] for item in (await engine.inputs(name))["spec"]["data"]]
+        for name in ("shop-green-app", "shop-migrate-0002-app")
+    }
+    assert "MIGRATION_DATABASE_URL" not in keys["shop-green-app"]
+    assert "MIGRATION_DATABASE_URL" in keys["shop-migrate-0002-app"]
+
+
+@in_stack
+async def test_an_entry_for_migrations_alone_is_not_delivered_to_pods_at_all(engine: Engine) -> None:
+    BlueGreenService("shop", replace(samples.service(), secrets={"owner": ["MIGRATION_DATABASE_URL"]}))
+    names = {external.name for external in await engine.of_type("ExternalSecret")}
+    assert names == {"shop-migrate-0001-owner", "shop-migrate-0002-owner"}
+
+
+@in_stack
+@pytest.mark.parametrize(
+    ("blue", "green", "reached"),
+    [
+        (samples.BLUE, samples.GREEN, Color.GREEN),
+        (replace(samples.BLUE, version="1.6.0"), samples.GREEN, Color.BLUE),
+        (replace(samples.BLUE, version="1.5.0"), samples.GREEN, Color.GREEN),
+        (samples.BLUE, replace(samples.GREEN, parked=True), Color.BLUE),
+    ],
+)
+async def test_the_canary_header_reaches_the_newer_version_that_runs(
+    engine: Engine, blue: Release, green: Release, reached: Color
+) -> None:
+    BlueGreenService("shop", replace(samples.service(), releases={Color.BLUE: blue, Color.GREEN: green}))
+    (action,) = (await engine.inputs("shop-traffic-canary"))["actions"]
+    assert action["targetGroupArn"] == (await engine.resource(f"shop-tg-{reached}")).computed["arn"]
+
+
+@in_stack
+async def test_a_summary_says_where_the_service_answers(engine: Engine) -> None:
+    service = BlueGreenService("shop", replace(samples.service(), active=Color.GREEN, canary_weight=10))
+    assert service.summary == {
+        "url": "https://shop.example.com",
+        "testUrls": {color: f"https://{color}.shop.example.com:8443" for color in Color},
+        "namespace": "staging-shop",
+        "activeColor": Color.GREEN,
+        "weights": {Color.BLUE: 10, Color.GREEN: 90},
+        "versions": {Color.BLUE: "1.4.0", Color.GREEN: "1.5.0"},
+    }
+    outputs = engine.outputs[(await engine.resource("shop")).urn]
+    assert outputs["weights"] == {"blue": 10, "green": 90}
+    assert outputs["activeColor"] == "green"
