@@ -6,9 +6,11 @@ Debian packages: Python alone to run on, and the same with pip and the wheels of
 builds, pushes and prints one `repository@sha256:…` a line.
 """
 
+import fcntl
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -39,6 +41,8 @@ _PINS = (paths.ROOT / "constraints.txt", _REQUIREMENTS)
 _CACHE = Path(
     os.environ.get("HUESHIFT_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "hueshift")
 ).expanduser()
+_WORK = ".images-"
+"""How the working directories in the cache begin."""
 
 
 class Bases(NamedTuple):
@@ -63,26 +67,27 @@ def ensure_base() -> Bases:
         builder=f"hueshift/python-build:{_digest(_PINS, python, _PIP)}",
         runtime=f"hueshift/python:{python}",
     )
-    missing = [base for base in bases if not _inspect(base)]
-    if missing:
+    if not all(map(_inspect, bases)):
         _CACHE.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=_CACHE, prefix=".base-") as directory:
-            root = Path(directory) / "root"
-            _run(_ROOTFS, root)
-            if bases.runtime in missing:
-                _import(root, bases.runtime)
-            if bases.builder in missing:
-                wheels = _wheels()
-                _run("cp", "-r", wheels, root / "wheels")
-                _pip(
-                    "install",
-                    "--no-index",
-                    f"--find-links={wheels}",
-                    f"--target={root}/usr/lib/python3/dist-packages",
-                    _PIP,
-                )
-                _import(root, bases.builder, "PIP_NO_INDEX=1", "PIP_FIND_LINKS=/wheels")
+        with (_CACHE / ".images.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            for left in _CACHE.glob(f"{_WORK}*"):  # by a killed run
+                shutil.rmtree(left)
+            with tempfile.TemporaryDirectory(dir=_CACHE, prefix=_WORK) as directory:
+                _make(bases, Path(directory) / "root")
     return bases
+
+
+def _make(bases: Bases, root: Path) -> None:
+    _run(_ROOTFS, root)
+    if not _inspect(bases.runtime):
+        _import(root, bases.runtime)
+    if not _inspect(bases.builder):
+        wheels = _wheels()
+        site = root / "usr/lib/python3/dist-packages"
+        _run("cp", "-r", wheels, root / "wheels")
+        _pip("install", "--no-index", f"--find-links={wheels}", f"--target={site}", _PIP)
+        _import(root, bases.builder, "PIP_NO_INDEX=1", "PIP_FIND_LINKS=/wheels")
 
 
 def build_and_push(version: str) -> str:
@@ -118,7 +123,7 @@ def _wheels() -> Path:
     """The directory with all that the builder base installs, downloaded once for each set of pins."""
     place = _CACHE / f"wheels-{_digest(_PINS, _PIP)}"
     if not place.exists():
-        with tempfile.TemporaryDirectory(dir=_CACHE, prefix=".wheels-") as directory:
+        with tempfile.TemporaryDirectory(dir=_CACHE, prefix=_WORK) as directory:
             wheels = Path(directory) / "wheels"
             target = ("--only-binary=:all:", "--python-version=3.11")
             _pip("download", *target, f"--dest={wheels}", f"--requirement={_REQUIREMENTS}", _PIP)
