@@ -102,7 +102,7 @@ program() { # program NAME TEXT: a script in the directory that people put on th
 }
 
 start() {
-  local pid child
+  local pid child network
   [ ! -d "$cluster" ] || say "clearing what an ended node left; its objects and images are gone"
   end_node
   for _ in {1..40}; do # the kernel takes a moment to remove a dead node's
@@ -127,8 +127,9 @@ start() {
   unpacked ip link set "$host_if" alias "$state" addrgenmode none
   unpacked ip address add "$host_ip/30" dev "$host_if"
   unpacked ip link set "$host_if" up
-  unpacked ip route add "$pod_cidr" via "$node_ip"
-  unpacked ip route add "$service_cidr" via "$node_ip"
+  for network in "$pod_cidr" "$service_cidr"; do
+    unpacked ip route add "$network" via "$node_ip" 2>/dev/null || die "this machine already has a route to $network, which the node needs"
+  done
   touch plugged
   trap - EXIT
   say "node started"
