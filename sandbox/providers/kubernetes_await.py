@@ -295,6 +295,8 @@ def wishes(text: str) -> Judge:
         parsed = []
         for one in each:
             kind, _, expression = one.partition("=")
+            if not expression:
+                raise ValueError(f"nothing after {kind}")
             parsed.append({"condition": _condition, "jsonpath": _path}[kind](one, expression))
         if not parsed:
             raise ValueError("nothing to wait for")
