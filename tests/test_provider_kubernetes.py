@@ -572,6 +572,24 @@ def test_a_preview_asks_the_server_and_changes_nothing(cluster: FakeCluster) -> 
     assert "status" not in shown
 
 
+def test_a_preview_of_an_update_applies_dry_and_keeps_what_lives(cluster: FakeCluster) -> None:
+    cluster.objects[PATH] = {**DATA, "metadata": {**NAMED["metadata"], "uid": "u-1"}}
+    shown = handler(CONFIG_MAP).preview({**DATA, "data": {"a": "c"}}, DATA)
+    assert [(method, query["dryRun"]) for method, _, query in cluster.calls] == [("PATCH", "All")]
+    assert shown["metadata"]["uid"] == "u-1"
+    assert cluster.objects[PATH]["data"] == {"a": "b"}
+
+
+def test_an_ignored_field_that_another_manages_is_left_to_it(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = {"manager": "kube-controller-manager", "operation": "Update", "fieldsV1": {"f:data": {"f:a": {}}}}
+    cluster.objects[PATH] = {**DATA, "metadata": {**NAMED["metadata"], "managedFields": [entry]}}
+    monkeypatch.setattr(k8s, "ignored", lambda: ("data.a",))
+    handler(CONFIG_MAP).update("shop/web", {}, DATA, {**DATA, "data": {"a": "b", "z": "1"}}, 0)
+    assert cluster.objects[PATH]["data"] == {"z": "1"}
+
+
 def test_a_preview_with_unknowns_or_without_the_kind_asks_nobody(cluster: FakeCluster) -> None:
     unknown = {**DATA, "data": {"a": UNKNOWN}}
     assert handler(CONFIG_MAP).preview(unknown, None) == unknown

@@ -520,9 +520,7 @@ class Object(Resource):
         uid = state.get("metadata", {}).get("uid")
         limit = timeout or float(annotations(state).get(TIMEOUT, 0)) or DELETE_TIMEOUT
         deadline = time.monotonic() + limit
-        while (live := self._cluster.find(kind, *where)) and live["metadata"]["uid"] == (
-            uid or live["metadata"]["uid"]
-        ):
+        while (live := self._cluster.find(kind, *where)) and uid in (None, live["metadata"]["uid"]):
             if time.monotonic() >= deadline:
                 held = live["metadata"].get("finalizers") or live.get("spec", {}).get("finalizers")
                 why = f", held by {', '.join(held)}" if held else ""

@@ -365,7 +365,7 @@ def differences(old: Any, new: Any, path: Path_ = ()) -> Iterator[tuple[Path_, s
                 yield (*path, index), "DELETE"
             else:
                 yield from differences(old[index], new[index], (*path, index))
-    elif old is UNKNOWN or new is UNKNOWN or type(old) is not type(new) or old != new:
+    elif type(old) is not type(new) or old != new:
         yield path, "UPDATE"
 
 
