@@ -10,7 +10,7 @@ from typing import Any
 from moto.cloudwatch.models import Alarm, CloudWatchBackend, cloudwatch_backends
 from moto.ec2.exceptions import DependencyViolationError
 from moto.ec2.models import EC2Backend, ec2_backends
-from moto.elbv2.exceptions import ELBClientError, TargetGroupNotFoundError, ValidationError
+from moto.elbv2.exceptions import DuplicateLoadBalancerName, ELBClientError, TargetGroupNotFoundError, ValidationError
 from moto.elbv2.models import (
     ELBv2Backend,
     FakeAction,
@@ -41,6 +41,12 @@ class Elbv2(ELBv2Backend):
     def __init__(self, region_name: str, account_id: str) -> None:
         super().__init__(region_name, account_id)
         self._draining: dict[tuple[str, Target], float] = {}
+
+    def create_load_balancer(self, name: str, *args: Any, **kwargs: Any) -> FakeLoadBalancer:  # noqa: ANN401
+        """A second one of the same name is refused; AWS would give back the first if nothing differed."""
+        if any(balancer.name == name for balancer in self.load_balancers.values()):
+            raise DuplicateLoadBalancerName
+        return super().create_load_balancer(name, *args, **kwargs)
 
     def delete_load_balancer(self, arn: str) -> None:
         balancer = self.load_balancers.get(arn)

@@ -457,7 +457,7 @@ def _routes(result: Resources, name: str, listener: Listener) -> Json:
             # Envoy itself would write this machine's outer address for a client on loopback.
             _header("x-forwarded-for", "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%", "APPEND_IF_EXISTS_OR_ADD"),
             _header("x-forwarded-port", str(listener.port)),
-            _header("x-amzn-trace-id", "Root=1-%STREAM_ID%", "ADD_IF_ABSENT"),
+            _header("x-amzn-trace-id", "Root=1-%UNIQUE_ID%", "ADD_IF_ABSENT"),
         ],
         "request_headers_to_remove": ["x-envoy-external-address"],
         "response_headers_to_add": [

@@ -1,0 +1,92 @@
+import json
+from collections import Counter
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sandbox.aws.envoy import Host
+from sandbox.aws.metrics import Datum, Requests, data, parse_requests, parse_times, since, thin
+from sandbox.aws.translate import LoadBalancer
+
+ARN = "arn:aws:elasticloadbalancing:eu-west-1:123456789012"
+BALANCER = LoadBalancer(number=1, arn=f"{ARN}:loadbalancer/app/shop/1", attributes={}, listeners=())
+GROUP = f"{ARN}:targetgroup/blue/2"
+OF_GROUP = [{"Name": "TargetGroup", "Value": "targetgroup/blue/2"}, {"Name": "LoadBalancer", "Value": "app/shop/1"}]
+OF_BALANCER = OF_GROUP[1:]
+MINUTE = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def said(code: str, flags: str, group: str = "blue/2") -> dict[str, list[str]]:
+    """The metrics that one request counts in, by scope."""
+    result = data(Counter({("app/shop/1", group, code, flags): 1}), {}, {}, {}, MINUTE)
+    return {
+        "group": sorted(one["MetricName"] for one in result if one["Dimensions"] == OF_GROUP),
+        "balancer": sorted(one["MetricName"] for one in result if one["Dimensions"] == OF_BALANCER),
+    }
+
+
+@pytest.mark.parametrize("code", ["200", "302", "404", "503"])
+def test_what_a_target_answers_counts_for_its_group_and_the_load_balancer(code: str) -> None:
+    names = [f"HTTPCode_Target_{code[0]}XX_Count", "RequestCount"]
+    assert said(code, "-") == {"group": names, "balancer": names}
+
+
+def test_a_failed_connection_is_a_connection_error_of_the_group_and_a_5xx_of_the_load_balancer_only() -> None:
+    assert said("502", "UF") == {
+        "group": ["RequestCount", "TargetConnectionErrorCount"],
+        "balancer": ["HTTPCode_ELB_502_Count", "HTTPCode_ELB_5XX_Count", "RequestCount", "TargetConnectionErrorCount"],
+    }
+
+
+def test_a_request_for_which_there_is_no_target_is_in_no_count_of_the_group() -> None:
+    assert said("503", "UH") == {"group": [], "balancer": ["HTTPCode_ELB_503_Count", "HTTPCode_ELB_5XX_Count"]}
+
+
+@pytest.mark.parametrize(("code", "name"), [("503", "HTTP_Fixed_Response_Count"), ("301", "HTTP_Redirect_Count")])
+def test_answers_of_rules_are_counted_apart(code: str, name: str) -> None:
+    assert said(code, "-", group="") == {"group": [], "balancer": [name]}
+
+
+def test_a_minute_without_traffic_reports_no_requests_and_no_zero() -> None:
+    assert data(Counter(), {}, {}, {GROUP: BALANCER}, MINUTE) == []
+
+
+def test_host_counts_are_reported_for_groups_that_have_targets() -> None:
+    well, ill, new = Host(True, False, False), Host(False, False, False), Host(False, True, False)
+    hosts = {"blue/2": {("10.0.0.1", 80): well, ("10.0.0.2", 80): ill, ("10.0.0.3", 80): new}}
+    result: list[Datum] = data(Counter(), {}, hosts, {GROUP: BALANCER}, MINUTE)
+    assert {one["MetricName"]: one["Value"] for one in result} == {"HealthyHostCount": 1, "UnHealthyHostCount": 2}
+    assert all(one["Dimensions"] == OF_GROUP for one in result)
+
+
+def test_counters_are_read_by_their_labels() -> None:
+    text = (
+        "# TYPE envoy_alb_requests counter\n"
+        'envoy_alb_requests{balancer="app/shop/1",group="blue/2",code="200",flags="-"} 12\n'
+        'envoy_alb_requests{balancer="app/shop/1",group="",code="503",flags="-"} 3\n'
+    )
+    assert parse_requests(text) == {("app/shop/1", "blue/2", "200", "-"): 12, ("app/shop/1", "", "503", "-"): 3}
+
+
+def test_response_times_are_seconds() -> None:
+    bucket = {"lower_bound": 200.0, "width": 10.0, "count": 3}
+    histogram = {"name": "cluster.blue/2.upstream_rq_time", "totals": [bucket]}
+    text = json.dumps({"stats": [{"histograms": {"details": [histogram]}}]})
+    assert parse_times(text) == {"blue/2": {0.205: 3}}
+
+
+def test_what_was_counted_before_is_not_counted_again_and_a_restart_loses_nothing() -> None:
+    before: Requests = Counter({("b", "g", "200", "-"): 10})
+    assert since(Counter({("b", "g", "200", "-"): 15}), before) == {("b", "g", "200", "-"): 5}
+    assert since(Counter({("b", "g", "200", "-"): 4}), before) == {("b", "g", "200", "-"): 4}
+
+
+@given(st.dictionaries(st.floats(0, 60), st.integers(1, 50_000), max_size=30))
+def test_thinning_keeps_at_most_about_a_thousand_samples_of_the_same_spread(times: dict[float, int]) -> None:
+    spread = thin(Counter(times))
+    assert spread.total() <= 1001
+    assert set(spread) <= set(times)
+    if 0 < sum(times.values()) <= 1000:
+        assert spread == times
