@@ -88,7 +88,6 @@ class AlertRulesArgs:
     service: str
     color: Color
     environment: str
-    version: str
     namespace: pulumi.Input[str]
     load_balancer: pulumi.Input[str]
     """``arn_suffix`` of the load balancer."""
@@ -108,7 +107,7 @@ class AlertRules(pulumi.ComponentResource):
     def __init__(self, name: str, args: AlertRulesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("hueshift:alert_rules:AlertRules", name, None, opts)
         alarms = [self._errors(name, args), self._latency(name, args)]
-        labels = color_labels(args.service, args.environment, args.color, args.version)
+        labels = color_labels(args.service, args.environment, args.color)
         CustomResource(
             f"{name}-prometheus",
             api_version="monitoring.coreos.com/v1",
@@ -163,8 +162,8 @@ class AlertRules(pulumi.ComponentResource):
                     "return_data": True,
                 },
             ],
-            alarm_actions=args.topic_arns,
-            ok_actions=args.topic_arns,
+            alarm_actions=args.topic_arns or None,
+            ok_actions=args.topic_arns or None,
             tags={**args.tags, "severity": ERRORS.severity.value},
             opts=pulumi.ResourceOptions(parent=self),
         )
@@ -185,8 +184,8 @@ class AlertRules(pulumi.ComponentResource):
             period=ALARM_PERIOD,
             # A percentile of a handful of requests is the slowest of them.
             evaluate_low_sample_count_percentiles="ignore",
-            alarm_actions=args.topic_arns,
-            ok_actions=args.topic_arns,
+            alarm_actions=args.topic_arns or None,
+            ok_actions=args.topic_arns or None,
             tags={**args.tags, "severity": LATENCY.severity.value},
             opts=pulumi.ResourceOptions(parent=self),
         )

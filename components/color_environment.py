@@ -24,6 +24,7 @@ from components.workload import (
     from_secrets,
     patience,
     selector,
+    version_label,
 )
 
 REVISIONS: Final = 5
@@ -77,7 +78,9 @@ class ColorEnvironment(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: ColorEnvironmentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("hueshift:color_environment:ColorEnvironment", name, None, opts)
-        labels = color_labels(args.service, args.environment, args.color, args.version)
+        labels = color_labels(args.service, args.environment, args.color)
+        # On nothing else, so that a new version changes nothing else.
+        versioned = {**labels, **version_label(args.version)}
         match = selector(labels)
         physical = f"{args.service}-{args.color}"
         fixed = meta.v1.ObjectMetaArgs(name=physical, namespace=args.namespace, labels=labels)
@@ -167,7 +170,7 @@ class ColorEnvironment(pulumi.ComponentResource):
         timeout = f"{args.timing.await_timeout}s"
         self.deployment = apps.v1.Deployment(
             f"{name}-deployment",
-            metadata=fixed,
+            metadata=meta.v1.ObjectMetaArgs(name=physical, namespace=args.namespace, labels=versioned),
             spec=apps.v1.DeploymentSpecArgs(
                 # Otherwise left to the autoscaler, which would contest any number written here.
                 replicas=0 if args.parked else None,
@@ -180,7 +183,7 @@ class ColorEnvironment(pulumi.ComponentResource):
                 ),
                 template=core.v1.PodTemplateSpecArgs(
                     metadata=meta.v1.ObjectMetaArgs(
-                        labels=labels,
+                        labels=versioned,
                         annotations={
                             "prometheus.io/scrape": "true",
                             "prometheus.io/port": str(args.port),

@@ -66,12 +66,14 @@ def check(
         for action in rule["Actions"]
         for group in action.get("ForwardConfig", {}).get("TargetGroups", [])
     }
+    # A color that gets another group starts there with nothing, whatever its weight was.
+    kept = {color: arn for color, (arn, _) in old.items() if arn == new[color][0]}
     problems = traffic_gate(
         service=service,
         namespace=namespace,
-        old={color: weight for color, (_, weight) in old.items()},
+        old={color: old[color][1] if color in kept else 0 for color in Color},
         new={color: weight for color, (_, weight) in new.items()},
-        live={color: live.get(arn, 0) for color, (arn, _) in old.items()},
+        live={color: live.get(kept.get(color, ""), 0) for color in Color},
         healthy={color: _healthy(client, arn) for color, (arn, _) in new.items()},
         minimum=minimum,
     )

@@ -40,6 +40,7 @@ class BlueGreenServiceArgs:
     vpc_id: pulumi.Input[str]
     host: str
     port: int
+    """Where pods listen, for the life of the service: target groups for another port are new and empty."""
     priority_band: int
     active: Color
     canary_weight: int
@@ -152,7 +153,6 @@ class BlueGreenService(pulumi.ComponentResource):
                     service=name,
                     color=color,
                     environment=args.environment,
-                    version=release.version,
                     namespace=home,
                     load_balancer=args.load_balancer.arn_suffix,
                     target_group=groups.arn_suffixes[color],

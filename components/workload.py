@@ -85,13 +85,14 @@ def service_labels(service: str, environment: str) -> dict[str, str]:
     }
 
 
-def color_labels(service: str, environment: str, color: Color, version: str) -> dict[str, str]:
-    """Return the labels of everything that belongs to one color; a label value has no ``+``, a version may."""
-    return {
-        **service_labels(service, environment),
-        "app.kubernetes.io/version": version.replace("+", "_"),
-        "hueshift.dev/color": color.value,
-    }
+def color_labels(service: str, environment: str, color: Color) -> dict[str, str]:
+    """Return the labels of everything that belongs to one color, whatever version it runs."""
+    return {**service_labels(service, environment), "hueshift.dev/color": color.value}
+
+
+def version_label(version: str) -> dict[str, str]:
+    """Return the label of what a version brings: the Deployment and its pods. It has no ``+``, a version may."""
+    return {"app.kubernetes.io/version": version.replace("+", "_")}
 
 
 def selector(labels: Mapping[str, str]) -> dict[str, str]:

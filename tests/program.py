@@ -50,11 +50,16 @@ async def _program(engine: Engine) -> None:
 
 
 def differences(before: Engine, after: Engine) -> dict[str, set[str]]:
-    """Return the paths of the inputs that differ, by URN; an added or removed resource differs in ``""``."""
+    """Return the paths of the inputs that differ, by URN, without those that a resource ignores.
+
+    A resource that was added or removed differs in ``""``.
+    """
     found = {urn: {""} for urn in before.registrations.keys() ^ after.registrations.keys()}
     for urn in before.registrations.keys() & after.registrations.keys():
         old, new = (dict(_paths(engine.registrations[urn].inputs)) for engine in (before, after))
-        if paths := {path for path in old.keys() | new.keys() if old.get(path) != new.get(path)}:
+        ignored = tuple(after.registrations[urn].request.ignoreChanges)
+        paths = {path for path in old.keys() | new.keys() if old.get(path) != new.get(path)}
+        if paths := {path for path in paths if not path.startswith(ignored)}:
             found[urn] = paths
     return found
 

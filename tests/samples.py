@@ -85,7 +85,6 @@ ALERTS = AlertRulesArgs(
     service="shop",
     color=Color.GREEN,
     environment="staging",
-    version="1.5.0",
     namespace="staging-shop",
     load_balancer="app/edge/0",
     target_group="targetgroup/green/0",

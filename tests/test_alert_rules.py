@@ -100,3 +100,10 @@ async def test_the_topics_hear_of_the_beginning_and_the_end(engine: Engine) -> N
     AlertRules("shop", replace(samples.ALERTS, topic_arns=["arn:one", "arn:two"]))
     for alarm in await engine.of_type("MetricAlarm"):
         assert alarm.inputs["alarmActions"] == alarm.inputs["okActions"] == ["arn:one", "arn:two"]
+
+
+@in_stack
+async def test_nobody_to_tell_is_left_out_since_a_refresh_would_report_an_empty_list(engine: Engine) -> None:
+    AlertRules("shop", replace(samples.ALERTS, topic_arns=[]))
+    for alarm in await engine.of_type("MetricAlarm"):
+        assert not {"alarmActions", "okActions"} & alarm.inputs.keys()

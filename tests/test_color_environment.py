@@ -41,10 +41,17 @@ async def test_the_selector_never_changes_with_a_version(engine: Engine) -> None
 
 
 @in_stack
-async def test_a_version_with_build_metadata_is_a_valid_label(engine: Engine) -> None:
+async def test_only_what_a_version_brings_is_labelled_with_it(engine: Engine) -> None:
     ColorEnvironment("shop-green", replace(samples.ENVIRONMENT, version="1.5.0+build.7"))
-    labels = (await engine.inputs("shop-green-service"))["metadata"]["labels"]
-    assert labels["app.kubernetes.io/version"] == "1.5.0_build.7"
+    await engine.settle()
+    versions = {
+        r.name: label
+        for r in engine.registrations.values()
+        if r.custom and (label := r.inputs["metadata"]["labels"].get("app.kubernetes.io/version"))
+    }
+    assert versions == {"shop-green-deployment": "1.5.0_build.7"}
+    pods = (await engine.inputs("shop-green-deployment"))["spec"]["template"]["metadata"]["labels"]
+    assert pods["app.kubernetes.io/version"] == "1.5.0_build.7"
 
 
 @in_stack

@@ -102,6 +102,24 @@ def test_weights_that_somebody_else_moved_are_refused(balancer: LoadBalancer) ->
         balancer.judge(change((100, 0), (0, 100)))
 
 
+def test_a_color_that_gets_another_group_needs_healthy_targets_there_even_at_its_old_weight(
+    balancer: LoadBalancer,
+) -> None:
+    args = change((100, 0), (100, 0))
+    assert args.old_inputs is not None
+    args.old_inputs["actions"][0]["forward"]["targetGroups"][0]["arn"] = "arn:the-former-group"
+    balancer.holds(100, 0)
+    balancer.has({Color.BLUE: ["initial"], Color.GREEN: GOOD})
+    with pytest.raises(TrafficRefusedError, match="blue would go from 0 to 100 percent with 0 healthy targets"):
+        balancer.judge(args)
+
+
+def test_an_update_that_moves_no_weight_is_not_refused(balancer: LoadBalancer) -> None:
+    balancer.holds(100, 0)
+    balancer.has({Color.BLUE: [], Color.GREEN: []})
+    balancer.judge(change((100, 0), (100, 0)))
+
+
 def test_a_load_balancer_that_cannot_be_read_refuses_the_update(balancer: LoadBalancer) -> None:
     balancer.stubber.add_client_error("describe_rules", "AccessDenied")
     with pytest.raises(ClientError, match="AccessDenied"):

@@ -80,17 +80,13 @@ def test_setting_the_flip_back_is_the_whole_rollback(stack: str) -> None:
 
 
 @each_stack
-def test_a_new_image_changes_its_own_color_and_where_the_canary_header_leads(stack: str) -> None:
+def test_a_new_version_changes_its_own_pods_and_where_the_canary_header_leads_and_nothing_else(stack: str) -> None:
     def release(values: Config) -> None:
         blue = values["hueshift:services"]["shop"]["colors"]["blue"]
         blue["version"] = "99.0.0"
-        blue["image"] = blue["image"].partition("@")[0].partition("/")[0] + "/shop@sha256:" + "0" * 64
+        blue["image"] = f"registry.example.com/shop@sha256:{'0' * 64}"
 
-    changed = names(differences(unchanged(stack), run(stack, release)))
-    assert "shop-blue-deployment" in changed
-    assert "shop-traffic-canary" in changed
-    assert "shop-traffic-production" not in changed
-    assert not any("green" in name for name in changed)
+    assert names(differences(unchanged(stack), run(stack, release))) == {"shop-blue-deployment", "shop-traffic-canary"}
 
 
 @each_stack
