@@ -517,6 +517,24 @@ def test_an_https_listener_picks_a_further_certificate_by_server_name(world: Wor
         handshake(world, listener, "third.test")
 
 
+def test_a_certificate_that_acm_has_no_more_is_told_and_stops_no_other_listener(world: World) -> None:
+    balancer = world.balancer()
+    acm = client("acm")
+    gone = acm.request_certificate(DomainName="gone.test")["CertificateArn"]
+    world.elb.create_listener(
+        LoadBalancerArn=balancer,
+        Protocol="HTTPS",
+        Port=443,
+        SslPolicy=POLICY,
+        Certificates=[{"CertificateArn": gone}],
+        DefaultActions=[fixed()],
+    )
+    world.settle()
+    acm.delete_certificate(CertificateArn=gone)
+    assert fetch(world.listener(balancer, fixed("200")).connect()).status == 200
+    until(lambda: any("No TLS certificates" in problem for problem in world.cloud.balancing.problems))
+
+
 def test_the_policy_sets_the_least_tls_version(world: World) -> None:
     balancer = world.balancer()
     modern = world.listener(balancer, fixed("200"), port=443, SslPolicy="ELBSecurityPolicy-TLS13-1-3-2021-06")

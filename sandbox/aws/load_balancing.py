@@ -7,6 +7,7 @@ import time
 from collections import deque
 from pathlib import Path
 
+from moto.acm.exceptions import CertificateNotFound
 from moto.acm.models import acm_backends
 from moto.elbv2.models import FakeListener, FakeLoadBalancer, FakeTargetGroup, elbv2_backends
 
@@ -123,7 +124,9 @@ class LoadBalancing:
         for gone in self._numbers.keys() - backend.load_balancers.keys():
             del self._numbers[gone]
         return Snapshot(
-            load_balancers=tuple(self._load_balancer(one) for one in backend.load_balancers.values()),
+            load_balancers=tuple(
+                self._load_balancer(one) for one in backend.load_balancers.values() if one.type == "application"
+            ),
             target_groups=tuple(_target_group(one) for one in backend.target_groups.values()),
         )
 
@@ -152,7 +155,7 @@ class LoadBalancing:
             protocol=one.protocol,
             port=int(one.port),
             ssl_policy=one.ssl_policy,
-            certificates=tuple(self._certificate(arn) for arn in one.certificates),
+            certificates=tuple(pair for arn in one.certificates if (pair := self._certificate(arn))),
             attributes={key: str(value) for key, value in one.attributes.items()},
             rules=tuple(
                 Rule(
@@ -164,9 +167,15 @@ class LoadBalancing:
             ),
         )
 
-    def _certificate(self, arn: str) -> tuple[str, str]:
-        """A certificate of our own authority for the names of the one in ACM, so that clients trust one file."""
-        bundle = acm_backends[paths.ACCOUNT][paths.REGION].get_certificate(arn)
+    def _certificate(self, arn: str) -> tuple[str, str] | None:
+        """A certificate of our own authority for the names of the one in ACM, so that clients trust one file.
+
+        None when ACM has it no more: then Envoy refuses the listener, and that is told.
+        """
+        try:
+            bundle = acm_backends[paths.ACCOUNT][paths.REGION].get_certificate(arn)
+        except CertificateNotFound:
+            return None
         names = tuple(dict.fromkeys([bundle.common_name, *bundle.sans]))
         if names not in self._certificates:
             chain, key = ca.issue(names, *self._authority)
@@ -193,7 +202,7 @@ def _target_group(one: FakeTargetGroup) -> TargetGroup:
             timeout=int(one.health_check_timeout_seconds),
             healthy=int(one.healthy_threshold_count),
             unhealthy=int(one.unhealthy_threshold_count),
-            matcher=str(one.matcher.get("HttpCode", "200")),
+            matcher=str(getattr(one, "matcher", {}).get("HttpCode", "200")),
         ),
         attributes={key: str(value) for key, value in one.attributes.items()},
         targets=tuple(registered(one)),
