@@ -22,15 +22,9 @@ TARGETS = paths.PROMETHEUS / "targets"
 SCRAPE_SECONDS = 5
 """Of scrapes and rule evaluations; in production 15 to 60 s is usual."""
 _KEPT = "--storage.tsdb.retention.time=1d", "--storage.tsdb.retention.size=512MB"
-_CONTAINER_METRICS = "|".join(
-    [
-        "container_cpu_usage_seconds_total",
-        "container_cpu_cfs_(periods|throttled_periods)_total",
-        "container_memory_working_set_bytes",
-        "container_spec_memory_limit_bytes",
-        "container_spec_cpu_(quota|period|shares)",
-    ]
-)
+_CONTAINER_METRICS = "container_(cpu_usage_seconds_total|memory_working_set_bytes)"
+"""From the kubelet's resource page, in cAdvisor's names. Its cAdvisor page has no containers on our node: it
+looks for containerd's socket in one fixed place."""
 _ANNOTATION = "prometheus.io/"
 _COLORED_POD = "(.+)-(blue|green)-[a-z0-9]+-[a-z0-9]+"
 """The pods of a Deployment `<service>-<color>`."""
@@ -78,10 +72,8 @@ def configuration(tls: dict[str, str]) -> dict[str, Any]:
                 "file_sd_configs": [{"files": [str(TARGETS / "nodes.json")]}],
                 "metric_relabel_configs": [
                     {"action": "keep", "source_labels": ["__name__"], "regex": _CONTAINER_METRICS},
-                    {"action": "keep", "source_labels": ["container"], "regex": ".+"},
                     {"source_labels": ["pod"], "regex": _COLORED_POD, "target_label": "service", "replacement": "$1"},
                     {"source_labels": ["pod"], "regex": _COLORED_POD, "target_label": "color", "replacement": "$2"},
-                    {"action": "labeldrop", "regex": "id|image|name"},
                 ],
             },
         ],
@@ -117,7 +109,7 @@ def node_targets(nodes: Iterable[dict[str, Any]], server: str) -> list[dict[str,
             "targets": [urlsplit(server).netloc],
             "labels": {
                 "instance": node["metadata"]["name"],
-                "__metrics_path__": f"/api/v1/nodes/{node['metadata']['name']}/proxy/metrics/cadvisor",
+                "__metrics_path__": f"/api/v1/nodes/{node['metadata']['name']}/proxy/metrics/resource",
             },
         }
         for node in sorted(nodes, key=lambda node: str(node["metadata"]["name"]))

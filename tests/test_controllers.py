@@ -643,6 +643,12 @@ def test_a_pod_that_does_not_ask_or_does_not_run_is_not_scraped(changes: Object)
     assert prometheus.pod_targets([scraped(**changes)]) == []
 
 
+def test_container_figures_are_asked_for_through_the_api_server_whose_certificate_is_known() -> None:
+    (target,) = prometheus.node_targets([{"metadata": {"name": "n1"}}], "https://10.0.0.1:6443")
+    assert target["targets"] == ["10.0.0.1:6443"]
+    assert target["labels"]["__metrics_path__"] == "/api/v1/nodes/n1/proxy/metrics/resource"
+
+
 def promtool() -> str:
     try:
         return str(prometheus.program("promtool"))
