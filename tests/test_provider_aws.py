@@ -5,7 +5,7 @@ import collections.abc
 import json
 import typing
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -37,6 +37,7 @@ class World:
 
     cloud: Cloud
     provider: Provider
+    made: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def __getitem__(self, token: str) -> AwsResource:
         found = self.provider.resources[f"aws:{token}"]
@@ -48,6 +49,12 @@ class World:
         checked = self[token].check(name, None, inputs)
         made, outputs = self[token].create(checked, 5)
         return made, checked, outputs
+
+    def once(self, token: str, name: str, inputs: Properties) -> str:
+        """Give the ID of the one object of that type and name."""
+        if (token, name) not in self.made:
+            self.made[token, name] = self.make(token, name, inputs)[0]
+        return self.made[token, name]
 
     @cached_property
     def elb(self) -> Any:
@@ -143,6 +150,8 @@ class Case:
     then: Inputs | None = None
     forgotten: frozenset[str] = frozenset()
     """Arguments that no API gives back."""
+    stays: bool = False
+    """Something of it is there even when it is deleted."""
 
 
 def _alarm(**more: Any) -> Inputs:
@@ -445,6 +454,185 @@ CASES = {
     ),
     "a FIFO topic": Case(TOPIC, lambda _: {"fifoTopic": True, "contentBasedDeduplication": True}),
 }
+
+
+def _allow(action: str, **more: Any) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": action, **more}]})
+
+
+ASSUME, ASSUME_MORE = (
+    _allow("sts:AssumeRole", Principal={"Service": service})
+    for service in ("pods.eks.amazonaws.com", "ec2.amazonaws.com")
+)
+READ = _allow("s3:GetObject", Resource="*")
+KEEP = json.dumps(
+    {
+        "rules": [
+            {
+                "rulePriority": 1,
+                "selection": {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": 9},
+                "action": {"type": "expire"},
+            }
+        ]
+    }
+)
+
+
+def _made(token: str, logical: str, /, **inputs: Any) -> Inputs:
+    """Make an object and give its ID as the only input: for what belongs to it."""
+    argument = inputs.pop("argument")
+    more = inputs.pop("more", {})
+    return lambda w: {argument: w.once(token, logical, inputs), **more}
+
+
+def _record(**more: Any) -> Inputs:
+    def inputs(world: World) -> Properties:
+        route53 = world.cloud.client("route53")
+        zones = route53.list_hosted_zones()["HostedZones"]
+        zone = zones[0] if zones else route53.create_hosted_zone(Name="example.com", CallerReference="1")["HostedZone"]
+        return {"zoneId": zone["Id"].rpartition("/")[2], "name": "shop", **more}
+
+    return inputs
+
+
+def _managed(world: World, name: str) -> str:
+    arn = f"arn:aws:iam::123456789012:policy/{name}"
+    if ("managed", name) not in world.made:
+        policy = world.cloud.client("iam").create_policy(PolicyName=name, PolicyDocument=READ)["Policy"]
+        world.made["managed", name] = policy["Arn"]
+    return arn
+
+
+CASES |= {
+    "a topic's policy": Case(
+        "sns/topicPolicy:TopicPolicy", _made(TOPIC, "t", argument="arn", more={"policy": POLICY}), stays=True
+    ),
+    "a topic's subscription": Case(
+        "sns/topicSubscription:TopicSubscription",
+        _made(TOPIC, "t", name="t", argument="topic", more={"protocol": "https", "endpoint": "https://a.example.com"}),
+        _made(
+            TOPIC,
+            "t",
+            name="t",
+            argument="topic",
+            more={
+                "protocol": "https",
+                "endpoint": "https://a.example.com",
+                "rawMessageDelivery": True,
+                "filterPolicy": json.dumps({"color": ["blue"]}),
+            },
+        ),
+    ),
+    "a secret's policy": Case(
+        "secretsmanager/secretPolicy:SecretPolicy",
+        _made(SECRET, "s", argument="secretArn", more={"policy": POLICY, "blockPublicPolicy": True}),
+        forgotten=frozenset({"blockPublicPolicy"}),
+    ),
+    "a key": Case(
+        "kms/key:Key",
+        lambda _: {"description": "d", "enableKeyRotation": True, "deletionWindowInDays": 7, "tags": {"a": "b"}},
+        lambda _: {"description": "e", "isEnabled": False, "policy": POLICY, "tags": {"a": "c"}},
+        forgotten=frozenset({"deletionWindowInDays"}),
+    ),
+    "a key's alias": Case("kms/alias:Alias", _made("kms/key:Key", "k", argument="targetKeyId")),
+    "a certificate": Case(
+        "acm/certificate:Certificate",
+        lambda _: {
+            "domainName": "example.com",
+            "validationMethod": "DNS",
+            "subjectAlternativeNames": ["www.example.com"],
+            "tags": {"a": "b"},
+        },
+        lambda _: {
+            "domainName": "example.com",
+            "validationMethod": "DNS",
+            "subjectAlternativeNames": ["www.example.com"],
+            "tags": {"a": "c"},
+        },
+    ),
+    "a record": Case(
+        "route53/record:Record",
+        _record(type="A", ttl=60, records=["10.0.0.2", "10.0.0.1"]),
+        _record(type="A", ttl=30, records=["10.0.0.1"]),
+    ),
+    "a record of text": Case("route53/record:Record", _record(type="TXT", ttl=60, records=["v=spf1 -all"])),
+    "a record that is an alias": Case(
+        "route53/record:Record",
+        _record(
+            type="A",
+            name="*.example.com",
+            aliases=[{"name": "Shop-1.elb.amazonaws.com", "zoneId": "Z2P70J7EXAMPLE", "evaluateTargetHealth": True}],
+        ),
+        forgotten=frozenset({"aliases"}),
+    ),
+    "a record by weight": Case(
+        "route53/record:Record",
+        _record(
+            type="CNAME",
+            ttl=5,
+            records=["a.example.org"],
+            setIdentifier="a",
+            weightedRoutingPolicies=[{"weight": 10}],
+        ),
+        _record(
+            type="CNAME",
+            ttl=5,
+            records=["a.example.org"],
+            setIdentifier="a",
+            weightedRoutingPolicies=[{"weight": 20}],
+        ),
+    ),
+    "a role": Case(
+        "iam/role:Role",
+        lambda _: {"assumeRolePolicy": ASSUME, "description": "d", "tags": {"a": "b"}},
+        lambda _: {"assumeRolePolicy": ASSUME_MORE, "description": "e", "maxSessionDuration": 7200, "tags": {"a": "c"}},
+    ),
+    "a role with policies of its own": Case(
+        "iam/role:Role",
+        lambda w: {
+            "assumeRolePolicy": ASSUME,
+            "inlinePolicies": [{"name": "one", "policy": READ}],
+            "managedPolicyArns": [_managed(w, "read")],
+        },
+        lambda w: {
+            "assumeRolePolicy": ASSUME,
+            "inlinePolicies": [{"name": "two", "policy": READ}],
+            "managedPolicyArns": [_managed(w, "audit")],
+        },
+        forgotten=frozenset({"inlinePolicies", "managedPolicyArns"}),
+    ),
+    "a role's policy": Case(
+        "iam/rolePolicy:RolePolicy",
+        _made("iam/role:Role", "r", assumeRolePolicy=ASSUME, argument="role", more={"policy": READ}),
+    ),
+    "a role's attached policy": Case(
+        "iam/rolePolicyAttachment:RolePolicyAttachment",
+        lambda w: {
+            "role": w.once("iam/role:Role", "r", {"assumeRolePolicy": ASSUME}),
+            "policyArn": _managed(w, "read"),
+        },
+    ),
+    "a repository": Case(
+        "ecr/repository:Repository",
+        lambda _: {
+            "name": "shop",
+            "imageTagMutability": "IMMUTABLE",
+            "imageScanningConfiguration": {"scanOnPush": True},
+            "encryptionConfigurations": [{"encryptionType": "AES256"}],
+            "tags": {"a": "b"},
+        },
+        lambda _: {
+            "name": "shop",
+            "imageScanningConfiguration": {"scanOnPush": False},
+            "encryptionConfigurations": [{"encryptionType": "AES256"}],
+            "tags": {"a": "c"},
+        },
+    ),
+    "what a repository keeps": Case(
+        "ecr/lifecyclePolicy:LifecyclePolicy",
+        _made("ecr/repository:Repository", "shop", argument="repository", more={"policy": KEEP}),
+    ),
+}
 every_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 
 
@@ -497,7 +685,7 @@ def test_what_is_deleted_is_gone_and_deleting_it_again_is_no_error(world: World,
 
     resource.delete(made, state, 5)
 
-    assert resource.read(made, inputs) is None
+    assert case.stays or resource.read(made, inputs) is None
     resource.delete(made, state, 5)
 
 
@@ -978,6 +1166,111 @@ def test_an_alarm_on_an_expression_reaches_the_api_in_its_two_layers(world: Worl
     assert alarm["Threshold"] == 5.0
 
 
+class Answers:
+    """A client for what moto does not have: it keeps what it is asked and answers as it is told."""
+
+    def __init__(self, **answers: Any) -> None:
+        self.answers = answers
+        self.asked: list[tuple[str, dict[str, Any]]] = []
+        self.meta = type("Meta", (), {"region_name": REGION})
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def call(**arguments: Any) -> Any:
+            self.asked.append((name, arguments))
+            return self.answers.get(name, {})
+
+        return call
+
+
+def test_a_composite_alarm_goes_to_the_api_with_its_suppressor(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    inputs = {
+        "alarmName": "all",
+        "alarmRule": 'ALARM("a") OR ALARM("b")',
+        "okActions": ["arn:aws:sns:eu-west-1:123456789012:a"],
+        "actionsSuppressor": {"alarm": "deploying", "extensionPeriod": 60, "waitPeriod": 120},
+    }
+    live = {
+        "AlarmName": "all",
+        "AlarmArn": "arn:aws:cloudwatch:eu-west-1:123456789012:alarm:all",
+        "ActionsEnabled": True,
+        "AlarmRule": inputs["alarmRule"],
+        "OKActions": inputs["okActions"],
+        "ActionsSuppressor": "deploying",
+        "ActionsSuppressorExtensionPeriod": 60,
+        "ActionsSuppressorWaitPeriod": 120,
+    }
+    client = Answers(describe_alarms={"CompositeAlarms": [live]}, list_tags_for_resource={"Tags": []})
+    monkeypatch.setattr(world.cloud, "client", lambda *_: client)
+
+    made, checked, _ = world.make("cloudwatch/compositeAlarm:CompositeAlarm", "all", inputs)
+
+    put = {key: value for key, value in live.items() if key != "AlarmArn"}
+    assert client.asked[0] == ("put_composite_alarm", put)
+    read = world["cloudwatch/compositeAlarm:CompositeAlarm"].read(made, checked)
+    assert read is not None
+    assert read[0] == checked
+
+
+def test_a_rotation_is_set_by_one_call_and_ended_by_another(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    token = "secretsmanager/secretRotation:SecretRotation"
+    arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:s-abcdef"
+    rules = {"automaticallyAfterDays": 30, "duration": "2h"}
+    inputs = {"secretId": arn, "rotationLambdaArn": "arn:lambda", "rotationRules": rules, "rotateImmediately": False}
+    live = {"AutomaticallyAfterDays": 30, "Duration": "2h"}
+    secret = {"ARN": arn, "RotationEnabled": True, "RotationLambdaARN": "arn:lambda", "RotationRules": live}
+    client = Answers(rotate_secret={"ARN": arn}, describe_secret=secret)
+    monkeypatch.setattr(world.cloud, "client", lambda *_: client)
+
+    made, checked, state = world.make(token, "r", inputs)
+    read = world[token].read(made, checked)
+    world[token].delete(made, state, 5)
+
+    asked = {"SecretId": arn, "RotationLambdaARN": "arn:lambda", "RotationRules": live, "RotateImmediately": False}
+    assert client.asked[0] == ("rotate_secret", asked)
+    assert read is not None
+    assert read[0] == checked
+    assert client.asked[-1] == ("cancel_rotate_secret", {"SecretId": arn})
+
+
+def test_a_pod_identity_names_its_cluster_in_every_call(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    resource = world["eks/podIdentityAssociation:PodIdentityAssociation"]
+    inputs = {"clusterName": "main", "namespace": "n", "serviceAccount": "s", "roleArn": "arn:aws:iam::1:role/r"}
+    live = {
+        **inputs,
+        "associationId": "a-1",
+        "associationArn": "arn:aws:eks:eu-west-1:1:podidentityassociation/main/a-1",
+    }
+    client = Answers(
+        create_pod_identity_association={"association": live}, describe_pod_identity_association={"association": live}
+    )
+    monkeypatch.setattr(world.cloud, "client", lambda *_: client)
+
+    made, checked, state = world.make("eks/podIdentityAssociation:PodIdentityAssociation", "p", inputs)
+    resource.update(made, state, checked, {**checked, "roleArn": "arn:aws:iam::1:role/q", "tagsAll": {"a": "b"}}, 5)
+    resource.read("main,a-1", None)
+    resource.delete(made, state, 5)
+
+    assert made == "a-1"
+    calls = dict(client.asked)
+    assert calls["update_pod_identity_association"]["roleArn"] == "arn:aws:iam::1:role/q"
+    assert calls["tag_resource"] == {"resourceArn": live["associationArn"], "tags": {"a": "b"}}
+    clusters = {arguments["clusterName"] for name, arguments in client.asked if name.endswith("association")}
+    assert clusters == {"main"}
+
+
+def test_the_wait_for_a_certificate_ends_when_it_is_issued_and_fails_when_it_is_not(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = "acm/certificateValidation:CertificateValidation"
+    inputs = world[token].check("v", None, {"certificateArn": world.certificates[0]})
+    with pytest.raises(TimeoutError, match="PENDING_VALIDATION, wanted ISSUED"):
+        world[token].create(inputs, 0)
+
+    client = Answers(describe_certificate={"Certificate": {"Status": "ISSUED"}})
+    monkeypatch.setattr(world.cloud, "client", lambda *_: client)
+    assert world[token].create(inputs, 0)[0] == world.certificates[0]
+
+
 # --- functions ------------------------------------------------------------------------------------------------------
 
 
@@ -986,6 +1279,72 @@ def test_the_functions_tell_account_region_and_partition(world: World) -> None:
     assert call["aws:index/getCallerIdentity:getCallerIdentity"]({})["accountId"] == "123456789012"
     assert call["aws:index/getRegion:getRegion"]({})["region"] == REGION
     assert call["aws:index/getPartition:getPartition"]({})["dnsSuffix"] == "amazonaws.com"
+
+
+def test_the_network_is_found_by_tag_filter_or_id(world: World) -> None:
+    call = world.provider.functions
+    ec2 = world.cloud.client("ec2")
+    ec2.create_tags(Resources=[world.subnets[0], world.vpc], Tags=[{"Key": "tier", "Value": "public"}])
+
+    vpc = call["aws:ec2/getVpc:getVpc"]({"tags": {"tier": "public"}})
+    everywhere = call["aws:ec2/getSubnets:getSubnets"]({"filters": [{"name": "vpc-id", "values": [world.vpc]}]})
+    subnet = call["aws:ec2/getSubnet:getSubnet"]({"vpcId": world.vpc, "tags": {"tier": "public"}})
+
+    assert vpc["id"] == world.vpc
+    assert vpc["cidrBlock"] == "172.31.0.0/16"
+    assert vpc["enableDnsSupport"] is True
+    assert sorted(everywhere["ids"]) == sorted(world.subnets)
+    assert subnet["id"] == world.subnets[0]
+    with pytest.raises(ValueError, match="0 VPCs match"):
+        call["aws:ec2/getVpc:getVpc"]({"tags": {"tier": "none"}})
+
+
+def test_a_zone_and_a_certificate_are_found_by_name(world: World) -> None:
+    call = world.provider.functions
+    created = world.cloud.client("route53").create_hosted_zone(Name="example.com", CallerReference="1")
+    found = call["aws:route53/getZone:getZone"]({"name": "example.com"})
+    certificate = call["aws:acm/getCertificate:getCertificate"](
+        {"domain": world.certificates and "a.example.com", "statuses": ["PENDING_VALIDATION"]}
+    )
+    assert created["HostedZone"]["Id"].endswith(found["zoneId"])
+    assert certificate["arn"] == world.certificates[0]
+
+
+def test_a_function_refuses_an_argument_that_it_does_not_heed(world: World) -> None:
+    with pytest.raises(CheckFailure, match="vpcId"):
+        world.provider.functions["aws:route53/getZone:getZone"]({"vpcId": "vpc-1"})
+
+
+def test_a_policy_document_is_written_as_the_official_provider_writes_it() -> None:
+    document = provider(Cloud()).functions["aws:iam/getPolicyDocument:getPolicyDocument"](
+        {
+            "statements": [
+                {
+                    "sid": "Read",
+                    "actions": ["s3:GetObject"],
+                    "resources": ["a", "b"],
+                    "principals": [{"type": "Service", "identifiers": ["pods.eks.amazonaws.com"]}],
+                    "conditions": [{"test": "StringEquals", "variable": "aws:SourceAccount", "values": ["1"]}],
+                },
+                {"effect": "Deny", "actions": ["*"], "principals": [{"type": "*", "identifiers": ["*"]}]},
+            ]
+        }
+    )
+    assert json.loads(document["json"]) == {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Sid": "Read",
+                "Effect": "Allow",
+                "Action": "s3:GetObject",
+                "Resource": ["b", "a"],
+                "Principal": {"Service": "pods.eks.amazonaws.com"},
+                "Condition": {"StringEquals": {"aws:SourceAccount": "1"}},
+            },
+            {"Effect": "Deny", "Action": "*", "Principal": "*"},
+        ],
+    }
+    assert json.loads(document["minifiedJson"]) == json.loads(document["json"])
 
 
 def test_every_bound_of_the_tables_is_of_the_type_it_bounds() -> None:

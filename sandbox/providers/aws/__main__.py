@@ -1,10 +1,8 @@
 """The executable ``pulumi-resource-aws``: types and functions of the stand-in, by token."""
 
-from functools import partial
-
-from sandbox.providers.aws import cloudwatch, ec2, elb, routing, secretsmanager, sns
+from sandbox.providers.aws import acm, cloudwatch, ec2, ecr, elb, iam, kms, route53, routing, secretsmanager, sns
 from sandbox.providers.aws.base import AwsResource, Cloud
-from sandbox.providers.aws.functions import FUNCTIONS
+from sandbox.providers.aws.functions import functions
 from sandbox.providers.plugin import Provider, serve
 
 VERSION = "7.29.0"
@@ -13,15 +11,31 @@ VERSION = "7.29.0"
 
 def provider(cloud: Cloud) -> Provider:
     types: dict[str, type[AwsResource]] = {
+        "acm/certificate:Certificate": acm.Certificate,
+        "acm/certificateValidation:CertificateValidation": acm.CertificateValidation,
+        "cloudwatch/compositeAlarm:CompositeAlarm": cloudwatch.CompositeAlarm,
         "cloudwatch/metricAlarm:MetricAlarm": cloudwatch.MetricAlarm,
         "ec2/securityGroup:SecurityGroup": ec2.SecurityGroup,
+        "ecr/lifecyclePolicy:LifecyclePolicy": ecr.LifecyclePolicy,
+        "ecr/repository:Repository": ecr.Repository,
+        "eks/podIdentityAssociation:PodIdentityAssociation": iam.PodIdentityAssociation,
+        "iam/role:Role": iam.Role,
+        "iam/rolePolicy:RolePolicy": iam.RolePolicy,
+        "iam/rolePolicyAttachment:RolePolicyAttachment": iam.RolePolicyAttachment,
+        "kms/alias:Alias": kms.Alias,
+        "kms/key:Key": kms.Key,
         "lb/listener:Listener": routing.Listener,
         "lb/listenerCertificate:ListenerCertificate": routing.ListenerCertificate,
         "lb/listenerRule:ListenerRule": routing.ListenerRule,
         "lb/loadBalancer:LoadBalancer": elb.LoadBalancer,
         "lb/targetGroup:TargetGroup": elb.TargetGroup,
+        "route53/record:Record": route53.Record,
         "secretsmanager/secret:Secret": secretsmanager.Secret,
+        "secretsmanager/secretPolicy:SecretPolicy": secretsmanager.SecretPolicy,
+        "secretsmanager/secretRotation:SecretRotation": secretsmanager.SecretRotation,
         "sns/topic:Topic": sns.Topic,
+        "sns/topicPolicy:TopicPolicy": sns.TopicPolicy,
+        "sns/topicSubscription:TopicSubscription": sns.TopicSubscription,
         "vpc/securityGroupEgressRule:SecurityGroupEgressRule": ec2.SecurityGroupEgressRule,
         "vpc/securityGroupIngressRule:SecurityGroupIngressRule": ec2.SecurityGroupRule,
     }
@@ -29,7 +43,7 @@ def provider(cloud: Cloud) -> Provider:
         name="aws",
         version=VERSION,
         resources={f"aws:{token}": type_(cloud) for token, type_ in types.items()},
-        functions={token: partial(call, cloud) for token, call in FUNCTIONS.items()},
+        functions=functions(cloud),
         configure=cloud.configure,
         arguments=Cloud.arguments,
     )

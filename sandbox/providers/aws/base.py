@@ -168,10 +168,14 @@ class AwsResource(Resource):
     longest_prefix: ClassVar[int] = 229
     """26 characters less: the length of what a `namePrefix` is completed with."""
     name_pattern: ClassVar[str] = ""
+    name_prefix: ClassVar[str] = ""
+    """What a generated name must begin with."""
+    regional: ClassVar[bool] = True
+    """Whether the type has the argument ``region``; what is global has not."""
 
     def __init__(self, cloud: Cloud) -> None:
         self.cloud = cloud
-        self.table: Schema = {**self.schema, "region": REGION}
+        self.table: Schema = {**self.schema, "region": REGION} if self.regional else self.schema
         self.arguments = frozenset(self.table) | ({"tagsAll"} if "tags" in self.table else set())
 
     # What a subclass says
@@ -194,8 +198,8 @@ class AwsResource(Resource):
         """Change in place what differs, besides tags."""
         raise NotImplementedError(f"{type(self).__name__} has no change in place")
 
-    def retag(self, api: Any, id: str, put: dict[str, str], drop: list[str]) -> None:  # noqa: ANN401
-        """Set and remove tags."""
+    def retag(self, api: Any, id: str, state: Properties, put: dict[str, str], drop: list[str]) -> None:  # noqa: ANN401
+        """Set and remove tags; `state` is the old outputs."""
 
     @abstractmethod
     def remove(self, api: Any, id: str, state: Properties, timeout: float) -> None:  # noqa: ANN401
@@ -231,14 +235,14 @@ class AwsResource(Resource):
                 inputs["name"] = old["name"]
             else:
                 suffix = self.name_suffix(inputs)
-                longest = self.longest_name - RANDOM_DIGITS - 1 - len(suffix)
+                longest = self.longest_name - RANDOM_DIGITS - 1 - len(self.name_prefix + suffix)
                 if len(logical) > longest:
                     raise CheckFailure(
                         "name",
                         f"no name can be made from {logical!r}: with a hyphen and {RANDOM_DIGITS} random digits it "
                         f"would pass {self.longest_name} characters; shorten it to {longest}, or set name",
                     )
-                inputs["name"] = autoname(logical, RANDOM_DIGITS) + suffix
+                inputs["name"] = self.name_prefix + autoname(logical, RANDOM_DIGITS) + suffix
             inputs["__defaults"] = ["name"]
         self._fits("name", inputs["name"], self.longest_name)
 
@@ -307,7 +311,8 @@ class AwsResource(Resource):
             live = None
         if live is None:
             return None
-        live["region"] = api.meta.region_name
+        if self.regional:
+            live["region"] = api.meta.region_name
         wanted = inputs or {}
         if "tags" in self.table:
             self._tags(live, wanted)
@@ -353,7 +358,7 @@ class AwsResource(Resource):
         put = {key: value for key, value in after.items() if before.get(key) != value}
         drop = sorted(before.keys() - after.keys())
         if put or drop:
-            self.retag(api, id, put, drop)
+            self.retag(api, id, state, put, drop)
         return self._outputs(api, id, new)
 
     def delete(self, id: str, state: Properties, timeout: float) -> None:
@@ -364,7 +369,7 @@ class AwsResource(Resource):
                 raise
 
     def _api(self, properties: Properties) -> Any:  # noqa: ANN401
-        return self.cloud.client(self.service, properties.get("region"))
+        return self.cloud.client(self.service, properties.get("region") if self.regional else None)
 
 
 def changed(keys: Iterable[str], old: Properties, new: Properties) -> bool:

@@ -1,7 +1,7 @@
 """CloudWatch alarms."""
 # ruff: noqa: A002, ANN401, ARG002 - the contract fixes names and arguments; boto3's clients are untyped here
 
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from sandbox.providers.aws.base import NAME, TAGS, AwsResource, tag_list, tag_map
 from sandbox.providers.aws.schema import PAIRS, Arg, Schema, from_api, to_api
@@ -56,11 +56,34 @@ def live_query(answer: dict[str, Any]) -> Properties:
     return query
 
 
-class MetricAlarm(AwsResource):
-    """``aws:cloudwatch/metricAlarm:MetricAlarm``; the ID is the name."""
+class Alarm(AwsResource):
+    """A metric or a composite alarm; the ID is the name."""
 
     service = "cloudwatch"
     gone = ("ResourceNotFound", "ResourceNotFoundException")
+    kind: ClassVar[str]
+
+    def found(self, api: Any, id: str) -> dict[str, Any] | None:
+        answer = api.describe_alarms(AlarmNames=[id], AlarmTypes=[self.kind])
+        return next(iter(answer.get(f"{self.kind}s") or []), None)
+
+    def tags(self, api: Any, arn: str) -> dict[str, str]:
+        return tag_map(api.list_tags_for_resource(ResourceARN=arn)["Tags"])
+
+    def retag(self, api: Any, id: str, state: Properties, put: dict[str, str], drop: list[str]) -> None:
+        if drop:
+            api.untag_resource(ResourceARN=state["arn"], TagKeys=drop)
+        if put:
+            api.tag_resource(ResourceARN=state["arn"], Tags=tag_list(put))
+
+    def remove(self, api: Any, id: str, state: Properties, timeout: float) -> None:
+        api.delete_alarms(AlarmNames=[id])
+
+
+class MetricAlarm(Alarm):
+    """``aws:cloudwatch/metricAlarm:MetricAlarm``."""
+
+    kind = "MetricAlarm"
     schema = {
         "actionsEnabled": Arg(type=bool, default=True),
         "alarmActions": _ACTIONS,
@@ -140,10 +163,9 @@ class MetricAlarm(AwsResource):
         return str(inputs["name"])
 
     def describe(self, api: Any, id: str, inputs: Properties) -> Properties | None:
-        found = api.describe_alarms(AlarmNames=[id], AlarmTypes=["MetricAlarm"])["MetricAlarms"]
-        if not found:
+        alarm = self.found(api, id)
+        if alarm is None:
             return None
-        alarm = found[0]
         live = from_api({key: arg for key, arg in self.schema.items() if key not in ("metricQueries", "tags")}, alarm)
         queries = [live_query(query) for query in alarm.get("Metrics") or []]
         arn = alarm["AlarmArn"]
@@ -154,18 +176,55 @@ class MetricAlarm(AwsResource):
             "alarmDescription": alarm.get("AlarmDescription") or None,
             "treatMissingData": alarm.get("TreatMissingData") or "missing",
             "arn": arn,
-            "tagsAll": tag_map(api.list_tags_for_resource(ResourceARN=arn)["Tags"]),
+            "tagsAll": self.tags(api, arn),
         }
 
     def change(self, api: Any, id: str, old: Properties, new: Properties) -> None:
         self._put(api, {**new, "name": id, "tagsAll": None})
 
-    def retag(self, api: Any, id: str, put: dict[str, str], drop: list[str]) -> None:
-        arn = api.describe_alarms(AlarmNames=[id], AlarmTypes=["MetricAlarm"])["MetricAlarms"][0]["AlarmArn"]
-        if drop:
-            api.untag_resource(ResourceARN=arn, TagKeys=drop)
-        if put:
-            api.tag_resource(ResourceARN=arn, Tags=tag_list(put))
 
-    def remove(self, api: Any, id: str, state: Properties, timeout: float) -> None:
-        api.delete_alarms(AlarmNames=[id])
+class CompositeAlarm(Alarm):
+    """``aws:cloudwatch/compositeAlarm:CompositeAlarm``; the program always names it."""
+
+    kind = "CompositeAlarm"
+    schema = {
+        "actionsEnabled": Arg(type=bool, default=True, replace=True),
+        "actionsSuppressor": Arg(
+            fields={
+                "alarm": Arg(required=True, api="ActionsSuppressor"),
+                "extensionPeriod": Arg(type=int, required=True, api="ActionsSuppressorExtensionPeriod"),
+                "waitPeriod": Arg(type=int, required=True, api="ActionsSuppressorWaitPeriod"),
+            }
+        ),
+        "alarmActions": _ACTIONS,
+        "alarmDescription": Arg(high=1024),
+        "alarmName": Arg(required=True, replace=True, low=1, high=255),
+        "alarmRule": Arg(required=True, low=1, high=10240),
+        "insufficientDataActions": _ACTIONS,
+        "okActions": Arg(many=True, api="OKActions"),
+        "tags": TAGS,
+    }
+    _plain: ClassVar[Schema] = {key: arg for key, arg in schema.items() if key not in ("actionsSuppressor", "tags")}
+    _suppressor: ClassVar[Schema] = schema["actionsSuppressor"].fields or {}
+
+    def make(self, api: Any, inputs: Properties, timeout: float) -> str:
+        request = to_api(self._plain, inputs) | to_api(self._suppressor, inputs.get("actionsSuppressor") or {})
+        if inputs.get("tagsAll"):
+            request["Tags"] = tag_list(inputs["tagsAll"])
+        api.put_composite_alarm(**request)
+        return str(inputs["alarmName"])
+
+    def describe(self, api: Any, id: str, inputs: Properties) -> Properties | None:
+        alarm = self.found(api, id)
+        if alarm is None:
+            return None
+        return {
+            **from_api(self._plain, alarm),
+            "alarmDescription": alarm.get("AlarmDescription") or None,
+            "actionsSuppressor": from_api(self._suppressor, alarm) or None,
+            "arn": alarm["AlarmArn"],
+            "tagsAll": self.tags(api, alarm["AlarmArn"]),
+        }
+
+    def change(self, api: Any, id: str, old: Properties, new: Properties) -> None:
+        self.make(api, {**new, "tagsAll": None}, 0)

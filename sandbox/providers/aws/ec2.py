@@ -45,7 +45,7 @@ class Ec2Resource(AwsResource):
 
     service = "ec2"
 
-    def retag(self, api: Any, id: str, put: dict[str, str], drop: list[str]) -> None:
+    def retag(self, api: Any, id: str, state: Properties, put: dict[str, str], drop: list[str]) -> None:
         if drop:
             api.delete_tags(Resources=[id], Tags=[{"Key": key} for key in drop])
         if put:

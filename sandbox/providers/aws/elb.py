@@ -35,7 +35,7 @@ class ElbResource(AwsResource):
     def tags(self, api: Any, id: str) -> dict[str, str]:
         return tag_map(api.describe_tags(ResourceArns=[id])["TagDescriptions"][0]["Tags"])
 
-    def retag(self, api: Any, id: str, put: dict[str, str], drop: list[str]) -> None:
+    def retag(self, api: Any, id: str, state: Properties, put: dict[str, str], drop: list[str]) -> None:
         if drop:
             api.remove_tags(ResourceArns=[id], TagKeys=drop)
         if put:

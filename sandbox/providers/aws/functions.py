@@ -1,10 +1,13 @@
 """Functions that a program calls for what exists already."""
 
+import json
 from collections.abc import Callable
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
-from sandbox.providers.aws.base import Cloud
-from sandbox.providers.plugin import Properties
+from sandbox.providers.aws.base import Cloud, tag_map
+from sandbox.providers.aws.schema import pascal
+from sandbox.providers.plugin import CheckFailure, Properties
 
 Function = Callable[[Cloud, Properties], Properties]
 
@@ -39,8 +42,282 @@ def _dns(cloud: Cloud) -> str:
     return {"aws-cn": "amazonaws.com.cn"}.get(cloud.partition, "amazonaws.com")
 
 
-FUNCTIONS: Final[dict[str, Function]] = {
-    "aws:index/getCallerIdentity:getCallerIdentity": caller_identity,
-    "aws:index/getPartition:getPartition": partition,
-    "aws:index/getRegion:getRegion": region,
+def _one(found: list[Any], what: str, arguments: Properties) -> Any:  # noqa: ANN401 - as boto3 gives it
+    if len(found) != 1:
+        raise ValueError(f"{len(found)} {what} match {json.dumps(arguments, sort_keys=True)}; exactly one is wanted")
+    return found[0]
+
+
+def _filters(arguments: Properties, names: dict[str, str]) -> list[dict[str, Any]]:
+    """Give EC2's filters: what the program gives as arguments, as tags and as filters."""
+    filters = [
+        {"Name": theirs, "Values": [str(arguments[ours]).lower() if ours.startswith("default") else arguments[ours]]}
+        for ours, theirs in names.items()
+        if arguments.get(ours) is not None
+    ]
+    filters += [{"Name": f"tag:{key}", "Values": [value]} for key, value in (arguments.get("tags") or {}).items()]
+    return filters + [{"Name": item["name"], "Values": item["values"]} for item in arguments.get("filters") or []]
+
+
+_VPC: Final = {"cidrBlock": "cidr", "default": "is-default", "dhcpOptionsId": "dhcp-options-id", "state": "state"}
+
+
+def vpc(cloud: Cloud, arguments: Properties) -> Properties:
+    api = cloud.client("ec2", arguments.get("region"))
+    ids = {"VpcIds": [arguments["id"]]} if arguments.get("id") else {}
+    filters = _filters(arguments, _VPC)
+    found = _one(api.describe_vpcs(**ids, **({"Filters": filters} if filters else {}))["Vpcs"], "VPCs", arguments)
+    key = found["VpcId"]
+    ipv6: dict[str, Any] = next(iter(found.get("Ipv6CidrBlockAssociationSet") or []), {})
+    main = [{"Name": "vpc-id", "Values": [key]}, {"Name": "association.main", "Values": ["true"]}]
+    tables = api.describe_route_tables(Filters=main)["RouteTables"]
+
+    def attribute(name: str) -> bool:
+        answer = api.describe_vpc_attribute(VpcId=key, Attribute=name)
+        return bool(answer[pascal(name)]["Value"])
+
+    return {
+        "id": key,
+        "arn": f"arn:{cloud.partition}:ec2:{api.meta.region_name}:{found['OwnerId']}:vpc/{key}",
+        "cidrBlock": found["CidrBlock"],
+        "cidrBlockAssociations": [
+            {
+                "associationId": item["AssociationId"],
+                "cidrBlock": item["CidrBlock"],
+                "state": item["CidrBlockState"]["State"],
+            }
+            for item in found.get("CidrBlockAssociationSet") or []
+        ],
+        "default": bool(found.get("IsDefault")),
+        "dhcpOptionsId": found.get("DhcpOptionsId", ""),
+        "enableDnsHostnames": attribute("enableDnsHostnames"),
+        "enableDnsSupport": attribute("enableDnsSupport"),
+        "enableNetworkAddressUsageMetrics": attribute("enableNetworkAddressUsageMetrics"),
+        "instanceTenancy": found.get("InstanceTenancy", "default"),
+        "ipv6AssociationId": ipv6.get("AssociationId", ""),
+        "ipv6CidrBlock": ipv6.get("Ipv6CidrBlock", ""),
+        "mainRouteTableId": tables[0]["RouteTableId"] if tables else "",
+        "ownerId": found["OwnerId"],
+        "region": api.meta.region_name,
+        "state": found["State"],
+        "tags": tag_map(found.get("Tags") or []),
+    }
+
+
+_SUBNET: Final = {
+    "availabilityZone": "availability-zone",
+    "availabilityZoneId": "availability-zone-id",
+    "cidrBlock": "cidr-block",
+    "defaultForAz": "default-for-az",
+    "ipv6CidrBlock": "ipv6-cidr-block-association.ipv6-cidr-block",
+    "state": "state",
+    "vpcId": "vpc-id",
 }
+
+
+def subnets(cloud: Cloud, arguments: Properties) -> Properties:
+    api = cloud.client("ec2", arguments.get("region"))
+    pages = api.get_paginator("describe_subnets").paginate(Filters=_filters(arguments, {}))
+    ids = [subnet["SubnetId"] for page in pages for subnet in page["Subnets"]]
+    region = api.meta.region_name
+    return {"id": region, "ids": ids, "region": region, "tags": arguments.get("tags") or {}}
+
+
+def subnet(cloud: Cloud, arguments: Properties) -> Properties:
+    api = cloud.client("ec2", arguments.get("region"))
+    ids = {"SubnetIds": [arguments["id"]]} if arguments.get("id") else {}
+    filters = _filters(arguments, _SUBNET)
+    answer = api.describe_subnets(**ids, **({"Filters": filters} if filters else {}))["Subnets"]
+    found = _one(answer, "subnets", arguments)
+    ipv6: dict[str, Any] = next(iter(found.get("Ipv6CidrBlockAssociationSet") or []), {})
+    launch = found.get("PrivateDnsNameOptionsOnLaunch") or {}
+    return {
+        "id": found["SubnetId"],
+        "arn": found.get("SubnetArn", ""),
+        "assignIpv6AddressOnCreation": bool(found.get("AssignIpv6AddressOnCreation")),
+        "availabilityZone": found["AvailabilityZone"],
+        "availabilityZoneId": found.get("AvailabilityZoneId", ""),
+        "availableIpAddressCount": found.get("AvailableIpAddressCount", 0),
+        "cidrBlock": found["CidrBlock"],
+        "customerOwnedIpv4Pool": found.get("CustomerOwnedIpv4Pool", ""),
+        "defaultForAz": bool(found.get("DefaultForAz")),
+        "enableDns64": bool(found.get("EnableDns64")),
+        "enableLniAtDeviceIndex": found.get("EnableLniAtDeviceIndex", 0),
+        "enableResourceNameDnsARecordOnLaunch": bool(launch.get("EnableResourceNameDnsARecord")),
+        "enableResourceNameDnsAaaaRecordOnLaunch": bool(launch.get("EnableResourceNameDnsAAAARecord")),
+        "ipv6CidrBlock": ipv6.get("Ipv6CidrBlock", ""),
+        "ipv6CidrBlockAssociationId": ipv6.get("AssociationId", ""),
+        "ipv6Native": bool(found.get("Ipv6Native")),
+        "mapCustomerOwnedIpOnLaunch": bool(found.get("MapCustomerOwnedIpOnLaunch")),
+        "mapPublicIpOnLaunch": bool(found.get("MapPublicIpOnLaunch")),
+        "outpostArn": found.get("OutpostArn", ""),
+        "ownerId": found.get("OwnerId", ""),
+        "privateDnsHostnameTypeOnLaunch": launch.get("HostnameType", ""),
+        "region": api.meta.region_name,
+        "state": found["State"],
+        "tags": tag_map(found.get("Tags") or []),
+        "vpcId": found["VpcId"],
+    }
+
+
+def certificate(cloud: Cloud, arguments: Properties) -> Properties:
+    """Find an issued certificate by its domain; with `mostRecent` the one that was issued last."""
+    api = cloud.client("acm", arguments.get("region"))
+    statuses = arguments.get("statuses") or ["ISSUED"]
+    keys = {"Includes": {"keyTypes": arguments["keyTypes"]}} if arguments.get("keyTypes") else {}
+    pages = api.get_paginator("list_certificates").paginate(CertificateStatuses=statuses, **keys)
+    arns = [
+        item["CertificateArn"]
+        for page in pages
+        for item in page["CertificateSummaryList"]
+        if arguments.get("domain") in (None, item["DomainName"])
+    ]
+    wanted = (arguments.get("tags") or {}).items()
+    found = []
+    for arn in arns:
+        tags = tag_map(api.list_tags_for_certificate(CertificateArn=arn)["Tags"])
+        described = api.describe_certificate(CertificateArn=arn)["Certificate"]
+        if wanted <= tags.items() and described.get("Type") in (arguments.get("types") or [described.get("Type")]):
+            found.append((described, tags))
+    if arguments.get("mostRecent"):
+        found = sorted(found, key=lambda pair: str(pair[0].get("NotBefore") or pair[0].get("CreatedAt")))[-1:]
+    described, tags = _one(found, "certificates", arguments)
+    body = api.get_certificate(CertificateArn=described["CertificateArn"]) if described["Status"] == "ISSUED" else {}
+    return {
+        "id": described["CertificateArn"],
+        "arn": described["CertificateArn"],
+        "certificate": body.get("Certificate", ""),
+        "certificateChain": body.get("CertificateChain", ""),
+        "domain": described["DomainName"],
+        "region": api.meta.region_name,
+        "status": described["Status"],
+        "tags": tags,
+    }
+
+
+def zone(cloud: Cloud, arguments: Properties) -> Properties:
+    api = cloud.client("route53")
+    name = (arguments.get("name") or "").rstrip(".")
+    private = bool(arguments.get("privateZone"))
+    if key := arguments.get("zoneId"):
+        found = [api.get_hosted_zone(Id=key)["HostedZone"]]
+    else:
+        pages = api.get_paginator("list_hosted_zones").paginate()
+        found = [
+            item
+            for page in pages
+            for item in page["HostedZones"]
+            if item["Name"].rstrip(".") == name and bool(item["Config"].get("PrivateZone")) == private
+        ]
+    item = _one(found, "hosted zones", arguments)
+    key = item["Id"].rpartition("/")[2]
+    private = bool(item["Config"].get("PrivateZone"))
+    servers = (api.get_hosted_zone(Id=key).get("DelegationSet") or {}).get("NameServers") or []
+    tags = api.list_tags_for_resource(ResourceType="hostedzone", ResourceId=key)["ResourceTagSet"].get("Tags") or []
+    return {
+        "id": key,
+        "zoneId": key,
+        "arn": f"arn:{cloud.partition}:route53:::hostedzone/{key}",
+        "callerReference": item["CallerReference"],
+        "comment": item["Config"].get("Comment", ""),
+        "linkedServiceDescription": (item.get("LinkedService") or {}).get("Description", ""),
+        "linkedServicePrincipal": (item.get("LinkedService") or {}).get("ServicePrincipal", ""),
+        "name": item["Name"].rstrip("."),
+        "nameServers": sorted(servers),
+        "primaryNameServer": servers[0] if servers else "",
+        "privateZone": private,
+        "resourceRecordSetCount": item.get("ResourceRecordSetCount", 0),
+        "tags": tag_map(tags),
+    }
+
+
+def policy_document(cloud: Cloud, arguments: Properties) -> Properties:  # noqa: ARG001 - it calls nobody
+    """Write an IAM policy; lists of one become a text, as in the official provider."""
+    statements = [
+        item
+        for source in arguments.get("sourcePolicyDocuments") or []
+        for item in _listed(json.loads(source).get("Statement"))
+    ]
+    statements += [_statement_of(item) for item in arguments.get("statements") or []]
+    for source in arguments.get("overridePolicyDocuments") or []:
+        for item in _listed(json.loads(source).get("Statement")):
+            sid = item.get("Sid")
+            statements = [kept for kept in statements if not sid or kept.get("Sid") != sid] + [item]
+    document: dict[str, Any] = {"Version": arguments.get("version") or "2012-10-17"}
+    if arguments.get("policyId"):
+        document["Id"] = arguments["policyId"]
+    if statements:
+        document["Statement"] = statements
+    plain = json.dumps(document, separators=(",", ":"))
+    return {"id": str(len(plain)), "json": json.dumps(document, indent=2), "minifiedJson": plain, **arguments}
+
+
+def _listed(value: Any) -> list[Any]:  # noqa: ANN401 - a policy may have one or many
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def _values(values: list[str]) -> Any:  # noqa: ANN401 - one text or several
+    return values[0] if len(values) == 1 else sorted(values, reverse=True)
+
+
+def _statement_of(block: Properties) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    if block.get("sid"):
+        result["Sid"] = block["sid"]
+    result["Effect"] = block.get("effect") or "Allow"
+    for ours, theirs in (
+        ("actions", "Action"),
+        ("notActions", "NotAction"),
+        ("resources", "Resource"),
+        ("notResources", "NotResource"),
+    ):
+        if block.get(ours):
+            result[theirs] = _values(block[ours])
+    for ours, theirs in (("principals", "Principal"), ("notPrincipals", "NotPrincipal")):
+        if block.get(ours):
+            result[theirs] = _principals(block[ours])
+    conditions: dict[str, dict[str, Any]] = {}
+    for condition in block.get("conditions") or []:
+        conditions.setdefault(condition["test"], {})[condition["variable"]] = _values(condition["values"])
+    if conditions:
+        result["Condition"] = conditions
+    return result
+
+
+def _principals(blocks: list[Properties]) -> Any:  # noqa: ANN401 - "*" or a mapping
+    merged: dict[str, list[str]] = {}
+    for block in blocks:
+        merged.setdefault(block["type"], []).extend(block["identifiers"])
+    if merged == {"*": ["*"]}:
+        return "*"
+    return {kind: _values(identifiers) for kind, identifiers in merged.items()}
+
+
+_FUNCTIONS: Final[dict[str, tuple[Function, set[str]]]] = {
+    "aws:acm/getCertificate:getCertificate": (
+        certificate,
+        {"domain", "keyTypes", "mostRecent", "region", "statuses", "tags", "types"},
+    ),
+    "aws:ec2/getSubnet:getSubnet": (subnet, {*_SUBNET, "filters", "id", "region", "tags"}),
+    "aws:ec2/getSubnets:getSubnets": (subnets, {"filters", "region", "tags"}),
+    "aws:ec2/getVpc:getVpc": (vpc, {*_VPC, "filters", "id", "region", "tags"}),
+    "aws:iam/getPolicyDocument:getPolicyDocument": (
+        policy_document,
+        {"overridePolicyDocuments", "policyId", "sourcePolicyDocuments", "statements", "version"},
+    ),
+    "aws:index/getCallerIdentity:getCallerIdentity": (caller_identity, {"id"}),
+    "aws:index/getPartition:getPartition": (partition, {"id"}),
+    "aws:index/getRegion:getRegion": (region, {"id", "name", "region"}),
+    "aws:route53/getZone:getZone": (zone, {"name", "privateZone", "zoneId"}),
+}
+
+
+def functions(cloud: Cloud) -> dict[str, Callable[[Properties], Properties]]:
+    """Give every function by its token; each refuses an argument that it does not heed."""
+    return {token: partial(_call, cloud, function, allowed) for token, (function, allowed) in _FUNCTIONS.items()}
+
+
+def _call(cloud: Cloud, function: Function, allowed: set[str], arguments: Properties) -> Properties:
+    if extra := sorted(arguments.keys() - allowed):
+        raise CheckFailure(extra[0], f"the stand-in does not support it; it knows {', '.join(sorted(allowed))}")
+    return function(cloud, arguments)

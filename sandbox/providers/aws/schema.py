@@ -133,6 +133,8 @@ def _coerce(arg: Arg, value: Any, at: str) -> Any:  # noqa: ANN401
         if isinstance(value, str) and re.fullmatch(r"-?\d+" if wanted is int else r"-?\d+(\.\d+)?", value):
             return int(value) if "." not in value else float(value)
     elif wanted == JSON:
+        if isinstance(value, dict):  # a policy as an object of the SDK
+            return json.dumps(value)
         if isinstance(value, str) and (not value or _parsed(value) is not None):
             return value
     elif isinstance(value, str | int | float):

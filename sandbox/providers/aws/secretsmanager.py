@@ -1,4 +1,4 @@
-"""Secrets Manager: entries, never values."""
+"""Secrets Manager: entries, their policies and rotation, never values."""
 # ruff: noqa: A002, ANN401, ARG002 - the contract fixes names and arguments; boto3's clients are untyped here
 
 from typing import Any
@@ -17,7 +17,7 @@ from sandbox.providers.aws.base import (
     tag_list,
     tag_map,
 )
-from sandbox.providers.aws.schema import JSON, Arg
+from sandbox.providers.aws.schema import JSON, Arg, from_api, to_api
 from sandbox.providers.plugin import UNKNOWN, CheckFailure, Properties
 
 FORGETTING = ("InvalidRequestException",)
@@ -142,7 +142,7 @@ class Secret(AwsResource):
         if changed(["policy"], old, new):
             self._policy(api, id, new)
 
-    def retag(self, api: Any, id: str, put: dict[str, str], drop: list[str]) -> None:
+    def retag(self, api: Any, id: str, state: Properties, put: dict[str, str], drop: list[str]) -> None:
         if drop:
             api.untag_resource(SecretId=id, TagKeys=drop)
         if put:
@@ -163,3 +163,70 @@ class Secret(AwsResource):
         days = state.get("recoveryWindowInDays", 30)
         how = {"RecoveryWindowInDays": days} if days else {"ForceDeleteWithoutRecovery": True}
         api.delete_secret(SecretId=id, **how)
+
+
+class SecretPolicy(AwsResource):
+    """``aws:secretsmanager/secretPolicy:SecretPolicy``; the ID is the secret's ARN."""
+
+    service = "secretsmanager"
+    outputs = ()
+    gone = ("ResourceNotFoundException",)
+    schema = {
+        "blockPublicPolicy": Arg(type=bool, stored=False),
+        "policy": Arg(type=JSON, required=True),
+        "secretArn": Arg(required=True, replace=True),
+    }
+
+    def make(self, api: Any, inputs: Properties, timeout: float) -> str:
+        block = {"BlockPublicPolicy": inputs["blockPublicPolicy"]} if "blockPublicPolicy" in inputs else {}
+        put = api.put_resource_policy(SecretId=inputs["secretArn"], ResourcePolicy=inputs["policy"], **block)
+        return str(put.get("ARN") or inputs["secretArn"])
+
+    def describe(self, api: Any, id: str, inputs: Properties) -> Properties | None:
+        policy = api.get_resource_policy(SecretId=id).get("ResourcePolicy")
+        return {"policy": policy, "secretArn": id} if policy else None
+
+    def change(self, api: Any, id: str, old: Properties, new: Properties) -> None:
+        self.make(api, new, 0)
+
+    def remove(self, api: Any, id: str, state: Properties, timeout: float) -> None:
+        api.delete_resource_policy(SecretId=id)
+
+
+class SecretRotation(AwsResource):
+    """``aws:secretsmanager/secretRotation:SecretRotation``; the ID is the secret's ARN."""
+
+    service = "secretsmanager"
+    outputs = ("rotationEnabled",)
+    gone = ("ResourceNotFoundException",)
+    schema = {
+        "rotateImmediately": Arg(type=bool, default=True, stored=False),
+        "rotationLambdaArn": Arg(api="RotationLambdaARN"),
+        "rotationRules": Arg(
+            required=True,
+            fields={
+                "automaticallyAfterDays": Arg(type=int, low=1, high=1000),
+                "duration": Arg(pattern=r"[0-9h]+"),
+                "scheduleExpression": Arg(pattern=r"[0-9A-Za-z(),#?\\/*. -]+"),
+            },
+        ),
+        "secretId": Arg(required=True, replace=True),
+    }
+
+    def make(self, api: Any, inputs: Properties, timeout: float) -> str:
+        request = to_api({key: arg for key, arg in self.schema.items() if key != "rotateImmediately"}, inputs)
+        made = api.rotate_secret(**request, RotateImmediately=inputs["rotateImmediately"])
+        return str(made["ARN"])
+
+    def describe(self, api: Any, id: str, inputs: Properties) -> Properties | None:
+        secret = api.describe_secret(SecretId=id)
+        if secret.get("DeletedDate") or not secret.get("RotationEnabled"):
+            return None
+        live = from_api({key: self.schema[key] for key in ("rotationLambdaArn", "rotationRules")}, secret)
+        return {**live, "secretId": id, "rotationEnabled": True}
+
+    def change(self, api: Any, id: str, old: Properties, new: Properties) -> None:
+        self.make(api, new, 0)
+
+    def remove(self, api: Any, id: str, state: Properties, timeout: float) -> None:
+        api.cancel_rotate_secret(SecretId=id)

@@ -1,0 +1,248 @@
+"""IAM roles and what they may do; EKS' way of handing them to pods."""
+# ruff: noqa: A002, ANN401, ARG002 - the contract fixes names and arguments; boto3's clients are untyped here
+
+import json
+from typing import Any
+from urllib.parse import unquote
+
+from sandbox.providers.aws.base import NAME, NAME_PREFIX, TAGS, AwsResource, changed, tag_list, tag_map
+from sandbox.providers.aws.schema import JSON, Arg, from_api, to_api
+from sandbox.providers.plugin import Properties
+
+
+def document(answer: Any) -> str:
+    """A policy as text; boto3 decodes it in some answers and not in others."""
+    return unquote(answer) if isinstance(answer, str) else json.dumps(answer)
+
+
+class Role(AwsResource):
+    """``aws:iam/role:Role``; the ID is the name."""
+
+    service = "iam"
+    regional = False
+    longest_name = 64
+    longest_prefix = 38
+    name_pattern = r"[\w+=,.@-]+"
+    outputs = ("arn", "createDate", "uniqueId")
+    gone = ("NoSuchEntity",)
+    schema = {
+        "assumeRolePolicy": Arg(type=JSON, required=True),
+        "description": Arg(high=1000),
+        "forceDetachPolicies": Arg(type=bool, default=False, stored=False),
+        "inlinePolicies": Arg(many=True, computed=True, key="name", fields={"name": Arg(), "policy": Arg(type=JSON)}),
+        "managedPolicyArns": Arg(many=True, computed=True),
+        "maxSessionDuration": Arg(type=int, default=3600, low=3600, high=43200),
+        "name": NAME,
+        "namePrefix": NAME_PREFIX,
+        "path": Arg(default="/", replace=True),
+        "permissionsBoundary": Arg(),
+        "tags": TAGS,
+    }
+
+    def make(self, api: Any, inputs: Properties, timeout: float) -> str:
+        names = ("description", "maxSessionDuration", "path", "permissionsBoundary")
+        request = to_api({key: self.schema[key] for key in names}, inputs)
+        made = api.create_role(
+            RoleName=inputs["name"],
+            AssumeRolePolicyDocument=inputs["assumeRolePolicy"],
+            Tags=tag_list(inputs.get("tagsAll")),
+            **request,
+        )
+        return str(made["Role"]["RoleName"])
+
+    def settle(self, api: Any, id: str, inputs: Properties) -> None:
+        self._policies(api, id, {}, inputs)
+
+    @staticmethod
+    def _policies(api: Any, id: str, old: Properties, new: Properties) -> None:
+        before, after = old.get("managedPolicyArns") or [], new.get("managedPolicyArns") or []
+        for arn in before:
+            if arn not in after:
+                api.detach_role_policy(RoleName=id, PolicyArn=arn)
+        for arn in after:
+            if arn not in before:
+                api.attach_role_policy(RoleName=id, PolicyArn=arn)
+        had = {policy["name"]: policy["policy"] for policy in old.get("inlinePolicies") or [] if "name" in policy}
+        has = {policy["name"]: policy["policy"] for policy in new.get("inlinePolicies") or [] if "name" in policy}
+        for name in had.keys() - has.keys():
+            api.delete_role_policy(RoleName=id, PolicyName=name)
+        for name, policy in has.items():
+            if had.get(name) != policy:
+                api.put_role_policy(RoleName=id, PolicyName=name, PolicyDocument=policy)
+
+    @staticmethod
+    def _attached(api: Any, id: str) -> list[str]:
+        pages = api.get_paginator("list_attached_role_policies").paginate(RoleName=id)
+        return [str(item["PolicyArn"]) for page in pages for item in page["AttachedPolicies"]]
+
+    @staticmethod
+    def _inline(api: Any, id: str) -> list[str]:
+        pages = api.get_paginator("list_role_policies").paginate(RoleName=id)
+        return [str(name) for page in pages for name in page["PolicyNames"]]
+
+    def describe(self, api: Any, id: str, inputs: Properties) -> Properties | None:
+        role = api.get_role(RoleName=id)["Role"]
+        live = {
+            **from_api({key: self.schema[key] for key in ("description", "maxSessionDuration", "path")}, role),
+            "assumeRolePolicy": document(role["AssumeRolePolicyDocument"]),
+            "name": role["RoleName"],
+            "permissionsBoundary": (role.get("PermissionsBoundary") or {}).get("PermissionsBoundaryArn"),
+            "arn": role["Arn"],
+            "createDate": role["CreateDate"].strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "uniqueId": role["RoleId"],
+            "tagsAll": tag_map(role.get("Tags") or []),
+        }
+        # Only a role that lists its policies owns the list; otherwise they belong to resources of their own.
+        if "managedPolicyArns" in inputs:
+            live["managedPolicyArns"] = self._attached(api, id)
+        if "inlinePolicies" in inputs:
+            live["inlinePolicies"] = [
+                {
+                    "name": name,
+                    "policy": document(api.get_role_policy(RoleName=id, PolicyName=name)["PolicyDocument"]),
+                }
+                for name in self._inline(api, id)
+            ]
+        return live
+
+    def change(self, api: Any, id: str, old: Properties, new: Properties) -> None:
+        if changed(["assumeRolePolicy"], old, new):
+            api.update_assume_role_policy(RoleName=id, PolicyDocument=new["assumeRolePolicy"])
+        if changed(["description", "maxSessionDuration"], old, new):
+            api.update_role(
+                RoleName=id, Description=new.get("description", ""), MaxSessionDuration=new["maxSessionDuration"]
+            )
+        if changed(["permissionsBoundary"], old, new):
+            if boundary := new.get("permissionsBoundary"):
+                api.put_role_permissions_boundary(RoleName=id, PermissionsBoundary=boundary)
+            else:
+                api.delete_role_permissions_boundary(RoleName=id)
+        self._policies(api, id, old, new)
+
+    def retag(self, api: Any, id: str, state: Properties, put: dict[str, str], drop: list[str]) -> None:
+        if drop:
+            api.untag_role(RoleName=id, TagKeys=drop)
+        if put:
+            api.tag_role(RoleName=id, Tags=tag_list(put))
+
+    def remove(self, api: Any, id: str, state: Properties, timeout: float) -> None:
+        everything = state.get("forceDetachPolicies")
+        if everything or state.get("managedPolicyArns"):
+            for arn in self._attached(api, id):
+                api.detach_role_policy(RoleName=id, PolicyArn=arn)
+        if everything or state.get("inlinePolicies"):
+            for name in self._inline(api, id):
+                api.delete_role_policy(RoleName=id, PolicyName=name)
+        api.delete_role(RoleName=id)
+
+
+class RolePolicy(AwsResource):
+    """``aws:iam/rolePolicy:RolePolicy``; the ID is ``role:name``."""
+
+    service = "iam"
+    regional = False
+    longest_name = 128
+    outputs = ()
+    gone = ("NoSuchEntity",)
+    schema = {
+        "name": NAME,
+        "namePrefix": NAME_PREFIX,
+        "policy": Arg(type=JSON, required=True),
+        "role": Arg(required=True, replace=True),
+    }
+
+    def make(self, api: Any, inputs: Properties, timeout: float) -> str:
+        api.put_role_policy(RoleName=inputs["role"], PolicyName=inputs["name"], PolicyDocument=inputs["policy"])
+        return f"{inputs['role']}:{inputs['name']}"
+
+    def describe(self, api: Any, id: str, inputs: Properties) -> Properties | None:
+        role, _, name = id.partition(":")
+        policy = api.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+        return {"role": role, "name": name, "policy": document(policy)}
+
+    def change(self, api: Any, id: str, old: Properties, new: Properties) -> None:
+        self.make(api, new, 0)
+
+    def remove(self, api: Any, id: str, state: Properties, timeout: float) -> None:
+        role, _, name = id.partition(":")
+        api.delete_role_policy(RoleName=role, PolicyName=name)
+
+
+class RolePolicyAttachment(AwsResource):
+    """``aws:iam/rolePolicyAttachment:RolePolicyAttachment``; the ID is ``role/policy ARN``."""
+
+    service = "iam"
+    regional = False
+    outputs = ()
+    gone = ("NoSuchEntity",)
+    schema = {"policyArn": Arg(required=True, replace=True), "role": Arg(required=True, replace=True)}
+
+    def make(self, api: Any, inputs: Properties, timeout: float) -> str:
+        api.attach_role_policy(RoleName=inputs["role"], PolicyArn=inputs["policyArn"])
+        return f"{inputs['role']}/{inputs['policyArn']}"
+
+    def describe(self, api: Any, id: str, inputs: Properties) -> Properties | None:
+        role, _, arn = id.partition("/")
+        pages = api.get_paginator("list_attached_role_policies").paginate(RoleName=role)
+        attached = any(item["PolicyArn"] == arn for page in pages for item in page["AttachedPolicies"])
+        return {"role": role, "policyArn": arn} if attached else None
+
+    def remove(self, api: Any, id: str, state: Properties, timeout: float) -> None:
+        role, _, arn = id.partition("/")
+        api.detach_role_policy(RoleName=role, PolicyArn=arn)
+
+
+class PodIdentityAssociation(AwsResource):
+    """``aws:eks/podIdentityAssociation:PodIdentityAssociation``; the ID is the association's.
+
+    An import names the cluster too: ``cluster,association``.
+    """
+
+    service = "eks"
+    outputs = ("associationArn", "associationId", "externalId")
+    gone = ("ResourceNotFoundException", "NotFoundException")
+    schema = {
+        "clusterName": Arg(required=True, replace=True),
+        "disableSessionTags": Arg(type=bool, computed=True),
+        "namespace": Arg(required=True, replace=True),
+        "roleArn": Arg(required=True),
+        "serviceAccount": Arg(required=True, replace=True),
+        "tags": TAGS,
+        "targetRoleArn": Arg(),
+    }
+
+    def make(self, api: Any, inputs: Properties, timeout: float) -> str:
+        request = {
+            key: inputs[key]
+            for key in ("clusterName", "disableSessionTags", "namespace", "roleArn", "serviceAccount", "targetRoleArn")
+            if inputs.get(key) is not None
+        }
+        made = api.create_pod_identity_association(**request, tags=inputs.get("tagsAll") or {})
+        return str(made["association"]["associationId"])
+
+    def describe(self, api: Any, id: str, inputs: Properties) -> Properties | None:
+        cluster, _, name = id.rpartition(",")
+        found = api.describe_pod_identity_association(
+            clusterName=cluster or inputs.get("clusterName", ""), associationId=name
+        )["association"]
+        names = ("clusterName", "namespace", "roleArn", "serviceAccount", "targetRoleArn", "disableSessionTags")
+        return {
+            **{key: found.get(key) for key in (*names, "associationArn", "associationId", "externalId")},
+            "tagsAll": found.get("tags") or {},
+        }
+
+    def change(self, api: Any, id: str, old: Properties, new: Properties) -> None:
+        request = {
+            key: new[key] for key in ("roleArn", "targetRoleArn", "disableSessionTags") if new.get(key) is not None
+        }
+        api.update_pod_identity_association(clusterName=new["clusterName"], associationId=id, **request)
+
+    def retag(self, api: Any, id: str, state: Properties, put: dict[str, str], drop: list[str]) -> None:
+        arn = state["associationArn"]
+        if drop:
+            api.untag_resource(resourceArn=arn, tagKeys=drop)
+        if put:
+            api.tag_resource(resourceArn=arn, tags=put)
+
+    def remove(self, api: Any, id: str, state: Properties, timeout: float) -> None:
+        api.delete_pod_identity_association(clusterName=state["clusterName"], associationId=id.rpartition(",")[2])
