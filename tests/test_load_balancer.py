@@ -15,7 +15,7 @@ import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
@@ -810,8 +810,17 @@ def test_the_counts_of_envoy_become_the_metrics_of_an_alb(world: World) -> None:
     spread = values["TargetResponseTime", group_name, balancer_name]
     assert sum(spread["Counts"]) == 9
     assert max(spread["Values"]) == pytest.approx(0.2, abs=0.03)
-    cloudwatch = client("cloudwatch")
-    cloudwatch.put_metric_data(Namespace=metrics.NAMESPACE, MetricData=data)
+    metrics.put(data)
+    points = client("cloudwatch").get_metric_statistics(
+        Namespace=metrics.NAMESPACE,
+        MetricName="HTTPCode_Target_5XX_Count",
+        Dimensions=[{"Name": "TargetGroup", "Value": group_name}, {"Name": "LoadBalancer", "Value": balancer_name}],
+        StartTime=datetime.now(UTC) - timedelta(minutes=5),
+        EndTime=datetime.now(UTC) + timedelta(minutes=1),
+        Period=60,
+        Statistics=["Sum"],
+    )["Datapoints"]
+    assert [point["Sum"] for point in points] == [2]
 
 
 def test_what_the_api_refuses_is_refused(world: World) -> None:

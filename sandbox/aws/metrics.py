@@ -15,6 +15,9 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from moto.cloudwatch.models import cloudwatch_backends
+
+from sandbox import paths
 from sandbox.aws.envoy import Envoy, Host
 from sandbox.aws.translate import LoadBalancer, cluster_name, suffix
 
@@ -155,7 +158,14 @@ def thin(times: Counter[float]) -> Counter[float]:
     return spread
 
 
-def run(envoy: Envoy, owners: Callable[[], Mapping[str, LoadBalancer]], put: Callable[[list[Datum]], None]) -> None:
+def put(minute: list[Datum]) -> None:
+    """Puts metric data into moto, which compares times as UTC without a time zone."""
+    cloudwatch_backends[paths.ACCOUNT][paths.REGION].put_metric_data(
+        NAMESPACE, [{**datum, "Timestamp": datum["Timestamp"].astimezone(UTC).replace(tzinfo=None)} for datum in minute]
+    )
+
+
+def run(envoy: Envoy, owners: Callable[[], Mapping[str, LoadBalancer]]) -> None:
     """Puts the metrics of every full minute for ever; the body of a daemon thread."""
     requests: Requests = Counter()
     times: Times = {}

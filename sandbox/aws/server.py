@@ -24,7 +24,6 @@ from urllib.parse import parse_qs
 from uuid import uuid4
 
 from moto.acm.models import acm_backends
-from moto.cloudwatch.models import cloudwatch_backends
 from moto.ec2.models import ec2_backends
 from moto.moto_api._internal import mock_random
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
@@ -194,11 +193,10 @@ class LocalAws:
             if process.poll() is not None:
                 raise RuntimeError(f"Envoy ended at its start with code {process.returncode}; its log tells why")
             time.sleep(0.05)
-        put = cloudwatch_backends[paths.ACCOUNT][paths.REGION].put_metric_data
         for work in (
             self._server.serve_forever,
             self.balancing.run,
-            lambda: metrics.run(self.envoy, self.balancing.owners, lambda data: put(metrics.NAMESPACE, data)),
+            lambda: metrics.run(self.envoy, self.balancing.owners),
         ):
             threading.Thread(target=work, daemon=True).start()
         return process
