@@ -811,16 +811,19 @@ def test_the_counts_of_envoy_become_the_metrics_of_an_alb(world: World) -> None:
     assert sum(spread["Counts"]) == 9
     assert max(spread["Values"]) == pytest.approx(0.2, abs=0.03)
     metrics.put(data)
-    points = client("cloudwatch").get_metric_statistics(
-        Namespace=metrics.NAMESPACE,
-        MetricName="HTTPCode_Target_5XX_Count",
-        Dimensions=[{"Name": "TargetGroup", "Value": group_name}, {"Name": "LoadBalancer", "Value": balancer_name}],
-        StartTime=datetime.now(UTC) - timedelta(minutes=5),
-        EndTime=datetime.now(UTC) + timedelta(minutes=1),
-        Period=60,
-        Statistics=["Sum"],
-    )["Datapoints"]
-    assert [point["Sum"] for point in points] == [2]
+    cloudwatch = client("cloudwatch")
+    of_balancer = [{"Name": "LoadBalancer", "Value": balancer_name}]
+    of_group_too = [*of_balancer, {"Name": "TargetGroup", "Value": group_name}]
+    span = {"StartTime": datetime.now(UTC) - timedelta(minutes=5), "EndTime": datetime.now(UTC) + timedelta(minutes=1)}
+    for dimensions, number in ((of_balancer, 10), (of_group_too, 9), (of_group_too[::-1], 9)):
+        metric = {"Namespace": metrics.NAMESPACE, "MetricName": "RequestCount", "Dimensions": dimensions}
+        points = cloudwatch.get_metric_statistics(**metric, **span, Period=60, Statistics=["Sum"])["Datapoints"]
+        assert [point["Sum"] for point in points] == [number]
+        query = {"Id": "m", "MetricStat": {"Metric": metric, "Period": 60, "Stat": "Sum"}}
+        assert cloudwatch.get_metric_data(**span, MetricDataQueries=[query])["MetricDataResults"][0]["Values"] == [
+            number
+        ]
+        assert len(cloudwatch.list_metrics(**metric)["Metrics"]) == (1 if dimensions is not of_balancer else 3)
 
 
 def test_what_the_api_refuses_is_refused(world: World) -> None:

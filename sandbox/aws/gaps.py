@@ -3,11 +3,14 @@
 ``sandbox/README.md`` lists them. Everything else is moto's.
 """
 
+import copy
 import time
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
-from moto.cloudwatch.models import Alarm, CloudWatchBackend, cloudwatch_backends
+from moto.cloudwatch import models as cloudwatch_models
+from moto.cloudwatch.models import Alarm, CloudWatchBackend, Dimension, Statistics, cloudwatch_backends
 from moto.ec2.exceptions import DependencyViolationError
 from moto.ec2.models import EC2Backend, ec2_backends
 from moto.elbv2.exceptions import DuplicateLoadBalancerName, ELBClientError, TargetGroupNotFoundError, ValidationError
@@ -147,7 +150,7 @@ class Ec2(EC2Backend):
 
 
 class CloudWatch(CloudWatchBackend):
-    """Alarms whose first state is INSUFFICIENT_DATA and which keep their state when changed (PutMetricAlarm)."""
+    """Alarms begin as INSUFFICIENT_DATA and keep their state when changed; each set of dimensions is its own metric."""
 
     __module__ = CloudWatchBackend.__module__
 
@@ -162,9 +165,37 @@ class CloudWatch(CloudWatchBackend):
             alarm.state_updated_timestamp = before.state_updated_timestamp
         return alarm
 
+    def get_metric_statistics(
+        self,
+        namespace: str,
+        metric_name: str,
+        start_time: datetime,
+        end_time: datetime,
+        period: int,
+        stats: list[str],
+        dimensions: list[dict[str, str]],
+        unit: str | None = None,
+    ) -> list[Statistics]:
+        exact = copy.copy(self)
+        exact.metric_data = [datum for datum in self.metric_data if len(datum.dimensions) == len(dimensions)]
+        return CloudWatchBackend.get_metric_statistics(
+            exact, namespace, metric_name, start_time, end_time, period, stats, dimensions, unit
+        )
+
+
+def _dimension_order(one: Dimension, other: Dimension) -> bool:
+    return (one.name or "", one.value or "") < (other.name or "", other.value or "")
+
+
+def _same_dimensions(metric_dimensions: list[Dimension], dimensions: list[Dimension]) -> bool:
+    return sorted(metric_dimensions) == sorted(dimensions)
+
 
 def fill() -> None:
     """Puts the subclasses in moto's place; before its first request."""
+    # moto's own order is none, so that it finds a metric or not by the order in which its dimensions were given.
+    Dimension.__lt__ = _dimension_order  # type: ignore[method-assign]
+    cloudwatch_models.are_dimensions_same = _same_dimensions
     FakeLoadBalancer.VALID_ATTRS |= {"health_check_logs.s3.bucket", "health_check_logs.s3.prefix"}
     elbv2_backends.backend = Elbv2
     ec2_backends.backend = Ec2
