@@ -22,14 +22,6 @@ from sandbox import paths
 
 REPOSITORY = f"{paths.REGISTRY}/shop"
 
-_DATABASE = f"{paths.NODE_IP}:{paths.POSTGRES_PORT}/shop"
-SECRET_VALUES = {
-    "DATABASE_URL": f"postgresql://shop:not-a-secret@{_DATABASE}",
-    "MIGRATION_DATABASE_URL": f"postgresql://shop_migrate:not-a-secret@{_DATABASE}",
-    "JWT_SECRET": "not-a-secret-but-long-enough-to-sign-with",
-}
-"""What the service is given here: obvious fakes, for the roles that the node's PostgreSQL is made with."""
-
 _PIP = "pip==26.2.1"
 _INPUTS = "dev.hueshift.inputs"
 """The label that says which files an image was built from."""

@@ -3,6 +3,7 @@
 The scripts of the node keep the same addresses in ``node/common.sh``.
 """
 
+import os
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,9 +30,9 @@ CA_KEY = STATE / "ca.key"
 PULUMI_HOME = STATE / "pulumi"
 PULUMI_STATE = STATE / "state"
 
-HOST_IP = "10.250.0.1"
+HOST_IP = os.environ.get("HUESHIFT_HOST_IP", "10.250.0.1")
 """This machine's end of the cable to the node."""
-NODE_IP = "10.250.0.2"
+NODE_IP = os.environ.get("HUESHIFT_NODE_IP", "10.250.0.2")
 """The node's end: its API server, PostgreSQL and the registry."""
 
 REGION = "eu-west-1"
@@ -39,7 +40,7 @@ ACCOUNT = "123456789012"
 AWS_ENDPOINT = "http://127.0.0.1:4566"
 ENVOY_ADMIN = "http://127.0.0.1:9901"
 PROMETHEUS_URL = "http://127.0.0.1:9090"
-REGISTRY = "127.0.0.1:5000"
+REGISTRY = os.environ.get("HUESHIFT_REGISTRY", "127.0.0.1:5000")
 """As the node and its Docker daemon name it; from this machine it is ``NODE_IP:5000``."""
 CONTROLLERS = "http://127.0.0.1:9444"
 """``/healthz`` of the controllers."""

@@ -1,0 +1,33 @@
+# Everything is installed, built and kept outside the system: packages in the build cache, run-time files in .sandbox.
+SHELL := /bin/bash
+export PYTHONPYCACHEPREFIX := $(or $(HUESHIFT_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/hueshift)/pycache
+python := .venv/bin/python
+
+.PHONY: help sandbox sandbox-env sandbox-status sandbox-down check test venv
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
+
+sandbox: venv ## the whole local cloud, to a served URL with blue and green behind it
+	@$(python) -m sandbox up
+
+sandbox-env: venv ## the exports for plain pulumi, kubectl and aws: eval "$$(make -s sandbox-env)"
+	@$(python) -m sandbox env
+
+sandbox-status: venv ## what runs and what it serves
+	@$(python) -m sandbox status
+
+sandbox-down: venv ## end and remove what `make sandbox` started
+	@$(python) -m sandbox down
+
+check: venv ## the fast gate: format, lint, types, import contracts, unit tests
+	@.venv/bin/ruff format --check --quiet . || { echo "remedy: .venv/bin/ruff format ."; exit 1; }
+	@.venv/bin/ruff check --quiet .
+	@.venv/bin/mypy --no-error-summary
+	@.venv/bin/lint-imports --no-logo >/tmp/hueshift-imports.$$$$ || { cat /tmp/hueshift-imports.$$$$; exit 1; }; rm -f /tmp/hueshift-imports.*
+	@.venv/bin/pytest -q -n 2 -m "not e2e"
+
+test: check ## everything, the tests on the local cloud included; what CI runs
+	@tests/e2e/run.sh
+
+venv:
+	@[ -t 1 ] && [ ! -e .venv/complete ] && echo "making the Python environment (about a minute, once)"; tools/venv.sh >/dev/null

@@ -1,0 +1,320 @@
+"""`python -m sandbox`: bring the local cloud up, say what it serves, take it down."""
+
+import fcntl
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import boto3
+import requests
+import typer
+from rich.console import Console
+from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+
+from sandbox import engine as engines
+from sandbox import environment, fakes, images, paths, processes, prometheus
+from sandbox.steps import Step, StepError, Steps
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="The local cloud: real engine, node and proxy on one machine.",
+)
+console = Console(highlight=False)
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for a machine to read.")]
+
+STACK = "sandbox"
+VERSIONS = ("1.4.0", "1.5.0")
+"""The two builds of the reference service that Pulumi.sandbox.yaml names."""
+
+_SECRETS = ("**:BlueGreenService::*", "**:SecretEntries::*", "**/secret:Secret::*")
+"""The secret containers and their parents: values are put into them before anything reads them."""
+_OWN = ("prometheus", "controllers", "aws")
+"""The processes on this machine, in the order in which they are ended."""
+
+
+@app.command()
+def up() -> None:
+    """Bring everything up, to a served URL with blue and green behind it. Reuses what is there."""
+    steps = Steps(console)
+    with _alone():
+        with steps.step("machine") as step:
+            _machine(step)
+        with steps.step("engine") as step:
+            engine = engines.find()
+            step.note = f"{engine.source}, {engine.providers} as providers"
+        variables = environment.variables(engine)
+        os.environ.update(variables)
+        os.environ[processes.MARK] = str(paths.STATE)
+        if orphans := processes.sweep():
+            console.print(f"[dim]ended {len(orphans)} processes that a killed run had left[/]")
+        if reason := _lost():
+            with steps.step("clear a lost world") as step:
+                step.note = reason
+                _end()
+                shutil.rmtree(paths.PULUMI_STATE, ignore_errors=True)
+                _world_file().unlink(missing_ok=True)
+        if not _world_file().exists():
+            for name in _OWN:  # they may know a cluster or an account that is no more
+                processes.stop(name)
+        with steps.step("Kubernetes node") as step:
+            _node(step)
+        with steps.step("AWS APIs and Envoy") as step:
+            cloud = _aws()
+            step.note = f"{paths.AWS_ENDPOINT}, network {cloud['vpcId']}"
+        with steps.step("controllers"):
+            _controllers()
+        with steps.step("Prometheus") as step:
+            _prometheus()
+            step.note = paths.PROMETHEUS_URL
+        with steps.step("images") as step:
+            digests = [images.build_and_push(version) for version in VERSIONS]
+            step.note = ", ".join(
+                f"shop {v} {d.rpartition(':')[2][:12]}" for v, d in zip(VERSIONS, digests, strict=True)
+            )
+        if not _world_file().exists():
+            with steps.step("stack: secrets") as step:
+                _stacks()
+                _pulumi("up", "--yes", "--skip-preview", *(f"--target={urn}" for urn in _SECRETS))
+                step.note = f"{_put_secret_values()} values put, none through Pulumi"
+        with steps.step("stack: pulumi up") as step:
+            _pulumi("up", "--yes", "--skip-preview")
+            outputs = _outputs()
+            step.note = f"{len(_resources())} resources"
+        _world_file().write_text(json.dumps(_world()))
+        steps.keep("up")
+    _screen(outputs)
+
+
+@app.command()
+def down() -> None:
+    """End and remove what `up` started, and only that."""
+    if not paths.STATE.exists():
+        console.print("nothing to remove: the local cloud is not there")
+        return
+    steps = Steps(console)
+    with _alone(), steps.step("local cloud removed"):
+        processes.sweep()
+        _end()
+    shutil.rmtree(paths.STATE)
+
+
+@app.command()
+def status(*, as_json: Json = False) -> None:
+    """Say what runs, and what the stack serves. Exit status 1 when it is not whole."""
+    parts = {name: processes.running(name) for name in reversed(_OWN)}
+    world = _world() if all(parts.values()) else {}
+    whole = bool(world) and _world_file().exists() and json.loads(_world_file().read_text()) == world
+    if as_json:
+        typer.echo(json.dumps({"running": parts, "whole": whole}))
+    elif whole:
+        os.environ.update(environment.variables(engines.find()))
+        _screen(_outputs())
+    else:
+        for name, runs in parts.items():
+            console.print(f"{name:<12} {'running' if runs else 'not running'}")
+        console.print("the local cloud is not whole: `make sandbox` mends it")
+    raise typer.Exit(0 if whole else 1)
+
+
+@app.command()
+def env() -> None:
+    """Print the exports with which `pulumi`, `kubectl` and `aws` use the local cloud: eval "$(make -s sandbox-env)"."""
+    if not (paths.STATE / "engine.json").exists():
+        typer.echo("the local cloud is not there: run `make sandbox` first", err=True)
+        raise typer.Exit(1)
+    for name, value in environment.variables(engines.find()).items():
+        typer.echo(f"export {name}={shlex.quote(value)}")
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Hold the state directory: two runs at once would build two worlds."""
+    paths.STATE.mkdir(parents=True, exist_ok=True)
+    with (paths.STATE / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            console.print(f"[red]✗[/] another run holds {paths.STATE / 'lock'}; wait for it to end")
+            raise typer.Exit(1) from None
+        yield
+
+
+def _machine(step: Step) -> None:
+    if given := os.environ.get("HUESHIFT_KUBECONFIG"):
+        step.note = f"the cluster of {given}"
+        return
+    check = subprocess.run([paths.ROOT / "sandbox/node/up.sh", "--check"], capture_output=True, text=True, check=False)
+    if check.returncode:
+        raise StepError((check.stderr or check.stdout).strip())
+
+
+def _lost() -> str:
+    """Why the recorded state and the world differ; empty where they agree or nothing is recorded."""
+    if not paths.PULUMI_STATE.exists():
+        return ""
+    if not _world_file().exists():
+        return "an earlier run was ended before its stack was whole"
+    if json.loads(_world_file().read_text()) != _world():
+        return "the emulated account or the cluster is not the one that the stack's state describes"
+    return ""
+
+
+def _world() -> dict[str, str]:
+    """Identify the living account and cluster; an empty id where one does not answer."""
+    try:
+        account = requests.get(f"{paths.AWS_ENDPOINT}/_hueshift/health", timeout=3).json()["id"]
+    except (requests.RequestException, ValueError):
+        account = ""
+    cluster = (
+        subprocess.run(
+            ["kubectl", "get", "namespace", "kube-system", "--request-timeout=3s", "-o", "jsonpath={.metadata.uid}"],
+            capture_output=True,
+            text=True,
+            check=False,
+        ).stdout
+        if shutil.which("kubectl")
+        else ""
+    )
+    return {"account": account, "cluster": cluster}
+
+
+def _world_file() -> Path:
+    return paths.STATE / "world.json"
+
+
+def _node(step: Step) -> None:
+    if os.environ.get("HUESHIFT_KUBECONFIG"):
+        step.note = "given by HUESHIFT_KUBECONFIG"
+        return
+    log = paths.LOGS / "node.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as sink:
+        made = subprocess.run(
+            [paths.ROOT / "sandbox/node/up.sh", paths.NODE],
+            stdout=sink,
+            stderr=sink,
+            check=False,
+            env={name: value for name, value in os.environ.items() if name != processes.MARK},  # it keeps its own pid
+        )
+    if made.returncode:
+        raise StepError("the node did not come up", log=log, remedy="make sandbox-down && make sandbox")
+    step.note = f"KUBECONFIG={paths.KUBECONFIG.relative_to(paths.ROOT)}"
+
+
+def _aws() -> dict[str, object]:
+    if not processes.running("aws"):
+        processes.start("aws", [sys.executable, "-m", "sandbox.aws"], os.environ)
+    answer: dict[str, object] = _await("aws", f"{paths.AWS_ENDPOINT}/_hueshift/health").json()
+    if problems := answer.get("problems"):
+        raise StepError(f"the load balancer has problems: {problems}", log=paths.LOGS / "aws.log")
+    return answer
+
+
+def _controllers() -> None:
+    install = [sys.executable, "-m", "sandbox.controllers", "--install"]
+    with (paths.LOGS / "controllers.log").open("ab") as log:
+        if subprocess.run(install, stdout=log, stderr=log, cwd=paths.ROOT, check=False).returncode:
+            raise StepError("the custom resources could not be installed", log=paths.LOGS / "controllers.log")
+    if not processes.running("controllers"):
+        processes.start("controllers", [sys.executable, "-m", "sandbox.controllers"], os.environ)
+    _await("controllers", f"{paths.CONTROLLERS}/healthz")
+
+
+def _prometheus() -> None:
+    command = prometheus.configure()
+    if not processes.running("prometheus"):
+        processes.start("prometheus", command, os.environ)
+    _await("prometheus", f"{paths.PROMETHEUS_URL}/-/ready")
+
+
+def _await(name: str, url: str, seconds: float = 60) -> requests.Response:
+    """Return the first good answer of a process that was started; fail as soon as it has ended."""
+    try:
+        for attempt in Retrying(
+            stop=stop_after_delay(seconds),
+            wait=wait_fixed(0.1),
+            retry=retry_if_exception_type(requests.RequestException),
+        ):
+            with attempt:
+                if not processes.running(name):
+                    raise StepError(f"{name} has ended", log=paths.LOGS / f"{name}.log")
+                answer = requests.get(url, timeout=3)
+                answer.raise_for_status()
+    except RetryError:
+        raise StepError(f"{name} does not answer at {url}", log=paths.LOGS / f"{name}.log") from None
+    return answer
+
+
+def _stacks() -> None:
+    """Make the stacks that have a file, so that every preview works; select the local cloud's."""
+    paths.PULUMI_STATE.mkdir(parents=True, exist_ok=True)
+    known = {stack["name"] for stack in json.loads(_run("pulumi", "stack", "ls", "--json"))}
+    for file in sorted(paths.ROOT.glob("Pulumi.*.yaml")):
+        if (name := file.suffixes[-2].lstrip(".")) not in known:
+            _run("pulumi", "stack", "init", name, "--no-select")
+    _run("pulumi", "stack", "select", STACK)
+
+
+def _put_secret_values() -> int:
+    """Give each container of the stack that has no value yet the sandbox's obvious fakes."""
+    client = boto3.client("secretsmanager")
+    put = 0
+    for resource in _resources():
+        if resource["type"] != "aws:secretsmanager/secret:Secret":
+            continue
+        if fakes.SECRET_VERSION not in client.describe_secret(SecretId=resource["id"]).get("VersionIdsToStages", {}):
+            client.put_secret_value(
+                SecretId=resource["id"],
+                ClientRequestToken=fakes.SECRET_VERSION,
+                SecretString=json.dumps(fakes.SECRET_VALUES),
+            )
+            put += 1
+    return put
+
+
+def _resources() -> list[dict[str, str]]:
+    deployment = json.loads(_run("pulumi", "stack", "export", "--stack", STACK))["deployment"]
+    return list(deployment.get("resources", []))
+
+
+def _outputs() -> dict[str, object]:
+    outputs: dict[str, object] = json.loads(_run("pulumi", "stack", "output", "--json", "--stack", STACK))
+    return outputs
+
+
+def _pulumi(*arguments: str) -> None:
+    log = paths.LOGS / "pulumi.log"
+    with log.open("ab") as sink:
+        command = ["pulumi", *arguments, "--stack", STACK, "--non-interactive"]
+        if subprocess.run(command, stdout=sink, stderr=sink, cwd=paths.ROOT, check=False).returncode:
+            raise StepError(
+                f"`{shlex.join(command)}` failed", log=log, remedy='eval "$(make -s sandbox-env)", then run it by hand'
+            )
+
+
+def _run(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, cwd=paths.ROOT, check=True).stdout
+
+
+def _end() -> None:
+    for name in _OWN:
+        processes.stop(name)
+    if not os.environ.get("HUESHIFT_KUBECONFIG"):
+        subprocess.run([paths.ROOT / "sandbox/node/down.sh", paths.NODE], capture_output=True, check=True)
+
+
+def _screen(outputs: dict[str, object]) -> None:
+    console.print_json(json.dumps(outputs))
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m sandbox")

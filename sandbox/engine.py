@@ -1,0 +1,145 @@
+"""The Pulumi engine and its plugins: the official ones wherever they can be had, else what this project brings.
+
+The engine comes from PATH, else from its official release, else it is built from
+its Go module. The provider plugins are the official ones where they are installed
+or can be installed, else the stand-ins of ``sandbox/providers``; never a mixture.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import tarfile
+import urllib.error
+import urllib.request
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from sandbox import paths
+
+STAND_INS = paths.ROOT / "sandbox/providers/bin"
+_PLUGINS = {"aws": "pulumi-aws", "kubernetes": "pulumi-kubernetes", "docker": "pulumi-docker"}
+_OLDEST = (3, 226, 0)
+"""Older engines have faults in Python programs (null detailedDiff, fixed in 3.226.0)."""
+_RELEASES = "https://get.pulumi.com/releases/sdk"
+_CONNECT_TIMEOUT = 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engine:
+    """Where the engine's programs are and what stands behind its providers."""
+
+    directory: str
+    """Holds `pulumi` and its language host."""
+    source: str
+    """``PATH``, ``official release`` or ``built from its Go module``."""
+    providers: str
+    """``official`` or ``stand-ins``."""
+
+
+def find() -> Engine:
+    """Return the engine that an earlier run settled on, else settle on one.
+
+    Raises:
+        subprocess.CalledProcessError: the engine could not be built.
+
+    """
+    record = paths.STATE / "engine.json"
+    if record.exists():
+        known = Engine(**json.loads(record.read_text()))
+        if Path(known.directory).is_dir():
+            return known
+    directory, source = _from_path() or _release() or _build()
+    official = _official_plugins(directory)
+    if not official:
+        _install_stand_ins()
+    engine = Engine(directory=directory, source=source, providers="official" if official else "stand-ins")
+    record.parent.mkdir(parents=True, exist_ok=True)
+    record.write_text(json.dumps(asdict(engine), indent=1))
+    return engine
+
+
+def _from_path() -> tuple[str, str] | None:
+    program = shutil.which("pulumi")
+    if program is None or shutil.which("pulumi-language-python") is None:
+        return None
+    found = subprocess.run([program, "version"], capture_output=True, text=True, check=False).stdout.strip()
+    try:
+        number = tuple(int(part) for part in found.lstrip("v").split("-")[0].split("."))
+    except ValueError:
+        return None
+    return (str(Path(program).parent), f"PATH ({found})") if number >= _OLDEST else None
+
+
+def _release() -> tuple[str, str] | None:
+    """Download the official release of the SDK's own version; None where it is out of reach."""
+    wanted = version("pulumi")
+    home = _cache() / f"pulumi-{wanted}-release"
+    if not home.is_dir():
+        archive = f"pulumi-v{wanted}-linux-x64.tar.gz"
+        try:
+            content = _download(archive)
+            sums = _download(f"pulumi-{wanted}-checksums.txt").decode()
+        except (urllib.error.URLError, OSError):
+            return None
+        if f"{hashlib.sha256(content).hexdigest()}  {archive}" not in sums:
+            raise SystemExit(f"the downloaded {archive} does not match its published checksum; try again later")
+        part = home.with_suffix(".part")
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        (part / archive).write_bytes(content)
+        with tarfile.open(part / archive) as bundle:
+            bundle.extractall(part, filter="data")
+        (part / archive).unlink()
+        part.rename(home)
+    return str(home / "pulumi"), f"official release {wanted}"
+
+
+def _download(name: str) -> bytes:
+    with urllib.request.urlopen(f"{_RELEASES}/{name}", timeout=_CONNECT_TIMEOUT) as answer:
+        return bytes(answer.read())
+
+
+def _build() -> tuple[str, str]:
+    """Build engine and language host; put side by side, the one finds the other without a warning."""
+    built = subprocess.run(
+        [paths.ROOT / "tools/build.sh", "pulumi", "language-host"], stdout=subprocess.PIPE, text=True, check=True
+    )
+    home = paths.STATE / "engine"
+    for directory in built.stdout.split():
+        shutil.copytree(directory, home, dirs_exist_ok=True)
+    return str(home), "built from its Go module"
+
+
+def _official_plugins(directory: str) -> bool:
+    """Install the official provider plugins at the versions of their SDKs; False where that fails."""
+    environment = {
+        **os.environ,
+        "PATH": os.pathsep.join([directory, os.environ["PATH"]]),
+        "PULUMI_HOME": str(paths.PULUMI_HOME),
+        "PULUMI_SKIP_UPDATE_CHECK": "1",
+    }
+    for name, distribution in _PLUGINS.items():
+        command = ["pulumi", "plugin", "install", "resource", name, f"v{version(distribution)}"]
+        try:
+            subprocess.run(command, env=environment, capture_output=True, check=True, timeout=180)
+        except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
+            return False
+    return True
+
+
+def _install_stand_ins() -> None:
+    """Put the stand-ins where the local cloud's engine, and no other, looks for its plugins."""
+    for name, distribution in _PLUGINS.items():
+        program = f"pulumi-resource-{name}"
+        home = paths.PULUMI_HOME / f"plugins/resource-{name}-v{version(distribution)}"
+        shutil.rmtree(home, ignore_errors=True)
+        home.mkdir(parents=True)
+        (home / program).symlink_to(STAND_INS / program)
+
+
+def _cache() -> Path:
+    default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "hueshift"
+    return Path(os.environ.get("HUESHIFT_CACHE", default))

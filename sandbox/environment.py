@@ -1,0 +1,31 @@
+"""The environment variables with which `pulumi`, `kubectl` and `aws` use the local cloud."""
+
+import os
+import sys
+from pathlib import Path
+
+from sandbox import paths
+from sandbox.engine import Engine
+
+
+def variables(engine: Engine) -> dict[str, str]:
+    """Return what must be exported; PATH comes with the programs of the local cloud in front."""
+    front = [str(paths.STATE / "bin"), engine.directory, str(Path(sys.prefix) / "bin")]
+    rest = [part for part in os.environ["PATH"].split(os.pathsep) if part not in front]
+    return {
+        "PATH": os.pathsep.join(front + rest),
+        "KUBECONFIG": os.environ.get("HUESHIFT_KUBECONFIG", str(paths.KUBECONFIG)),
+        "AWS_ENDPOINT_URL": paths.AWS_ENDPOINT,
+        "AWS_REGION": paths.REGION,
+        "AWS_DEFAULT_REGION": paths.REGION,
+        "AWS_ACCESS_KEY_ID": "sandbox",
+        "AWS_SECRET_ACCESS_KEY": "sandbox",
+        "DOCKER_HOST": f"unix://{paths.DOCKER_SOCKET}",
+        "PULUMI_HOME": str(paths.PULUMI_HOME),
+        "PULUMI_BACKEND_URL": f"file://{paths.PULUMI_STATE}",
+        "PULUMI_CONFIG_PASSPHRASE": "",
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+        # The node's addresses must not be asked of a proxy.
+        "NO_PROXY": f"{paths.NODE_IP},{paths.HOST_IP},127.0.0.1,localhost",
+        "no_proxy": f"{paths.NODE_IP},{paths.HOST_IP},127.0.0.1,localhost",
+    }

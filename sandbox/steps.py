@@ -1,0 +1,84 @@
+"""One line for each step of a long command: what, how it went, how long it took; a failure names log and remedy."""
+
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from sandbox import paths
+
+
+class StepError(Exception):
+    """A step failed: ``args[0]`` says why; ``log`` holds the rest and ``remedy`` the way out."""
+
+    def __init__(self, reason: str, *, log: Path | None = None, remedy: str = "") -> None:
+        super().__init__(reason)
+        self.log = log
+        self.remedy = remedy
+
+
+class Step:
+    """What a running step may tell."""
+
+    def __init__(self) -> None:
+        self.note = ""
+        """Shown when the step is done: what was found or made."""
+
+
+class Steps:
+    """Prints the steps of one command and keeps their times."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[Step]:
+        """Run the body as one step; on failure print it and end the command with status 1."""
+        step, started = Step(), time.monotonic()
+        try:
+            with self._console.status(f"{name} …") if self._console.is_terminal else _nothing():
+                yield step
+        except (StepError, subprocess.CalledProcessError) as error:
+            self._failed(name, error)
+            raise SystemExit(1) from error
+        self.seconds[name] = round(time.monotonic() - started, 1)
+        self._console.print(
+            f"[green]✓[/] {name:<22} {self.seconds[name]:>6.1f} s  [dim]{escape(step.note)}[/]", soft_wrap=True
+        )
+
+    def keep(self, command: str) -> None:
+        """Record the times, for docs/performance.md."""
+        (paths.STATE / f"times-{command}.json").write_text(json.dumps(self.seconds, indent=1))
+
+    def _failed(self, name: str, error: Exception) -> None:
+        self._console.print(f"[red]✗[/] {name}")
+        if isinstance(error, subprocess.CalledProcessError):
+            output = error.stderr or error.output or b""
+            text = output if isinstance(output, str) else output.decode(errors="replace")
+            reason = f"{Path(str(error.cmd[0])).name} ended with {error.returncode}\n{_tail(text)}"
+            error = StepError(reason)
+        self._console.print(escape(f"  {error}"), soft_wrap=True)
+        if isinstance(error, StepError):
+            if error.log is not None:
+                self._console.print(escape(f"  log: {error.log}"), soft_wrap=True)
+                if error.log.exists():
+                    self._console.print(
+                        escape(_tail(error.log.read_text(errors="replace"))), style="dim", soft_wrap=True
+                    )
+            if error.remedy:
+                self._console.print(escape(f"  remedy: {error.remedy}"), soft_wrap=True)
+
+
+@contextmanager
+def _nothing() -> Iterator[None]:
+    yield
+
+
+def _tail(text: str, lines: int = 15) -> str:
+    return "\n".join(f"    {line}" for line in text.rstrip().splitlines()[-lines:])
