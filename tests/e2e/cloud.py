@@ -1,0 +1,160 @@
+"""What the tests on the local cloud do to it: the plain `pulumi` and `kubectl`, the stack file, requests, load."""
+
+import base64
+import json
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sandbox import paths
+
+HOST = "shop.localhost"
+NAMESPACE = "sandbox-shop"
+RATE = 400
+"""Requests a second: above the 300 asked for, and a third of what the two cores of CI can serve."""
+
+
+def run(*command: str, check: bool = True, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a command as a person would after `eval "$(make -s sandbox-env)"`."""
+    done = subprocess.run(
+        command, env={**os.environ, **variables}, cwd=paths.ROOT, capture_output=True, text=True, check=False
+    )
+    if check and done.returncode:
+        raise AssertionError(f"{' '.join(command)} ended with {done.returncode}\n{done.stdout}\n{done.stderr}")
+    return done
+
+
+def pulumi(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run `pulumi … --stack sandbox`."""
+    return run("pulumi", *arguments, "--stack", "sandbox", "--non-interactive", check=check)
+
+
+def update() -> dict[str, int]:
+    """`pulumi up`; return how many resources saw which operation."""
+    pulumi("up", "--yes", "--skip-preview")
+    return {name: count for name, count in last_update()["resourceChanges"].items() if name != "same"}
+
+
+def last_update() -> dict[str, Any]:
+    """Return the newest entry of the stack's history."""
+    entry: dict[str, Any] = json.loads(pulumi("stack", "history", "--json", "--page-size", "1").stdout)[0]
+    return entry
+
+
+def kubectl(*arguments: str) -> str:
+    """Run kubectl in the service's namespace and return what it printed."""
+    return run("kubectl", "--namespace", NAMESPACE, *arguments).stdout
+
+
+def pods(color: str) -> list[dict[str, Any]]:
+    """Return the color's pods that are not about to end."""
+    listed = json.loads(kubectl("get", "pods", "-l", f"hueshift.dev/color={color}", "-o", "json"))["items"]
+    return [pod for pod in listed if "deletionTimestamp" not in pod["metadata"] and pod["status"]["phase"] == "Running"]
+
+
+@contextmanager
+def stack_file() -> Iterator[Path]:
+    """Lend out Pulumi.sandbox.yaml; afterwards it is as it was, and the stack follows it."""
+    file = paths.ROOT / "Pulumi.sandbox.yaml"
+    before = file.read_text()
+    try:
+        yield file
+    finally:
+        if file.read_text() != before:
+            file.write_text(before)
+            update()
+
+
+def configure(path: str, value: object) -> None:
+    """Set one configuration value with `pulumi config set --path`."""
+    pulumi("config", "set", "--path", f"hueshift:{path}", str(value))
+
+
+def curl(url: str, *arguments: str) -> tuple[int, dict[str, str], str]:
+    """Return status, headers (names in lower case) and body of one request through the load balancer."""
+    done = run("curl", "--silent", "--show-error", "--include", "--cacert", str(paths.CA_CERTIFICATE), *arguments, url)
+    head, _, body = done.stdout.replace("\r\n", "\n").partition("\n\n")
+    status, *lines = head.splitlines()
+    headers = dict(line.split(": ", 1) for line in lines if ": " in line)
+    return int(status.split()[1]), {name.lower(): value for name, value in headers.items()}, body
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """One request of the load generator."""
+
+    at: float
+    """When it was sent, in seconds since the epoch."""
+    seconds: float
+    code: int
+    """The status; 0 where no answer came."""
+    color: str
+    version: str
+    error: str
+
+
+class Load:
+    """A constant rate of requests over keep-alive connections, from `start` until `stop`."""
+
+    def __init__(self, limit: float, headers: Mapping[str, str] | None = None, rate: int = RATE) -> None:
+        """Attack for at most ``limit`` seconds."""
+        vegeta = Path(run(str(paths.ROOT / "tools/build.sh"), "vegeta").stdout.strip()) / "vegeta"
+        self._vegeta = str(vegeta)
+        self._results = tempfile.NamedTemporaryFile(suffix=".bin", dir=paths.STATE)  # noqa: SIM115 (lives as long as the load)
+        extra = [f"-header={name}: {value}" for name, value in (headers or {}).items()]
+        command = [
+            self._vegeta, "attack", f"-rate={rate}", f"-duration={limit:.0f}s", "-keepalive", "-connections=50",
+            "-max-connections=50", "-timeout=10s", "-http2=false", f"-root-certs={paths.CA_CERTIFICATE}",
+            f"-connect-to={HOST}:443:127.0.0.1:443", f"-output={self._results.name}", *extra,
+        ]  # fmt: skip
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, text=True)
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"GET https://{HOST}/\n")
+        self._process.stdin.close()
+
+    def stop(self) -> list[Answer]:
+        """End the load and return every request in the order of sending."""
+        self._process.send_signal(2)
+        self._process.wait(30)
+        with subprocess.Popen(
+            [self._vegeta, "encode", "--to", "json", self._results.name], stdout=subprocess.PIPE, text=True
+        ) as encoder:
+            assert encoder.stdout is not None
+            answers = [_answer(json.loads(line)) for line in encoder.stdout]
+        return sorted(answers, key=lambda answer: answer.at)
+
+
+def _answer(result: dict[str, Any]) -> Answer:
+    headers = {name.lower(): values[0] for name, values in (result["headers"] or {}).items()}
+    body = base64.b64decode(result["body"] or "").decode(errors="replace")
+    return Answer(
+        at=datetime.fromisoformat(result["timestamp"]).timestamp(),
+        seconds=result["latency"] / 1e9,
+        code=result["code"],
+        color=headers.get("x-color", ""),
+        version=headers.get("x-version", ""),
+        error=result["error"] or (body if result["code"] != 200 else ""),
+    )
+
+
+def wait_until(condition: str, holds: Callable[[], object], seconds: float = 60) -> None:
+    """Wait until ``holds()`` is true, else fail naming the condition."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, f"not so within {seconds:.0f} s: {condition}"
+        time.sleep(0.2)
+
+
+def stack_config() -> dict[str, Any]:
+    """Return the configuration of Pulumi.sandbox.yaml."""
+    config: dict[str, Any] = yaml.safe_load((paths.ROOT / "Pulumi.sandbox.yaml").read_text())["config"]
+    return config

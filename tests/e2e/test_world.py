@@ -1,0 +1,104 @@
+"""The local cloud itself: reused in seconds, mended after a kill or a lost memory, gone without a trace."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from sandbox import paths, processes
+from tests.e2e import cloud
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+
+
+def make(target: str) -> tuple[str, float]:
+    """Run a make target; return what it printed and the seconds it took."""
+    started = time.monotonic()
+    return cloud.run("make", "-s", target).stdout, time.monotonic() - started
+
+
+def served() -> str:
+    """Return the color that answers, or an empty text."""
+    status, headers, _ = cloud.curl(f"https://{cloud.HOST}/")
+    return headers["x-color"] if status == 200 else ""
+
+
+def test_a_second_run_reuses_everything_in_under_90_seconds() -> None:
+    pods = {pod["metadata"]["uid"] for color in ("blue", "green") for pod in cloud.pods(color)}
+    _, seconds = make("sandbox")
+    assert seconds < 90
+    assert pods == {pod["metadata"]["uid"] for color in ("blue", "green") for pod in cloud.pods(color)}
+
+
+def test_the_printed_exports_serve_the_plain_commands() -> None:
+    exports, _ = make("sandbox-env")
+    used = "pulumi stack ls --json; kubectl get nodes -o name; aws elbv2 describe-load-balancers --output text"
+    script = f"{exports}\n{used}"
+    done = subprocess.run(["bash", "-ec", script], capture_output=True, text=True, cwd=paths.ROOT, check=True)
+    assert "sandbox" in done.stdout
+    assert "node/" in done.stdout
+
+
+def test_destroy_leaves_no_resource_and_the_next_run_serves_again() -> None:
+    cloud.pulumi("destroy", "--yes", "--skip-preview")
+    left = json.loads(cloud.pulumi("stack", "export").stdout)["deployment"].get("resources", [])
+    assert [resource["urn"] for resource in left if resource["type"] != "pulumi:pulumi:Stack"] == []
+    make("sandbox")
+    assert served() == "blue"
+
+
+def test_a_lost_emulator_is_noticed_and_the_world_rebuilt() -> None:
+    os.kill(int((paths.STATE / "aws.pid").read_text()), signal.SIGKILL)
+    shown, _ = make("sandbox")
+    assert "clear a lost world" in shown
+    assert served() == "blue"
+
+
+def test_what_a_killed_run_left_is_cleaned_up_by_the_next() -> None:
+    make("sandbox-down")
+    run = subprocess.Popen(["make", "-s", "sandbox"], cwd=paths.ROOT, stdout=subprocess.DEVNULL, start_new_session=True)
+    cloud.wait_until("the node is being made", lambda: (paths.NODE / "cluster/node.pid").exists())
+    time.sleep(3)
+    os.killpg(run.pid, signal.SIGKILL)
+    run.wait()
+    make("sandbox")
+    assert served() == "blue"
+
+
+def traces() -> dict[str, set[str]]:
+    """Return everything of this machine that the local cloud could leave behind."""
+
+    def lines(*command: str) -> set[str]:
+        return set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines())
+
+    return {
+        "namespaces": lines("ip", "netns", "list"),
+        "links": {line.split(": ")[1] for line in lines("ip", "-o", "link")},
+        "routes": lines("ip", "route"),
+        "mounts": {line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()},
+        "cgroups": {
+            str(path)
+            for path in Path("/sys/fs/cgroup").rglob("*")
+            if path.is_dir() and ("kubepods" in path.name or path.name == "docker")
+        },
+        "files": {str(path) for folder in ("/run", "/var/lib", "/var/log") for path in Path(folder).iterdir()},
+        "status": lines("git", "-C", str(paths.ROOT), "status", "--porcelain"),
+    }
+
+
+def test_down_leaves_nothing_behind() -> None:
+    make("sandbox-down")
+    clean = traces()
+    assert not processes.marked()
+    assert not paths.STATE.exists()
+    make("sandbox")
+    assert traces() != clean
+    make("sandbox-down")
+    assert traces() == clean
+    assert not processes.marked()
+    assert not paths.STATE.exists()
+    make("sandbox")
