@@ -24,6 +24,8 @@ from app import database, migrate, service
 from sandbox import paths
 from tests.app_service import SECRET, config, lines
 
+pytestmark = pytest.mark.slow
+
 NOBODY = 65534
 """PostgreSQL refuses to run as root."""
 

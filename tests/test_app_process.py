@@ -6,7 +6,11 @@ from http.client import HTTPConnection, HTTPException, RemoteDisconnected
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from urllib.request import Request, urlopen
 
+import pytest
+
 from tests.app_service import PASSWORD, SECRET, Program, lines, running
+
+pytestmark = pytest.mark.slow
 
 
 def get(connection: HTTPConnection) -> tuple[int, str | None]:

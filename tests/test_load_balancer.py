@@ -32,6 +32,8 @@ from sandbox import paths
 from sandbox.aws import metrics
 from sandbox.aws.server import LocalAws
 
+pytestmark = pytest.mark.slow
+
 WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 NET = f"127.{70 + WORKER}"
 OFFSET = 20_000
