@@ -2,6 +2,12 @@
 
 The only place of the product that calls AWS itself. It runs inside an update and never in a
 preview, reads, decides by `rules.traffic_gate`, and changes nothing.
+
+The first weights of a service pass no gate: its rule is created then, no update, once both
+Deployments are available. Nor does that wait for `minimum` pods: a new Deployment has one until
+the autoscaler, which exists before it and looks every 15 seconds, asks for more. So a first `up`
+may serve its first seconds with one pod, and an `up` that unparks a color and gives it traffic
+may be refused; the next `up` then finds the pods.
 """
 
 import asyncio
@@ -66,15 +72,15 @@ def check(
         for action in rule["Actions"]
         for group in action.get("ForwardConfig", {}).get("TargetGroups", [])
     }
-    # A color that gets another group starts there with nothing, whatever its weight was.
-    kept = {color: arn for color, (arn, _) in old.items() if arn == new[color][0]}
+    groups = dict(zip(Color, new, strict=True))  # TrafficSplit writes them in this order
     problems = traffic_gate(
         service=service,
         namespace=namespace,
-        old={color: old[color][1] if color in kept else 0 for color in Color},
-        new={color: weight for color, (_, weight) in new.items()},
-        live={color: live.get(kept.get(color, ""), 0) for color in Color},
-        healthy={color: _healthy(client, arn) for color, (arn, _) in new.items()},
+        # A color that gets another group starts there with nothing, whatever its weight was.
+        old={color: old.get(arn, 0) for color, arn in groups.items()},
+        new={color: new[arn] for color, arn in groups.items()},
+        live={color: live.get(arn, 0) for color, arn in groups.items()},
+        healthy={color: _healthy(client, arn) for color, arn in groups.items()},
         minimum=minimum,
     )
     if problems:
@@ -86,7 +92,7 @@ def _healthy(client: "ElasticLoadBalancingv2Client", arn: str) -> int:
     return sum(target["TargetHealth"]["State"] == "healthy" for target in targets)
 
 
-def _weights(inputs: Mapping[str, Any] | None) -> dict[Color, tuple[str, int]]:
-    """Return group and weight of each color, from inputs as TrafficSplit wrote them: one forward, in Color order."""
+def _weights(inputs: Mapping[str, Any] | None) -> dict[str, int]:
+    """Return the weights by group, in the order of the inputs, which a refresh may have changed in the state."""
     groups = (inputs or {})["actions"][0]["forward"]["targetGroups"]
-    return {color: (group["arn"], int(group["weight"])) for color, group in zip(Color, groups, strict=True)}
+    return {group["arn"]: int(group["weight"]) for group in groups}

@@ -43,9 +43,9 @@ class LoadBalancer:
         )
         self.stubber = Stubber(self.client)
 
-    def holds(self, blue: int, green: int) -> None:
+    def holds(self, blue: int, green: int, *, blue_group: str = GROUPS[Color.BLUE]) -> None:
         groups = [
-            {"TargetGroupArn": GROUPS[Color.BLUE], "Weight": blue},
+            {"TargetGroupArn": blue_group, "Weight": blue},
             {"TargetGroupArn": GROUPS[Color.GREEN], "Weight": green},
         ]
         rule = {"Actions": [{"Type": "forward", "ForwardConfig": {"TargetGroups": groups}}]}
@@ -108,10 +108,19 @@ def test_a_color_that_gets_another_group_needs_healthy_targets_there_even_at_its
     args = change((100, 0), (100, 0))
     assert args.old_inputs is not None
     args.old_inputs["actions"][0]["forward"]["targetGroups"][0]["arn"] = "arn:the-former-group"
-    balancer.holds(100, 0)
+    balancer.holds(100, 0, blue_group="arn:the-former-group")
     balancer.has({Color.BLUE: ["initial"], Color.GREEN: GOOD})
     with pytest.raises(TrafficRefusedError, match="blue would go from 0 to 100 percent with 0 healthy targets"):
         balancer.judge(args)
+
+
+def test_the_order_in_which_a_refresh_left_the_groups_does_not_matter(balancer: LoadBalancer) -> None:
+    args = change((100, 0), (90, 10))
+    assert args.old_inputs is not None
+    args.old_inputs["actions"][0]["forward"]["targetGroups"].reverse()
+    balancer.holds(100, 0)
+    balancer.has({Color.BLUE: [], Color.GREEN: GOOD})
+    balancer.judge(args)
 
 
 def test_an_update_that_moves_no_weight_is_not_refused(balancer: LoadBalancer) -> None:
