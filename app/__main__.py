@@ -27,7 +27,7 @@ def main() -> None:
         color=config.color,
         version=config.version,
     )
-    Server(build(config), config.port).run()
+    Server(build(config), config).run()
 
 
 if __name__ == "__main__":

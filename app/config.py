@@ -33,6 +33,10 @@ class Config:
     color: str
     version: str
     log_level: str
+    keep_alive: int
+    """Seconds an idle connection is kept: longer than the load balancer does, else it sends into a closed one (502)."""
+    shutdown: int
+    """Seconds that requests may still run when the listener is closed; then they are cut off."""
     traces_endpoint: str | None = field(repr=False)
     faults: Faults
 
@@ -64,6 +68,8 @@ class Config:
             color=take("APP_COLOR", str, "none"),
             version=take("APP_VERSION", str, "0.0.0"),
             log_level=take("LOG_LEVEL", _one_of(LOG_LEVELS), "INFO"),
+            keep_alive=take("KEEP_ALIVE_SECONDS", _number(int, 1, 86_400), 75),
+            shutdown=take("SHUTDOWN_SECONDS", _number(int, 1, 3600), 30),
             traces_endpoint=take("OTEL_EXPORTER_OTLP_ENDPOINT", _http_url, "") or None,
             faults=Faults(
                 error_rate=take("FAULT_ERROR_RATE", _number(float, 0, 1), 0.0),

@@ -11,24 +11,22 @@ import socket
 
 import uvicorn
 
+from app.config import Config
 from app.observe import Observed
 
-KEEP_ALIVE = 75
-"""Seconds an idle connection is kept: longer than the load balancer's 60, else it sends into a closed one (502)."""
 KEEP_ALIVE_GRACE = 1
-DRAIN = 30
-"""Seconds from SIGTERM until requests that still run are cut off."""
+"""Seconds."""
 
 
 class Server(uvicorn.Server):
     """Uvicorn, except that a shutdown is announced to open connections before they are closed."""
 
-    def __init__(self, app: Observed, port: int) -> None:
+    def __init__(self, app: Observed, config: Config) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
                 host="0.0.0.0",
-                port=port,
+                port=config.port,
                 http="h11",
                 ws="none",
                 loop="asyncio",
@@ -37,8 +35,8 @@ class Server(uvicorn.Server):
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
-                timeout_keep_alive=KEEP_ALIVE,
-                timeout_graceful_shutdown=DRAIN - KEEP_ALIVE_GRACE,
+                timeout_keep_alive=config.keep_alive,
+                timeout_graceful_shutdown=config.shutdown,
             )
         )
         self._state = app.state

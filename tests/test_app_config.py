@@ -11,6 +11,8 @@ BAD = {
     "DATABASE_URL": ("mysql://shop:hunter2@db/shop", "postgresql://user:password@host:port/database"),
     "JWT_SECRET": ("hunter2", "at least 32 characters, has 7"),
     "LOG_LEVEL": ("loud", "one of DEBUG, INFO, WARNING, ERROR"),
+    "KEEP_ALIVE_SECONDS": ("0", "a whole number from 1 to 86400, not '0'"),
+    "SHUTDOWN_SECONDS": ("3601", "a whole number from 1 to 3600, not '3601'"),
     "OTEL_EXPORTER_OTLP_ENDPOINT": ("collector:4317", "http://host:port"),
     "FAULT_ERROR_RATE": ("1.5", "a number from 0 to 1, not '1.5'"),
     "FAULT_DELAY_MS": ("0.5", "a whole number from 0 to 60000"),
@@ -22,6 +24,7 @@ def test_what_is_not_set_has_the_documented_default() -> None:
     required = {name: ENVIRONMENT[name] for name in ("APP_ENV", "DATABASE_URL", "JWT_SECRET")}
     plain = Config.read(required)
     assert (plain.port, plain.log_level, plain.color, plain.traces_endpoint) == (8080, "INFO", "none", None)
+    assert (plain.keep_alive, plain.shutdown) == (75, 30)
 
 
 @pytest.mark.parametrize(("name", "value", "reason"), [(name, *bad) for name, bad in BAD.items()])

@@ -44,6 +44,17 @@ def test_sigterm_during_a_slow_request_finishes_it_then_exits_0() -> None:
     assert code == 0
 
 
+def test_a_request_that_outlasts_the_shutdown_is_cut_off() -> None:
+    with running(FAULT_DELAY_MS="15000", SHUTDOWN_SECONDS="1") as program:
+        connection = HTTPConnection("127.0.0.1", program.port)
+        connection.request("GET", "/")
+        time.sleep(0.3)
+        program.terminate()
+        began = time.monotonic()
+        assert program.ended()[0] == 0
+    assert time.monotonic() - began < 10
+
+
 def test_a_request_on_an_open_connection_is_answered_after_sigterm_and_told_to_close() -> None:
     with running() as program:
         connection = HTTPConnection("127.0.0.1", program.port)
