@@ -3,10 +3,11 @@
 from dataclasses import replace
 from typing import Any
 
-from components.alert_rules import MINIMUM_REQUESTS, AlertRules
+from components.alert_rules import ERRORS, LATENCY, MINIMUM_REQUESTS, AlertRules
 from components.model import ALARM_PERIOD, ALARM_PERIODS
 from tests import samples
 from tests.engine import Engine, in_stack
+from tests.program import ROOT
 
 COLOR = {"LoadBalancer": "app/edge/0", "TargetGroup": "targetgroup/green/0"}
 
@@ -107,3 +108,10 @@ async def test_nobody_to_tell_is_left_out_since_a_refresh_would_report_an_empty_
     AlertRules("shop", replace(samples.ALERTS, topic_arns=[]))
     for alarm in await engine.of_type("MetricAlarm"):
         assert not {"alarmActions", "okActions"} & alarm.inputs.keys()
+
+
+def test_every_runbook_link_leads_to_a_heading() -> None:
+    for alert in (ERRORS, LATENCY):
+        path, anchor = alert.runbook.split("#")
+        headings = {line.strip("# \n").lower().replace(" ", "-") for line in (ROOT / path).open() if line[0] == "#"}
+        assert anchor in headings
