@@ -5,7 +5,6 @@ import pulumi
 from components.load_balancer import LoadBalancer, LoadBalancerArgs
 from components.service import BlueGreenService, BlueGreenServiceArgs, Release
 from components.settings import load
-from components.workload import Health, Replicas, Resources
 
 PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
 """Who may reach an internal load balancer (RFC 1918)."""
@@ -53,9 +52,9 @@ services = {
                 )
                 for color, release in service.colors.items()
             },
-            replicas=Replicas(**service.replicas.model_dump()),
-            resources=Resources(**service.resources.model_dump()),
-            health=Health(**service.health.model_dump()),
+            replicas=service.replicas,
+            resources=service.resources,
+            health=service.health,
             timing=service.timing,
             env=service.env,
             secrets={entry: secret.keys for entry, secret in service.secrets.items()},

@@ -8,21 +8,19 @@ import pulumi
 from pulumi_kubernetes import apps, autoscaling, core, meta, policy
 from pulumi_kubernetes.apiextensions import CustomResource
 
-from components.model import Color, Timing
+from components.model import Color, Health, Replicas, Resources, Timing
 from components.secret_entries import SecretMount, deliver
 from components.workload import (
     RESTRICTED_CONTAINER,
     RESTRICTED_POD,
     TMP_MOUNT,
     TMP_VOLUME,
-    Health,
-    Replicas,
-    Resources,
     app_env,
     color_labels,
     environment_variables,
     from_secrets,
     patience,
+    requirements,
     selector,
     version_label,
 )
@@ -170,7 +168,13 @@ class ColorEnvironment(pulumi.ComponentResource):
         timeout = f"{args.timing.await_timeout}s"
         self.deployment = apps.v1.Deployment(
             f"{name}-deployment",
-            metadata=meta.v1.ObjectMetaArgs(name=physical, namespace=args.namespace, labels=versioned),
+            metadata=meta.v1.ObjectMetaArgs(
+                name=physical,
+                namespace=args.namespace,
+                labels=versioned,
+                # Parking takes `replicas` from the autoscaler, which owns the field: a conflict unless forced.
+                annotations={"pulumi.com/patchForce": "true"} if args.parked else None,
+            ),
             spec=apps.v1.DeploymentSpecArgs(
                 # Otherwise left to the autoscaler, which would contest any number written here.
                 replicas=0 if args.parked else None,
@@ -271,12 +275,20 @@ def _container(args: ColorEnvironmentArgs, config: pulumi.Input[str], secrets: I
         name="app",
         image=args.image,
         ports=[core.v1.ContainerPortArgs(name="http", container_port=args.port, protocol="TCP")],
-        env=environment_variables({"PORT": str(args.port), "APP_VERSION": args.version, "APP_COLOR": args.color}),
+        env=environment_variables(
+            {
+                "PORT": str(args.port),
+                "APP_VERSION": args.version,
+                "APP_COLOR": args.color,
+                "KEEP_ALIVE_SECONDS": str(args.timing.keep_alive),
+                "SHUTDOWN_SECONDS": str(args.timing.longest_request),
+            }
+        ),
         env_from=[
             core.v1.EnvFromSourceArgs(config_map_ref=core.v1.ConfigMapEnvSourceArgs(name=config)),
             *from_secrets(secrets),
         ],
-        resources=args.resources.requirements(),
+        resources=requirements(args.resources),
         security_context=RESTRICTED_CONTAINER,
         volume_mounts=[TMP_MOUNT],
         # Serves on while the load balancer still sends; needs no shell in the image.

@@ -7,17 +7,18 @@ from typing import Final
 import pulumi
 from pulumi_kubernetes import batch, core, meta
 
+from components.model import Resources
 from components.secret_entries import SecretMount, deliver
 from components.workload import (
     RESTRICTED_CONTAINER,
     RESTRICTED_POD,
     TMP_MOUNT,
     TMP_VOLUME,
-    Resources,
     app_env,
     environment_variables,
     from_secrets,
     patience,
+    requirements,
     service_labels,
 )
 
@@ -98,7 +99,7 @@ class Migration(pulumi.ComponentResource):
                                 command=["python3", "-m", "app.migrate", args.schema],
                                 env=environment_variables({"APP_ENV": app_env(args.environment), **args.env}),
                                 env_from=from_secrets(secrets),
-                                resources=args.resources.requirements(),
+                                resources=requirements(args.resources),
                                 security_context=RESTRICTED_CONTAINER,
                                 volume_mounts=[TMP_MOUNT],
                             )

@@ -170,3 +170,38 @@ class Timing:
     def overlap(self) -> int:
         """How long after a flip the old color may still be asked, or be wanted back."""
         return self.stickiness + self.deregistration_delay + self.longest_request + self.bake
+
+
+@dataclass(frozen=True, kw_only=True)
+class Health:
+    """How a pod is asked whether it starts, lives and can serve; the load balancer asks the same ``path``."""
+
+    path: str = "/health/ready"
+    liveness_path: str = "/health/live"
+    startup_path: str = "/health/startup"
+    interval: int = 10
+    """Seconds between two checks."""
+    timeout: int = 5
+    """Seconds; less than ``interval``."""
+    healthy_threshold: int = 2
+    """Passed checks in a row after which an unhealthy target counts as healthy."""
+    unhealthy_threshold: int = 2
+    """Failed checks in a row after which a pod gets no requests."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replicas:
+    """How many pods a color has that is not parked."""
+
+    min: int = 2
+    max: int = 4
+    cpu_target: int = 70
+    """Percent of the requested CPU, averaged over the pods, at which more are added."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """What a pod requests, as Kubernetes quantities. Memory is its limit too; CPU has none: throttling is latency."""
+
+    cpu: str = "100m"
+    memory: str = "128Mi"

@@ -6,7 +6,7 @@ list of problems. A reason says what is wrong, the value, what is allowed, and w
 
 import re
 from collections.abc import Mapping, Sequence
-from ipaddress import ip_network
+from ipaddress import IPv4Network
 from typing import Final, NamedTuple
 
 from components.model import ALARM_PERIOD, ALARM_PERIODS, Color, Timing, color_host, precedence
@@ -75,8 +75,14 @@ def host_problem(host: str) -> str | None:
     return None
 
 
+RESERVED_VARIABLES: Final = {"PORT", "APP_VERSION", "APP_COLOR", "KEEP_ALIVE_SECONDS", "SHUTDOWN_SECONDS"}
+"""What every pod is given by its color; the same name from elsewhere would have no effect."""
+
+
 def env_name_problem(name: str) -> str | None:
-    """What every shell and container runtime takes as the name of an environment variable."""
+    """What every shell and container runtime takes as the name of an environment variable, and is not taken."""
+    if name in RESERVED_VARIABLES:
+        return "set by port, version and timing already; remove it here"
     if re.fullmatch(r"[A-Z_][A-Z0-9_]*", name):
         return None
     return (
@@ -166,12 +172,13 @@ def memory_problem(memory: str) -> str | None:
 
 
 def cidr_problem(cidr: str) -> str | None:
-    """A network address with its prefix length, without host bits."""
+    """An IPv4 network with its prefix length, without host bits; the load balancer has no IPv6 address."""
     try:
-        ip_network(cidr)
+        IPv4Network(cidr)
     except ValueError:
         return (
-            f"{cidr!r} is no network; allowed is an address without host bits and a prefix length, such as 10.0.0.0/16"
+            f"{cidr!r} is no IPv4 network; allowed is an address without host bits and a prefix length, such as "
+            "10.0.0.0/16"
         )
     return None if "/" in cidr else f"{cidr!r} has no prefix length; for one address write {cidr}/32"
 
@@ -263,6 +270,7 @@ def timing_problems(timing: Timing) -> list[Problem]:
         for key, value, least, most in (
             ("longestRequest", t.longest_request, 1, 3600),
             ("deregistrationDelay", t.deregistration_delay, 0, 3600),
+            ("keepAlive", t.keep_alive, 1, 86_400),
             ("stickiness", t.stickiness, 0, 604_800),
         )
         if not least <= value <= most

@@ -10,11 +10,11 @@ from components.alert_rules import AlertRules, AlertRulesArgs
 from components.color_environment import ColorEnvironment, ColorEnvironmentArgs
 from components.load_balancer import LoadBalancer
 from components.migration import PREFIX, Migration, MigrationArgs
-from components.model import Color, Timing, color_host, namespace, newer
+from components.model import Color, Health, Replicas, Resources, Timing, color_host, namespace, newer
 from components.secret_entries import SecretEntries, SecretEntriesArgs, SecretMount
 from components.target_groups import TargetGroups, TargetGroupsArgs
 from components.traffic_split import TestRoutes, TestRoutesArgs, TrafficSplit, TrafficSplitArgs
-from components.workload import READINESS_GATE_LABEL, RESTRICTED_LABELS, Health, Replicas, Resources, service_labels
+from components.workload import READINESS_GATE_LABEL, RESTRICTED_LABELS, service_labels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,8 +65,6 @@ class BlueGreenService(pulumi.ComponentResource):
     traffic moves only when the pods are ready.
     """
 
-    rule_arn: pulumi.Output[str]
-    """The production rule; emergencies move its weights without Pulumi."""
     summary: Mapping[str, object]
     """What a person needs to know of the service: where it answers, by which color, and in which versions."""
 
@@ -181,7 +179,6 @@ class BlueGreenService(pulumi.ComponentResource):
             ),
             opts=child,
         )
-        self.rule_arn = split.rule_arn
         self.summary = {
             "url": f"https://{args.host}",
             "testUrls": {c: f"https://{color_host(c, args.host)}:{args.load_balancer.test_port}" for c in Color},
@@ -190,7 +187,7 @@ class BlueGreenService(pulumi.ComponentResource):
             "weights": split.weights,
             "versions": {color: release.version for color, release in args.releases.items()},
         }
-        self.register_outputs({"rule_arn": self.rule_arn, **self.summary})
+        self.register_outputs({"rule_arn": split.rule_arn, **self.summary})
 
     def _migrations(
         self,

@@ -19,7 +19,6 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    PrivateAttr,
     StrictBool,
     StrictInt,
     ValidationError,
@@ -31,7 +30,7 @@ from pydantic.dataclasses import dataclass
 from pydantic_core import ErrorDetails
 
 from components import model, rules
-from components.model import Color, Timing
+from components.model import Color, Health, Replicas, Resources, Timing
 from components.rules import Problem
 
 _KEYS: Final = ConfigDict(extra="forbid", alias_generator=to_camel, use_attribute_docstrings=True)
@@ -161,19 +160,21 @@ class ColorSettings(_Settings):
     secret_versions: dict[str, Annotated[str, _rule(rules.secret_version_problem)]] = {}
 
 
-class ReplicaSettings(_Settings):
+@dataclass(frozen=True, kw_only=True, config=_KEYS)
+class ReplicaSettings(Replicas):
     """How many pods each color runs that is not parked."""
 
-    min: Annotated[StrictInt, _rule(rules.replica_problem, by_environment=True)] = 2
-    max: StrictInt = 4
-    cpu_target: Annotated[StrictInt, _between(1, 100)] = 70
+    min: Annotated[StrictInt, _rule(rules.replica_problem, by_environment=True)] = Replicas.min
+    max: StrictInt = Replicas.max
+    cpu_target: Annotated[StrictInt, _between(1, 100)] = Replicas.cpu_target
 
 
-class ResourceSettings(_Settings):
-    """What each pod requests; memory is its limit too."""
+@dataclass(frozen=True, kw_only=True, config=_KEYS)
+class ResourceSettings(Resources):
+    """What each pod requests."""
 
-    cpu: Annotated[str, _rule(rules.cpu_problem)] = "100m"
-    memory: Annotated[str, _rule(rules.memory_problem)] = "128Mi"
+    cpu: Annotated[str, _rule(rules.cpu_problem)] = Resources.cpu
+    memory: Annotated[str, _rule(rules.memory_problem)] = Resources.memory
 
 
 class SecretSettings(_Settings):
@@ -183,16 +184,17 @@ class SecretSettings(_Settings):
     """The keys to hand to the pods."""
 
 
-class HealthSettings(_Settings):
+@dataclass(frozen=True, kw_only=True, config=_KEYS)
+class HealthSettings(Health):
     """How the load balancer (``path``) and the kubelet look at a pod; times in seconds."""
 
-    path: UrlPath = "/health/ready"
-    liveness_path: UrlPath = "/health/live"
-    startup_path: UrlPath = "/health/startup"
-    interval: Annotated[StrictInt, _between(5, 300)] = 10
-    timeout: Annotated[StrictInt, _between(2, 120)] = 5
-    healthy_threshold: Annotated[StrictInt, _between(2, 10)] = 2
-    unhealthy_threshold: Annotated[StrictInt, _between(2, 10)] = 2
+    path: UrlPath = Health.path
+    liveness_path: UrlPath = Health.liveness_path
+    startup_path: UrlPath = Health.startup_path
+    interval: Annotated[StrictInt, _between(5, 300)] = Health.interval
+    timeout: Annotated[StrictInt, _between(2, 120)] = Health.timeout
+    healthy_threshold: Annotated[StrictInt, _between(2, 10)] = Health.healthy_threshold
+    unhealthy_threshold: Annotated[StrictInt, _between(2, 10)] = Health.unhealthy_threshold
 
 
 @dataclass(frozen=True, kw_only=True, config=_KEYS)
@@ -218,12 +220,6 @@ class ServiceSettings(_Settings):
     secrets: dict[Annotated[str, _rule(rules.entry_problem)], SecretSettings] = {}
     timing: TimingSettings = TimingSettings()
     health: HealthSettings = HealthSettings()
-    _namespace: str = PrivateAttr("")
-
-    @property
-    def namespace(self) -> str:
-        """The Kubernetes namespace of this service alone."""
-        return self._namespace
 
     @field_validator("colors")
     @classmethod
@@ -278,8 +274,6 @@ class StackSettings(_Settings):
     @classmethod
     def _together(cls, services: dict[str, ServiceSettings], info: ValidationInfo) -> dict[str, ServiceSettings]:
         environment = info.data.get("environment", "")
-        for name, service in services.items():
-            service._namespace = model.namespace(environment, name)  # noqa: SLF001 - a derived field, set before anybody sees it
         load_balancer: LoadBalancerSettings | None = info.data.get("load_balancer")
         idle_timeout = load_balancer.idle_timeout if load_balancer else None
         _refuse(

@@ -4,12 +4,12 @@ No function here creates a resource; `color_environment.py` and `migration.py` d
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from pulumi_kubernetes import core
 
-from components.model import Color
+from components.model import Color, Resources
+from components.rules import is_production
 
 READINESS_GATE_LABEL: Final = {"elbv2.k8s.aws/pod-readiness-gate-inject": "enabled"}
 """On the namespace: the AWS Load Balancer Controller then gates readiness on target health. Only pods created later,
@@ -34,45 +34,11 @@ TMP_VOLUME: Final = core.v1.VolumeArgs(name="tmp", empty_dir=core.v1.EmptyDirVol
 """The one place where a container with a read-only root file system can write."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Health:
-    """How a pod is asked whether it starts, lives and can serve; the load balancer asks the same ``path``."""
-
-    path: str = "/health/ready"
-    liveness_path: str = "/health/live"
-    startup_path: str = "/health/startup"
-    interval: int = 10
-    """Seconds between two checks."""
-    timeout: int = 5
-    """Seconds; less than ``interval``."""
-    healthy_threshold: int = 2
-    """Passed checks in a row after which an unhealthy target counts as healthy."""
-    unhealthy_threshold: int = 2
-    """Failed checks in a row after which a pod gets no requests."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Replicas:
-    """How many pods a color has."""
-
-    min: int = 2
-    max: int = 4
-    cpu_target: int = 70
-    """Percent of the requested CPU, averaged over the pods, at which more are added."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Resources:
-    """What a pod requests, as Kubernetes quantities. Memory is its limit too; CPU has none: throttling is latency."""
-
-    cpu: str = "100m"
-    memory: str = "128Mi"
-
-    def requirements(self) -> core.v1.ResourceRequirementsArgs:
-        """Return the container's ``resources``."""
-        return core.v1.ResourceRequirementsArgs(
-            requests={"cpu": self.cpu, "memory": self.memory}, limits={"memory": self.memory}
-        )
+def requirements(resources: Resources) -> core.v1.ResourceRequirementsArgs:
+    """Return a container's ``resources``."""
+    return core.v1.ResourceRequirementsArgs(
+        requests={"cpu": resources.cpu, "memory": resources.memory}, limits={"memory": resources.memory}
+    )
 
 
 def service_labels(service: str, environment: str) -> dict[str, str]:
@@ -111,8 +77,10 @@ def from_secrets(names: Iterable[str]) -> list[core.v1.EnvFromSourceArgs]:
 
 
 def app_env(environment: str) -> str:
-    """Return the ``APP_ENV`` of the application contract: ``staging``, ``production``, else ``development``."""
-    return environment if environment in ("staging", "production") else "development"
+    """Return the ``APP_ENV`` of the application contract: ``production``, ``staging``, else ``development``."""
+    if is_production(environment):
+        return "production"
+    return "staging" if "staging" in environment.split("-") else "development"
 
 
 def patience(await_timeout: int) -> int:

@@ -4,12 +4,11 @@ from components.alert_rules import AlertRulesArgs
 from components.color_environment import ColorEnvironmentArgs
 from components.load_balancer import LoadBalancer, LoadBalancerArgs
 from components.migration import MigrationArgs
-from components.model import Color, Timing
+from components.model import Color, Health, Replicas, Resources, Timing
 from components.secret_entries import SecretEntriesArgs, SecretMount
 from components.service import BlueGreenServiceArgs, Release
 from components.target_groups import TargetGroupsArgs
 from components.traffic_split import TestRoutesArgs, TrafficSplitArgs
-from components.workload import Health, Replicas, Resources
 
 TAGS = {"environment": "staging", "managed-by": "pulumi"}
 GROUPS = {color: f"arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/{color}/0" for color in Color}

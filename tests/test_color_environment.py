@@ -8,8 +8,8 @@ import pytest
 from pulumi_kubernetes import core
 
 from components.color_environment import ColorEnvironment
-from components.model import Timing
-from components.workload import Health, Replicas
+from components.model import Health, Replicas, Timing
+from components.rules import RESERVED_VARIABLES
 from tests import samples
 from tests.engine import Engine, in_stack
 
@@ -120,10 +120,17 @@ async def test_secrets_reach_the_pods_by_reference_and_their_version_is_told(eng
 
 
 @in_stack
-async def test_the_pod_knows_who_it_is(engine: Engine) -> None:
-    ColorEnvironment("shop-green", samples.ENVIRONMENT)
+async def test_the_pod_knows_who_it_is_and_what_times_it_has(engine: Engine) -> None:
+    ColorEnvironment("shop-green", replace(samples.ENVIRONMENT, timing=Timing(keep_alive=90, longest_request=20)))
     env = {item["name"]: item["value"] for item in (await container(engine))["env"]}
-    assert env == {"PORT": "8080", "APP_VERSION": "1.5.0", "APP_COLOR": "green"}
+    assert env == {
+        "PORT": "8080",
+        "APP_VERSION": "1.5.0",
+        "APP_COLOR": "green",
+        "KEEP_ALIVE_SECONDS": "90",
+        "SHUTDOWN_SECONDS": "20",
+    }
+    assert env.keys() == RESERVED_VARIABLES
 
 
 @in_stack
@@ -133,13 +140,17 @@ async def test_the_autoscaler_alone_says_how_many(engine: Engine) -> None:
     assert (scaler["minReplicas"], scaler["maxReplicas"]) == (3, 9)
     assert scaler["metrics"][0]["resource"]["target"] == {"type": "Utilization", "averageUtilization": 55}
     assert scaler["scaleTargetRef"] == {"apiVersion": "apps/v1", "kind": "Deployment", "name": "shop-green"}
-    assert "replicas" not in (await engine.inputs("shop-green-deployment"))["spec"]
+    deployment = await engine.inputs("shop-green-deployment")
+    assert "replicas" not in deployment["spec"]
+    assert "annotations" not in deployment["metadata"], "nothing is taken from anybody"
 
 
 @in_stack
 async def test_a_parked_color_has_no_pods_no_autoscaler_and_no_secrets(engine: Engine) -> None:
     ColorEnvironment("shop-green", replace(samples.ENVIRONMENT, parked=True))
-    assert (await engine.inputs("shop-green-deployment"))["spec"]["replicas"] == 0
+    deployment = await engine.inputs("shop-green-deployment")
+    assert deployment["spec"]["replicas"] == 0
+    assert deployment["metadata"]["annotations"] == {"pulumi.com/patchForce": "true"}, "the autoscaler owns the field"
     kinds = {r.type.split(":")[-1] for r in engine.registrations.values()}
     assert not kinds & {"HorizontalPodAutoscaler", "ExternalSecret"}
     assert kinds >= {"Service", "TargetGroupBinding", "ConfigMap", "PodDisruptionBudget"}
@@ -235,7 +246,13 @@ async def test_pods_are_scraped(engine: Engine) -> None:
 @in_stack
 @pytest.mark.parametrize(
     ("environment", "expected"),
-    [("staging", "staging"), ("production", "production"), ("sandbox", "development"), ("eu-test", "development")],
+    [
+        ("staging", "staging"),
+        ("eu-staging", "staging"),
+        ("production", "production"),
+        ("prod-eu", "production"),
+        ("sandbox", "development"),
+    ],
 )
 async def test_the_service_is_told_one_of_three_environments(engine: Engine, environment: str, expected: str) -> None:
     ColorEnvironment("shop-green", replace(samples.ENVIRONMENT, environment=environment))

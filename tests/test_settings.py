@@ -1,6 +1,7 @@
 """The settings of a stack: what is accepted, and how each mistake is refused."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -140,6 +141,16 @@ def test_declared_defaults_are_the_defaults_of_the_settings() -> None:
     assert set(DECLARED) - set(defaults) == required - {"environment"}
 
 
+def test_the_runbook_sets_only_keys_that_the_settings_know() -> None:
+    runbook = (ROOT / "docs" / "operations.md").read_text()
+    paths = re.findall(r"pulumi config set (?:--path )?[\"']?([\w.$]+)", runbook)
+    assert len(paths) > 10
+    for path in paths:
+        *parents, last = path.split(".")
+        place = settings._schema(parents)
+        assert last in place.get("properties", {}) or place["additionalProperties"], path
+
+
 # What is accepted
 
 
@@ -155,8 +166,8 @@ def test_a_service_takes_color_and_weight_from_the_stack_unless_it_has_its_own()
 
 
 def test_an_environment_is_named_after_its_stack_unless_it_says_otherwise() -> None:
-    assert parse(some.stack(), stack="dev").services["shop"].namespace == "dev-shop"
-    assert parse(some.stack() | {"environment": "qa"}, stack="dev").services["shop"].namespace == "qa-shop"
+    assert parse(some.stack(), stack="dev").environment == "dev"
+    assert parse(some.stack() | {"environment": "qa"}, stack="dev").environment == "qa"
 
 
 def test_colors_stand_in_the_order_of_every_target_group_list() -> None:
@@ -403,8 +414,11 @@ BAD: list[tuple[str, object, str]] = [
     (
         "network.podCidrs",
         ["10.0.0.1/8"],
-        "network.podCidrs[0]: '10.0.0.1/8' is no network; allowed is an address without host bits",
+        "network.podCidrs[0]: '10.0.0.1/8' is no IPv4 network; allowed is an address without host bits",
     ),
+    ("network.podCidrs", ["2001:db8::/56"], "network.podCidrs[0]: '2001:db8::/56' is no IPv4 network; allowed is"),
+    (f"{SHOP}.env.PORT", "9000", f"{SHOP}.env.PORT: set by port, version and timing already; remove it here"),
+    (f"{SHOP}.timing.keepAlive", 90_000, f"{SHOP}.timing.keepAlive: 90000 s is out of range; allowed are 1 to 86400 s"),
     (
         "loadBalancer.testListenerCidrs",
         ["0.0.0.0/0"],

@@ -4,9 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from components.model import Color
+from components.model import Color, Health
 from components.target_groups import TargetGroups
-from components.workload import Health
 from tests import samples
 from tests.engine import Engine, in_stack
 
