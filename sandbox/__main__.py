@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import boto3
 import requests
@@ -80,11 +80,18 @@ def up() -> None:
             step.note = ", ".join(
                 f"shop {v} {d.rpartition(':')[2][:12]}" for v, d in zip(VERSIONS, digests, strict=True)
             )
-        if not _world_file().exists():
-            with steps.step("stack: secrets") as step:
-                _stacks()
+        with steps.step("stack: secrets") as step:
+            _stacks()
+            if not _secrets():
                 _pulumi("up", "--yes", "--skip-preview", *(f"--target={urn}" for urn in _SECRETS))
-                step.note = f"{_put_secret_values()} values put, none through Pulumi"
+            empty = [arn for arn, has_value in _secrets().items() if not has_value]
+            for arn in empty:
+                boto3.client("secretsmanager").put_secret_value(
+                    SecretId=arn,
+                    ClientRequestToken=fakes.SECRET_VERSION,
+                    SecretString=json.dumps(fakes.SECRET_VALUES),
+                )
+            step.note = f"{len(empty)} values put, none through Pulumi"
         with steps.step("stack: pulumi up") as step:
             _pulumi("up", "--yes", "--skip-preview")
             outputs = _outputs()
@@ -111,12 +118,13 @@ def down() -> None:
 def status(*, as_json: Json = False) -> None:
     """Say what runs, and what the stack serves. Exit status 1 when it is not whole."""
     parts = {name: processes.running(name) for name in reversed(_OWN)}
+    if all(parts.values()):
+        os.environ.update(environment.variables(engines.find()))
     world = _world() if all(parts.values()) else {}
     whole = bool(world) and _world_file().exists() and json.loads(_world_file().read_text()) == world
     if as_json:
         typer.echo(json.dumps({"running": parts, "whole": whole}))
     elif whole:
-        os.environ.update(environment.variables(engines.find()))
         _screen(_outputs())
     else:
         for name, runs in parts.items():
@@ -165,7 +173,16 @@ def _lost() -> str:
         return "an earlier run was ended before its stack was whole"
     if json.loads(_world_file().read_text()) != _world():
         return "the emulated account or the cluster is not the one that the stack's state describes"
+    if _checkpoint().exists() and json.loads(_checkpoint().read_text())["checkpoint"]["latest"].get(
+        "pending_operations"
+    ):
+        return "an update of the stack was killed, and what it was making is unknown"
     return ""
+
+
+def _checkpoint() -> Path:
+    """Return where the file backend keeps the stack's state."""
+    return paths.PULUMI_STATE / f".pulumi/stacks/hueshift/{STACK}.json"
 
 
 def _world() -> dict[str, str]:
@@ -257,6 +274,9 @@ def _await(name: str, url: str, seconds: float = 60) -> requests.Response:
 def _stacks() -> None:
     """Make the stacks that have a file, so that every preview works; select the local cloud's."""
     paths.PULUMI_STATE.mkdir(parents=True, exist_ok=True)
+    for lock in paths.PULUMI_STATE.glob(".pulumi/locks/**/*.json"):
+        if not Path(f"/proc/{json.loads(lock.read_text())['pid']}").exists():
+            lock.unlink()  # of an engine that was killed
     known = {stack["name"] for stack in json.loads(_run("pulumi", "stack", "ls", "--json"))}
     for file in sorted(paths.ROOT.glob("Pulumi.*.yaml")):
         if (name := file.suffixes[-2].lstrip(".")) not in known:
@@ -264,21 +284,14 @@ def _stacks() -> None:
     _run("pulumi", "stack", "select", STACK)
 
 
-def _put_secret_values() -> int:
-    """Give each container of the stack that has no value yet the sandbox's obvious fakes."""
+def _secrets() -> dict[str, bool]:
+    """Return the stack's secret containers by ARN, and whether each has the value that the stack file pins."""
     client = boto3.client("secretsmanager")
-    put = 0
-    for resource in _resources():
-        if resource["type"] != "aws:secretsmanager/secret:Secret":
-            continue
-        if fakes.SECRET_VERSION not in client.describe_secret(SecretId=resource["id"]).get("VersionIdsToStages", {}):
-            client.put_secret_value(
-                SecretId=resource["id"],
-                ClientRequestToken=fakes.SECRET_VERSION,
-                SecretString=json.dumps(fakes.SECRET_VALUES),
-            )
-            put += 1
-    return put
+    containers = [resource["id"] for resource in _resources() if resource["type"] == "aws:secretsmanager/secret:Secret"]
+    return {
+        arn: fakes.SECRET_VERSION in client.describe_secret(SecretId=arn).get("VersionIdsToStages", {})
+        for arn in containers
+    }
 
 
 def _resources() -> list[dict[str, str]]:
@@ -286,8 +299,8 @@ def _resources() -> list[dict[str, str]]:
     return list(deployment.get("resources", []))
 
 
-def _outputs() -> dict[str, object]:
-    outputs: dict[str, object] = json.loads(_run("pulumi", "stack", "output", "--json", "--stack", STACK))
+def _outputs() -> dict[str, Any]:
+    outputs: dict[str, Any] = json.loads(_run("pulumi", "stack", "output", "--json", "--stack", STACK))
     return outputs
 
 
@@ -312,8 +325,25 @@ def _end() -> None:
         subprocess.run([paths.ROOT / "sandbox/node/down.sh", paths.NODE], capture_output=True, check=True)
 
 
-def _screen(outputs: dict[str, object]) -> None:
-    console.print_json(json.dumps(outputs))
+def _screen(outputs: dict[str, Any]) -> None:
+    """Print what is served and what to try next."""
+    authority = paths.CA_CERTIFICATE.relative_to(paths.ROOT)
+    for service in outputs["services"].values():
+        console.print(f"\n[bold]{service['url']}[/]   curl --cacert {authority} {service['url']}", soft_wrap=True)
+        for color, weight in service["weights"].items():
+            bar = f"[{color}]{'█' * (weight // 5):<20}[/]"
+            console.print(
+                f"  {color:<6}{weight:>4} %  {bar}  {service['versions'][color]:<8} {service['testUrls'][color]}",
+                soft_wrap=True,
+            )
+    console.print('\ntry next, after  eval "$(make -s sandbox-env)"')
+    console.print(
+        "  pulumi config set canaryWeight 10 && pulumi up     # a canary: a tenth of the requests", soft_wrap=True
+    )
+    console.print(
+        "  pulumi config set activeColor green && pulumi up   # the flip; blue is the way back", soft_wrap=True
+    )
+    console.print("  pulumi preview --diff                              # what an update would change", soft_wrap=True)
 
 
 if __name__ == "__main__":

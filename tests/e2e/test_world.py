@@ -58,6 +58,25 @@ def test_a_lost_emulator_is_noticed_and_the_world_rebuilt() -> None:
     assert served() == "blue"
 
 
+def test_a_killed_update_is_noticed_and_the_world_rebuilt() -> None:
+    with cloud.stack_file() as file:
+        before = file.read_text()
+        cloud.configure("services.shop.env.GREETING", "hello")
+        update = subprocess.Popen(
+            ["pulumi", "up", "--yes", "--skip-preview", "--stack", "sandbox"],
+            cwd=paths.ROOT,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        state = paths.PULUMI_STATE / ".pulumi/stacks/hueshift/sandbox.json"
+        cloud.wait_until("an operation is pending", lambda: '"pending_operations"' in state.read_text())
+        os.killpg(update.pid, signal.SIGKILL)
+        update.wait()
+        file.write_text(before)
+        assert "clear a lost world" in make("sandbox")[0]
+    assert served() == "blue"
+
+
 def test_what_a_killed_run_left_is_cleaned_up_by_the_next() -> None:
     make("sandbox-down")
     run = subprocess.Popen(["make", "-s", "sandbox"], cwd=paths.ROOT, stdout=subprocess.DEVNULL, start_new_session=True)
