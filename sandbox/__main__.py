@@ -157,8 +157,8 @@ def _alone() -> Iterator[None]:
 
 
 def _machine(step: Step) -> None:
-    if given := os.environ.get("HUESHIFT_KUBECONFIG"):
-        step.note = f"the cluster of {given}"
+    if not paths.OWN_NODE:
+        step.note = f"the cluster of {paths.KUBECONFIG}"
         return
     check = subprocess.run([paths.ROOT / "sandbox/node/up.sh", "--check"], capture_output=True, text=True, check=False)
     if check.returncode:
@@ -209,7 +209,7 @@ def _world_file() -> Path:
 
 
 def _node(step: Step) -> None:
-    if os.environ.get("HUESHIFT_KUBECONFIG"):
+    if not paths.OWN_NODE:
         step.note = "given by HUESHIFT_KUBECONFIG"
         return
     log = paths.LOGS / "node.log"
@@ -321,7 +321,7 @@ def _run(*command: str) -> str:
 def _end() -> None:
     for name in _OWN:
         processes.stop(name)
-    if not os.environ.get("HUESHIFT_KUBECONFIG"):
+    if paths.OWN_NODE:
         subprocess.run([paths.ROOT / "sandbox/node/down.sh", paths.NODE], capture_output=True, check=True)
 
 

@@ -14,13 +14,13 @@ def variables(engine: Engine) -> dict[str, str]:
     rest = [part for part in os.environ["PATH"].split(os.pathsep) if part not in front]
     return {
         "PATH": os.pathsep.join(front + rest),
-        "KUBECONFIG": os.environ.get("HUESHIFT_KUBECONFIG", str(paths.KUBECONFIG)),
+        "KUBECONFIG": str(paths.KUBECONFIG),
         "AWS_ENDPOINT_URL": paths.AWS_ENDPOINT,
         "AWS_REGION": paths.REGION,
         "AWS_DEFAULT_REGION": paths.REGION,
         "AWS_ACCESS_KEY_ID": "sandbox",
         "AWS_SECRET_ACCESS_KEY": "sandbox",
-        "DOCKER_HOST": f"unix://{paths.DOCKER_SOCKET}",
+        **({"DOCKER_HOST": f"unix://{paths.DOCKER_SOCKET}"} if paths.OWN_NODE else {}),
         "PULUMI_HOME": str(paths.PULUMI_HOME),
         "PULUMI_BACKEND_URL": f"file://{paths.PULUMI_STATE}",
         "PULUMI_CONFIG_PASSPHRASE": "",

@@ -92,13 +92,13 @@ def build_and_push(version: str) -> str:
 
     """
     tag = f"{REPOSITORY}:{version}"
-    bases = ensure_base()
+    bases = ensure_base() if paths.OWN_NODE else None
     code = [file for file in sorted(_APP.rglob("*")) if file.is_file() and "__pycache__" not in file.parts]
-    inputs = _digest([*code, _PINS[0], paths.ROOT / ".dockerignore"], *bases)
+    inputs = _digest([*code, _PINS[0], paths.ROOT / ".dockerignore"], *(bases or ()))
     if (_inspect(tag).get("Config") or {}).get("Labels", {}).get(_INPUTS) != inputs or not _digests(tag):
-        arguments = {**bases.build_args(), "VERSION": version}
+        arguments = {**(bases.build_args() if bases else {}), "VERSION": version}
         _docker(
-            *("build", "--network=none", f"--tag={tag}", f"--label={_INPUTS}={inputs}"),
+            *("build", f"--network={'none' if bases else 'default'}", f"--tag={tag}", f"--label={_INPUTS}={inputs}"),
             *(f"--build-arg={name}={value}" for name, value in arguments.items()),
             *(f"--file={_APP / 'Dockerfile'}", str(paths.ROOT)),
         )
@@ -138,6 +138,8 @@ def _inspect(image: str) -> dict[str, Any]:
 
 
 def _docker(*arguments: str, check: bool = True) -> str:
+    if not paths.OWN_NODE:
+        return _run("docker", *arguments, check=check)
     # The node's own client: a newer one without its buildx plugin has no BuildKit.
     return _run(
         paths.NODE / "cluster/packages/usr/bin/docker", f"--host=unix://{paths.DOCKER_SOCKET}", *arguments, check=check

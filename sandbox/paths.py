@@ -16,7 +16,9 @@ LOGS = STATE / "logs"
 """One log for each process of this machine; the node keeps its own under ``NODE / 'cluster/log'``."""
 
 NODE = STATE / "node"
-KUBECONFIG = NODE / "cluster/etc/admin.kubeconfig"
+OWN_NODE = "HUESHIFT_KUBECONFIG" not in os.environ
+"""False where a person gives a cluster of their own; registry, database and Docker daemon are theirs then, too."""
+KUBECONFIG = NODE / "cluster/etc/admin.kubeconfig" if OWN_NODE else Path(os.environ["HUESHIFT_KUBECONFIG"]).resolve()
 DOCKER_SOCKET = NODE / "cluster/docker.sock"
 ENVOY = STATE / "envoy"
 PROMETHEUS = STATE / "prometheus"

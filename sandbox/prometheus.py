@@ -5,7 +5,6 @@ figures, and evaluates the rule files that the PrometheusRule controller writes.
 """
 
 import base64
-import os
 import shutil
 import subprocess
 from collections.abc import Iterable
@@ -36,7 +35,7 @@ def configure() -> list[str]:
     Raises ValueError when the kubeconfig holds no client certificate: Prometheus runs no credential plugin.
     """
     paths.RULES.mkdir(parents=True, exist_ok=True)
-    kubeconfig = Path(os.environ.get("HUESHIFT_KUBECONFIG") or paths.KUBECONFIG)
+    kubeconfig = paths.KUBECONFIG
     file = paths.PROMETHEUS / "prometheus.yml"
     file.write_text(yaml.safe_dump(configuration(_credentials(kubeconfig)), sort_keys=False))
     return [

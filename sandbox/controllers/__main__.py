@@ -3,11 +3,9 @@
 import argparse
 import json
 import logging
-import os
 import sys
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -48,7 +46,7 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    cluster = Cluster(Path(os.environ.get("HUESHIFT_KUBECONFIG") or paths.KUBECONFIG))
+    cluster = Cluster(paths.KUBECONFIG)
     if arguments.install:
         install.install(cluster)
     else:
