@@ -168,13 +168,7 @@ class ColorEnvironment(pulumi.ComponentResource):
         timeout = f"{args.timing.await_timeout}s"
         self.deployment = apps.v1.Deployment(
             f"{name}-deployment",
-            metadata=meta.v1.ObjectMetaArgs(
-                name=physical,
-                namespace=args.namespace,
-                labels=versioned,
-                # Parking takes `replicas` from the autoscaler, which owns the field: a conflict unless forced.
-                annotations={"pulumi.com/patchForce": "true"} if args.parked else None,
-            ),
+            metadata=meta.v1.ObjectMetaArgs(name=physical, namespace=args.namespace, labels=versioned),
             spec=apps.v1.DeploymentSpecArgs(
                 # Otherwise left to the autoscaler, which would contest any number written here.
                 replicas=0 if args.parked else None,
