@@ -117,33 +117,31 @@ class BlueGreenService(pulumi.ComponentResource):
         )
         mounts = {color: _mounts(args.secrets, entries, release) for color, release in args.releases.items()}
         migrations = self._migrations(name, args, home, mounts)
-        environments = []
+        environments = {}
         for color, release in args.releases.items():
-            environments.append(
-                ColorEnvironment(
-                    f"{name}-{color}",
-                    ColorEnvironmentArgs(
-                        service=name,
-                        color=color,
-                        environment=args.environment,
-                        namespace=home,
-                        target_group_arn=groups.arns[color],
-                        load_balancer_security_group_id=args.load_balancer.security_group_id,
-                        image=release.image,
-                        version=release.version,
-                        port=args.port,
-                        parked=release.parked,
-                        env=args.env,
-                        secrets=_for_pods(mounts[color]),
-                        replicas=args.replicas,
-                        resources=args.resources,
-                        health=args.health,
-                        timing=args.timing,
-                        routes=routes.rules,
-                        migrations=[migrations[release.schema].job] if release.schema else [],
-                    ),
-                    opts=child,
-                )
+            environments[color] = ColorEnvironment(
+                f"{name}-{color}",
+                ColorEnvironmentArgs(
+                    service=name,
+                    color=color,
+                    environment=args.environment,
+                    namespace=home,
+                    target_group_arn=groups.arns[color],
+                    load_balancer_security_group_id=args.load_balancer.security_group_id,
+                    image=release.image,
+                    version=release.version,
+                    port=args.port,
+                    parked=release.parked,
+                    env=args.env,
+                    secrets=_for_pods(mounts[color]),
+                    replicas=args.replicas,
+                    resources=args.resources,
+                    health=args.health,
+                    timing=args.timing,
+                    routes=routes.rules,
+                    migrations=[migrations[release.schema].job] if release.schema else [],
+                ),
+                opts=child,
             )
             AlertRules(
                 f"{name}-{color}-alerts",

@@ -80,8 +80,8 @@ class TrafficSplitArgs:
     """Healthy targets without which a color is given no traffic."""
     stickiness: int
     """Seconds in which a client stays with the color of its first answer; 0 = off."""
-    serving: Sequence[pulumi.Resource]
-    """What must be ready before traffic moves: both colors' environments."""
+    serving: Mapping[Color, pulumi.Resource]
+    """What must be ready before a rule sends a color requests: its environment."""
     tags: Mapping[str, str]
 
     def __post_init__(self) -> None:
@@ -102,6 +102,11 @@ class TrafficSplit(pulumi.ComponentResource):
         super().__init__("hueshift:traffic_split:TrafficSplit", name, None, opts)
         self.weights = split(args.active, args.canary_weight)
 
+        # A rule waits for the colors that it sends requests to and for no other: the way back
+        # from a color whose pods fail must not wait for those pods.
+        def waits_for(*colors: Color) -> list[pulumi.Resource]:
+            return [environment for color, environment in args.serving.items() if color in colors]
+
         # Apart from the weights, so that a flip leaves it alone: it moves when an image is deployed.
         lb.ListenerRule(
             f"{name}-canary",
@@ -113,7 +118,7 @@ class TrafficSplit(pulumi.ComponentResource):
             ],
             actions=[{"type": "forward", "target_group_arn": args.target_group_arns[args.canary]}],
             tags=args.tags,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=args.serving),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=waits_for(args.canary)),
         )
 
         gate = traffic_gate_hook(
@@ -144,7 +149,7 @@ class TrafficSplit(pulumi.ComponentResource):
             tags=args.tags,
             opts=pulumi.ResourceOptions(
                 parent=self,
-                depends_on=args.serving,
+                depends_on=waits_for(*(color for color in Color if self.weights[color])),
                 hooks=pulumi.ResourceHookBinding(before_update=[gate]),
             ),
         )

@@ -46,7 +46,7 @@ TRAFFIC = TrafficSplitArgs(
     canary=Color.GREEN,
     minimum_healthy=2,
     stickiness=0,
-    serving=[],
+    serving={},
     tags=TAGS,
 )
 SECRETS = SecretEntriesArgs(service="shop", environment="staging", entries=["app"], production=False, tags=TAGS)

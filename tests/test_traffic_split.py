@@ -53,11 +53,18 @@ async def test_the_canary_header_reaches_one_color_before_the_weights_are_asked(
 
 
 @in_stack
-async def test_no_rule_of_production_comes_before_what_serves(engine: Engine) -> None:
-    pods = core.v1.ConfigMap("pods")
-    TrafficSplit("shop", replace(samples.TRAFFIC, serving=[pods]))
-    for name in ("shop-canary", "shop-production"):
-        assert (await engine.resource("pods")).urn in (await engine.resource(name)).waits_for
+@pytest.mark.parametrize(
+    ("weight", "waited_for"), [(0, {Color.BLUE}), (10, {Color.BLUE, Color.GREEN}), (100, {Color.GREEN})]
+)
+async def test_the_production_rule_waits_for_the_colors_that_it_sends_requests_to_and_no_other(
+    engine: Engine, weight: int, waited_for: set[Color]
+) -> None:
+    pods = {color: core.v1.ConfigMap(f"pods-{color}") for color in Color}
+    TrafficSplit("shop", replace(samples.TRAFFIC, canary_weight=weight, canary=Color.GREEN, serving=pods))
+    urns = {color: (await engine.resource(f"pods-{color}")).urn for color in Color}
+    production, header = await engine.resource("shop-production"), await engine.resource("shop-canary")
+    assert {color for color in Color if urns[color] in production.waits_for} == waited_for
+    assert {color for color in Color if urns[color] in header.waits_for} == {Color.GREEN}
 
 
 @in_stack

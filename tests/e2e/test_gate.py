@@ -74,3 +74,32 @@ def test_a_color_whose_pods_are_unready_gets_no_traffic_and_nothing_changes(path
         assert (status, headers["x-color"]) == (200, "blue")
         file.write_text(text)
         assert cloud.update() == {}
+
+
+def test_the_way_back_from_a_color_whose_pods_fail_is_not_held_up_by_them() -> None:
+    with cloud.stack_file():
+        cloud.configure("services.shop.timing.awaitTimeout", 30)
+        cloud.configure("canaryWeight", 10)
+        cloud.update()
+        cloud.configure("services.shop.colors.green.image", "127.0.0.1:5000/shop:9.9.9")
+        assert cloud.pulumi("up", "--yes", "--skip-preview", check=False).returncode != 0
+        assert sorted(live_weights().values()) == [10, 90]
+        cloud.configure("canaryWeight", 0)
+        cloud.pulumi("up", "--yes", "--skip-preview", check=False)
+        assert sorted(live_weights().values()) == [0, 100]
+
+
+def test_a_parked_color_has_no_pods_and_comes_back_whole() -> None:
+    with cloud.stack_file() as file:
+        before = file.read_text()
+        cloud.configure("services.shop.colors.green.parked", "true")
+        cloud.update()
+        cloud.wait_until("green has no pods", lambda: cloud.pods("green") == [])
+        assert cloud.kubectl("get", "horizontalpodautoscalers", "-o", "name").split() == [
+            "horizontalpodautoscaler.autoscaling/shop-blue"
+        ]
+        assert cloud.curl(f"https://{cloud.HOST}/", "--header", "x-canary: true")[1]["x-color"] == "blue"
+        file.write_text(before)
+        cloud.update()
+        cloud.wait_until("green has its pods again", lambda: len(cloud.pods("green")) == 2)
+        cloud.kubectl("rollout", "status", "deployment/shop-green", "--timeout=60s")
