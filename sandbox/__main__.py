@@ -49,7 +49,7 @@ def up() -> None:
         with steps.step("machine") as step:
             _machine(step)
         with steps.step("engine") as step:
-            engine = engines.find()
+            engine = engines.settle(step)
             step.note = f"{engine.source}, {engine.providers} as providers"
         variables = environment.variables(engine)
         os.environ.update(variables)
@@ -119,7 +119,7 @@ def status(*, as_json: Json = False) -> None:
     """Say what runs, and what the stack serves. Exit status 1 when it is not whole."""
     parts = {name: processes.running(name) for name in reversed(_OWN)}
     if all(parts.values()):
-        os.environ.update(environment.variables(engines.find()))
+        os.environ.update(environment.variables(engines.settled()))
     world = _world() if all(parts.values()) else {}
     whole = bool(world) and _world_file().exists() and json.loads(_world_file().read_text()) == world
     if as_json:
@@ -139,7 +139,7 @@ def env() -> None:
     if not (paths.STATE / "engine.json").exists():
         typer.echo("the local cloud is not there: run `make sandbox` first", err=True)
         raise typer.Exit(1)
-    for name, value in environment.variables(engines.find()).items():
+    for name, value in environment.variables(engines.settled()).items():
         typer.echo(f"export {name}={shlex.quote(value)}")
 
 
@@ -212,18 +212,8 @@ def _node(step: Step) -> None:
     if not paths.OWN_NODE:
         step.note = "given by HUESHIFT_KUBECONFIG"
         return
-    log = paths.LOGS / "node.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as sink:
-        made = subprocess.run(
-            [paths.ROOT / "sandbox/node/up.sh", paths.NODE],
-            stdout=sink,
-            stderr=sink,
-            check=False,
-            env={name: value for name, value in os.environ.items() if name != processes.MARK},  # it keeps its own pid
-        )
-    if made.returncode:
-        raise StepError("the node did not come up", log=log, remedy="make sandbox-down && make sandbox")
+    unmarked = {name: value for name, value in os.environ.items() if name != processes.MARK}  # it keeps its own pid
+    step.run([paths.ROOT / "sandbox/node/up.sh", paths.NODE], paths.LOGS / "node.log", unmarked)
     step.note = f"KUBECONFIG={paths.KUBECONFIG.relative_to(paths.ROOT)}"
 
 

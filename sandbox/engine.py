@@ -18,6 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from sandbox import paths
+from sandbox.steps import Step, StepError
 
 STAND_INS = paths.ROOT / "sandbox/providers/bin"
 _PLUGINS = {"aws": "pulumi-aws", "kubernetes": "pulumi-kubernetes", "docker": "pulumi-docker"}
@@ -25,6 +26,7 @@ _OLDEST = (3, 226, 0)
 """Older engines have faults in Python programs (null detailedDiff, fixed in 3.226.0)."""
 _RELEASES = "https://get.pulumi.com/releases/sdk"
 _CONNECT_TIMEOUT = 5.0
+_RECORD = paths.STATE / "engine.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,25 +41,31 @@ class Engine:
     """``official`` or ``stand-ins``."""
 
 
-def find() -> Engine:
+def settled() -> Engine:
+    """Return the engine that `settle` has found.
+
+    Raises:
+        FileNotFoundError: `make sandbox` has not run.
+
+    """
+    return Engine(**json.loads(_RECORD.read_text()))
+
+
+def settle(step: Step) -> Engine:
     """Return the engine that an earlier run settled on, else settle on one.
 
     Raises:
-        subprocess.CalledProcessError: the engine could not be built.
+        StepError: the engine could not be built.
 
     """
-    record = paths.STATE / "engine.json"
-    if record.exists():
-        known = Engine(**json.loads(record.read_text()))
-        if Path(known.directory).is_dir():
-            return known
-    directory, source = _from_path() or _release() or _build()
+    if _RECORD.exists() and Path(settled().directory).is_dir():
+        return settled()
+    directory, source = _from_path() or _release() or _build(step)
     official = _official_plugins(directory)
     if not official:
         _install_stand_ins()
     engine = Engine(directory=directory, source=source, providers="official" if official else "stand-ins")
-    record.parent.mkdir(parents=True, exist_ok=True)
-    record.write_text(json.dumps(asdict(engine), indent=1))
+    _RECORD.write_text(json.dumps(asdict(engine), indent=1))
     return engine
 
 
@@ -102,11 +110,16 @@ def _download(name: str) -> bytes:
         return bytes(answer.read())
 
 
-def _build() -> tuple[str, str]:
+def _build(step: Step) -> tuple[str, str]:
     """Build engine and language host; put side by side, the one finds the other without a warning."""
-    built = subprocess.run(
-        [paths.ROOT / "tools/build.sh", "pulumi", "language-host"], stdout=subprocess.PIPE, text=True, check=True
-    )
+    step.say("no release in reach: building it from its Go module, about three minutes, once")
+    log = paths.LOGS / "engine.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("a") as sink:
+        command = [str(paths.ROOT / "tools/build.sh"), "pulumi", "language-host"]
+        built = subprocess.run(command, stdout=subprocess.PIPE, stderr=sink, text=True, check=False)
+    if built.returncode:
+        raise StepError("the engine could not be built", log=log)
     home = paths.STATE / "engine"
     for directory in built.stdout.split():
         shutil.copytree(directory, home, dirs_exist_ok=True)

@@ -3,7 +3,7 @@
 import json
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,9 +25,34 @@ class StepError(Exception):
 class Step:
     """What a running step may tell."""
 
-    def __init__(self) -> None:
+    def __init__(self, show: Callable[[str], None]) -> None:
+        self.say = show
+        """Shows what is going on; for what takes longer than a few seconds."""
         self.note = ""
         """Shown when the step is done: what was found or made."""
+
+    def run(self, command: Sequence[str | Path], log: Path, environment: Mapping[str, str]) -> None:
+        """Run a command, its lines shown as they come; lines and errors are appended to the log.
+
+        Raises:
+            StepError: it ended with another status than 0.
+
+        """
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with (
+            log.open("a") as sink,
+            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=sink, text=True, env=environment) as process,
+        ):
+            assert process.stdout is not None
+            for line in process.stdout:
+                sink.write(line)
+                sink.flush()
+                self.say(line.strip())
+        if process.returncode:
+            name = Path(command[0]).name
+            raise StepError(
+                f"{name} ended with {process.returncode}", log=log, remedy="make sandbox-down && make sandbox"
+            )
 
 
 class Steps:
@@ -40,9 +65,17 @@ class Steps:
     @contextmanager
     def step(self, name: str) -> Iterator[Step]:
         """Run the body as one step; on failure print it and end the command with status 1."""
-        step, started = Step(), time.monotonic()
+        started = time.monotonic()
         try:
-            with self._console.status(f"{name} …") if self._console.is_terminal else _nothing():
+            with self._console.status(f"{name} …") as status:
+
+                def show(text: str) -> None:
+                    if self._console.is_terminal:
+                        status.update(f"{name}: {escape(text)} …")
+                    else:
+                        self._console.print(f"  {name}: {escape(text)}", soft_wrap=True)
+
+                step = Step(show)
                 yield step
         except (StepError, subprocess.CalledProcessError) as error:
             self._failed(name, error)
@@ -73,11 +106,6 @@ class Steps:
                     )
             if error.remedy:
                 self._console.print(escape(f"  remedy: {error.remedy}"), soft_wrap=True)
-
-
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield
 
 
 def _tail(text: str, lines: int = 15) -> str:

@@ -144,7 +144,6 @@ ready() {
 answers() { (: <"/dev/tcp/$node_ip/$1"); }
 docker() { "$cluster/packages/usr/bin/docker" -H "unix://$cluster/docker.sock" version; }
 
-limit=$((SECONDS + 180))
 await() { # await WHAT COMMAND...
   until "${@:2}" >/dev/null 2>&1; do
     running || [ -n "${kubenode:-}" ] || exec "$0" "$state" # found dying: this one was not started here
@@ -175,6 +174,7 @@ exec $kubenode/kubenode kubectl \"\$@\""
 exec $root/usr/bin/docker \"\$@\""
   start
 fi
+limit=$((SECONDS + 180)) # from here: what was built before may have taken longer
 await "API server answers" api
 await "node ready" ready
 await "cluster DNS answers" answers 53

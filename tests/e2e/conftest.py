@@ -12,4 +12,4 @@ def local_cloud() -> None:
     """Enter the local cloud's environment, or say how to bring it up."""
     if not (paths.STATE / "world.json").exists():
         pytest.exit("the local cloud is not up: run `make sandbox` first, or `make test` for everything", returncode=1)
-    os.environ.update(environment.variables(engine.find()))
+    os.environ.update(environment.variables(engine.settled()))
