@@ -50,7 +50,7 @@ def _table(answers: Sequence[Answer], phases: Sequence[Phase]) -> str:
         failed = sum(answer.code != 200 for answer in part)
         p50, p99 = (1000 * percentile([answer.seconds for answer in part], share) for share in (0.5, 0.99))
         rows.append(
-            f"| {phase.name} | {phase.started - begin:.0f} | {len(part)} | {failed} "
+            f"| {phase.name} | {max(0.0, phase.started - begin):.0f} | {len(part)} | {failed} "
             f"| {colors['blue'] / len(part):.2%} | {colors['green'] / len(part):.2%} | {p50:.1f} | {p99:.1f} |"
         )
     return "\n".join(rows) + "\n"
