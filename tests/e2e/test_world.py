@@ -34,6 +34,10 @@ def test_a_second_run_reuses_everything_in_under_90_seconds() -> None:
     assert pods == {pod["metadata"]["uid"] for color in ("blue", "green") for pod in cloud.pods(color)}
 
 
+def test_the_status_of_a_whole_cloud_is_what_it_serves() -> None:
+    assert f"https://{cloud.HOST}" in make("sandbox-status")[0]
+
+
 def test_the_printed_exports_serve_the_plain_commands() -> None:
     exports, _ = make("sandbox-env")
     used = "pulumi stack ls --json; kubectl get nodes -o name; aws elbv2 describe-load-balancers --output text"
