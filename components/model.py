@@ -1,7 +1,7 @@
 """What the product means by a color, a share of traffic, a version, a name and a time; pure, without Pulumi."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from hashlib import sha256
@@ -197,6 +197,10 @@ class Replicas:
     max: int = 4
     cpu_target: int = 70
     """Percent of the requested CPU, averaged over the pods, at which more are added."""
+    memory_target: int | None = None
+    """The same of the requested memory; only for a service whose memory follows its load."""
+    requests_per_second: int | None = None
+    """Requests per second and pod at which more are added."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,3 +209,111 @@ class Resources:
 
     cpu: str = "100m"
     memory: str = "128Mi"
+
+
+class StrategyKind(StrEnum):
+    """How a new version of a service takes the place of the old one."""
+
+    BLUE_GREEN = "blueGreen"
+    """Two colors; traffic moves by weight, at once or step by step, and back as fast."""
+    ROLLING = "rolling"
+    """One color, in place, pod by pod; the way back is ``kubectl rollout undo`` or the old image."""
+    RECREATE = "recreate"
+    """One color; all pods stop before the new ones start."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Strategy:
+    """How a service is released; the surge and what may be missing matter to ``rolling`` alone."""
+
+    kind: StrategyKind = StrategyKind.BLUE_GREEN
+    max_surge: int = 1
+    """Pods above the wanted number during an update."""
+    max_unavailable: int = 0
+    """Pods below it."""
+    allow_downtime: bool = False
+    """Whether production may use ``recreate``."""
+
+    @property
+    def colors(self) -> int:
+        """How many colors such a service has."""
+        return 2 if self.kind is StrategyKind.BLUE_GREEN else 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Egress:
+    """A network that pods may call, besides DNS."""
+
+    cidr: str
+    ports: Sequence[int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecretSource:
+    """Where the values of an entry are kept that is not in AWS Secrets Manager."""
+
+    store: str
+    """The ClusterSecretStore that reads it."""
+    path: str
+    """What the store calls the entry."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rotation:
+    """Who gives an entry new values, and how often."""
+
+    lambda_arn: str
+    days: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecretEntry:
+    """A named set of secret values of a service; each key becomes an environment variable."""
+
+    keys: Sequence[str]
+    source: SecretSource | None = None
+    """None for a container in AWS Secrets Manager, made here."""
+    rotation: Rotation | None = None
+    replica_regions: Sequence[str] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Build:
+    """What an image is built from, where a stack may build."""
+
+    context: str
+    """The folder with all that the image is made from, relative to the project."""
+    dockerfile: str = "Dockerfile"
+    """Relative to the context."""
+
+
+class IdentityKind(StrEnum):
+    """How the pods of a cluster get an IAM role."""
+
+    POD_IDENTITY = "pod-identity"
+    """By the EKS Pod Identity agent of the node."""
+    IRSA = "irsa"
+    """By the OpenID Connect provider of the cluster."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """What the program must know of the Kubernetes cluster, which it does not make."""
+
+    name: str | None = None
+    """In EKS; needed for Pod Identity and for Container Insights."""
+    identity: IdentityKind = IdentityKind.POD_IDENTITY
+    oidc_provider_arn: str | None = None
+    """For ``irsa``."""
+    monitoring_namespace: str = "monitoring"
+    """The namespace whose pods may scrape a service's."""
+    container_insights: bool = False
+    """Whether CloudWatch has the pods' CPU and memory, and can watch them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subscription:
+    """Who hears of an alarm, and how."""
+
+    protocol: str
+    endpoint: str
