@@ -1,8 +1,9 @@
-"""A service's secrets: their containers in AWS Secrets Manager, and their delivery to a namespace.
+"""A service's secrets: where their values are kept, and their delivery to a namespace.
 
-Values never pass through Pulumi; a person, a pipeline or a rotation puts them into the containers.
+Values never pass through Pulumi; a person, a pipeline or a rotation puts them where they are kept.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -12,7 +13,7 @@ import pulumi
 from pulumi_aws import secretsmanager
 from pulumi_kubernetes.apiextensions import CustomResource
 
-from components.model import fit_name, secret_name
+from components.model import SecretEntry, SecretSource, fit_name, secret_name
 
 SECRET_STORE: Final = "aws-secrets-manager"
 """The ClusterSecretStore through which the cluster's External Secrets operator reads Secrets Manager."""
@@ -23,40 +24,114 @@ RECOVERY_DAYS: Final = 30
 
 @dataclass(frozen=True, kw_only=True)
 class SecretEntriesArgs:
-    """All plain: names decide what exists."""
+    """The key is an Input; the rest is plain, names decide what exists."""
 
     service: str
     environment: str
-    entries: Sequence[str]
+    entries: Mapping[str, SecretEntry]
     production: bool
+    kms_key_id: pulumi.Input[str] | None = None
+    """The key that encrypts values in the stack's region; None for AWS' own (``aws/secretsmanager``)."""
+    readers: Sequence[str] = ()
+    """ARNs of the roles and users that alone may read values; none for everybody whom IAM allows.
+
+    The operator that delivers them must be among them, and so must the roles of rotation functions: which function a
+    call comes from cannot be asked in a resource policy.
+    """
     tags: Mapping[str, str]
 
 
 class SecretEntries(pulumi.ComponentResource):
-    """The containers of a service's secrets: ``<environment>/<service>/<entry>``.
+    """The containers of a service's secrets: ``<environment>/<service>/<entry>``, their policy and rotation.
 
     The names are fixed, since values are put by name before a color can start. Outside
     production a deleted container is therefore gone at once: its name would stay taken for the
-    length of a recovery window. In production it is protected instead.
+    length of a recovery window. In production it is protected instead. An entry with a source of
+    its own has no container here: its store has names, policy and rotation already.
     """
 
     names: Mapping[str, pulumi.Output[str]]
-    """By entry."""
+    """Of the containers made here, by entry."""
 
     def __init__(self, name: str, args: SecretEntriesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("hueshift:secret_entries:SecretEntries", name, None, opts)
-        self.names = {
-            entry: secretsmanager.Secret(
+        child = pulumi.ResourceOptions(parent=self)
+        self._entries = args.entries
+        policy = _policy(args.readers)
+        names = {}
+        for entry, wanted in args.entries.items():
+            if wanted.source is not None:
+                continue
+            container = secretsmanager.Secret(
                 f"{name}-{entry}",
                 name=secret_name(args.environment, args.service, entry),
                 description=f"{entry} secrets of {args.service} in {args.environment}",
+                kms_key_id=args.kms_key_id,
                 recovery_window_in_days=RECOVERY_DAYS if args.production else 0,
+                # By the other region's own key: a key of this region does not exist there.
+                replicas=[secretsmanager.SecretReplicaArgs(region=region) for region in wanted.replica_regions] or None,
                 tags=args.tags,
                 opts=pulumi.ResourceOptions(parent=self, protect=args.production or None),
-            ).name
-            for entry in args.entries
-        }
+            )
+            names[entry] = container.name
+            secretsmanager.SecretPolicy(
+                f"{name}-{entry}-policy",
+                secret_arn=container.arn,
+                policy=policy,
+                block_public_policy=True,
+                opts=child,
+            )
+            if wanted.rotation is not None:
+                secretsmanager.SecretRotation(
+                    f"{name}-{entry}-rotation",
+                    secret_id=container.arn,
+                    rotation_lambda_arn=wanted.rotation.lambda_arn,
+                    rotation_rules=secretsmanager.SecretRotationRotationRulesArgs(
+                        automatically_after_days=wanted.rotation.days
+                    ),
+                    # An update never changes a password: pods keep their pinned version, which must stay valid until
+                    # somebody moves the pin.
+                    rotate_immediately=False,
+                    opts=child,
+                )
+        self.names = names
         self.register_outputs({"names": self.names})
+
+    def mounts(self, versions: Mapping[str, str]) -> "list[SecretMount]":
+        """Return every entry in the version that a color runs with; those without one come in their current version."""
+        return [
+            SecretMount(
+                entry=entry,
+                name=wanted.source.path if wanted.source else self.names[entry],
+                keys=wanted.keys,
+                version=versions.get(entry),
+                source=wanted.source,
+            )
+            for entry, wanted in self._entries.items()
+        ]
+
+
+def _policy(readers: Sequence[str]) -> str:
+    """Return what no policy of a user or a role can override: denials, and no permission."""
+
+    def deny(sid: str, action: str, condition: Mapping[str, object]) -> Mapping[str, object]:
+        return {
+            "Sid": sid,
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": action,
+            "Resource": "*",
+            # Services of AWS call without an account or an ARN.
+            "Condition": {**condition, "BoolIfExists": {"aws:PrincipalIsAWSService": "false"}},
+        }
+
+    own = {"StringNotEquals": {"aws:PrincipalAccount": "${aws:ResourceAccount}"}}
+    statements = [deny("OnlyThisAccount", "secretsmanager:*", own)]
+    if readers:
+        # For a role's session aws:PrincipalArn is the role. Whoever puts a value need not be able to read one.
+        named = {"ArnNotEquals": {"aws:PrincipalArn": list(readers)}}
+        statements.append(deny("OnlyTheseReaders", "secretsmanager:GetSecretValue", named))
+    return json.dumps({"Version": "2012-10-17", "Statement": statements})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,10 +140,12 @@ class SecretMount:
 
     entry: str
     name: pulumi.Input[str]
-    """Of the container in Secrets Manager."""
+    """What its store calls it: the container in Secrets Manager, or the path in ``source``."""
     keys: Sequence[str]
     version: str | None
-    """The version id the pods keep, whatever is rotated meanwhile; None for the current one at delivery."""
+    """The version the pods keep, whatever is rotated meanwhile; None for the current one at delivery."""
+    source: SecretSource | None = None
+    """The other store; None for Secrets Manager."""
 
 
 def deliver(
@@ -99,8 +176,8 @@ def deliver(
     timeout = f"{await_timeout}s"
     delivered = {}
     for mount in mounts:
-        stage = f"uuid/{mount.version}" if mount.version else "AWSCURRENT"
-        content = sha256("\n".join([stage, *mount.keys]).encode()).hexdigest()[:8]
+        store, place, version = _address(mount)
+        content = sha256("\n".join([*place, *version.values(), *mount.keys]).encode()).hexdigest()[:8]
         secret = fit_name("", f"{prefix}-{mount.entry}", f"-{content}" if pinned else "", 63)
         delivered[secret] = CustomResource(
             f"{name}-{mount.entry}",
@@ -113,11 +190,11 @@ def deliver(
                 "annotations": {"pulumi.com/waitFor": "condition=Ready"},
             },
             spec={
-                "secretStoreRef": {"kind": "ClusterSecretStore", "name": SECRET_STORE},
+                "secretStoreRef": {"kind": "ClusterSecretStore", "name": store},
                 "refreshPolicy": "OnChange",
                 "target": {"name": secret, "immutable": pinned},
                 "data": [
-                    {"secretKey": key, "remoteRef": {"key": mount.name, "property": key, "version": stage}}
+                    {"secretKey": key, "remoteRef": {"key": mount.name, "property": key, **version}}
                     for key in mount.keys
                 ],
             },
@@ -126,3 +203,14 @@ def deliver(
             ),
         )
     return delivered
+
+
+def _address(mount: SecretMount) -> tuple[str, Sequence[str], Mapping[str, str]]:
+    """Return the store, what of the place can change, and the version as that store is asked for it.
+
+    A container of ours keeps its name for life. What other stores call a version is theirs: Vault's KV engine counts.
+    """
+    if mount.source is None:
+        return SECRET_STORE, [], {"version": f"uuid/{mount.version}" if mount.version else "AWSCURRENT"}
+    version = {"version": mount.version} if mount.version else {}
+    return mount.source.store, [mount.source.store, mount.source.path], version

@@ -228,6 +228,8 @@ COMPUTED: Final[Mapping[str, Mapping[str, str]]] = {
         "name": "{name}",
         "arn": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:{name}",
     },
+    "aws:secretsmanager/secretPolicy:SecretPolicy": {},
+    "aws:secretsmanager/secretRotation:SecretRotation": {},
     "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": {"arn": "arn:aws:ec2:::security-group-rule/{name}"},
     "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": {"arn": "arn:aws:ec2:::security-group-rule/{name}"},
 }

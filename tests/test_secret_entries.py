@@ -1,13 +1,25 @@
 """Containers of secrets, and their delivery."""
 
+import json
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import pulumi
 import pytest
 
-from components.secret_entries import SecretEntries, SecretMount, deliver
+from components.model import Rotation, SecretEntry, SecretSource
+from components.secret_entries import SecretEntries, SecretEntriesArgs, SecretMount, deliver
 from tests import samples
 from tests.engine import Engine, in_stack
+
+KEY = "arn:aws:kms:eu-west-1:123456789012:key/11111111-2222-4333-8444-555555555555"
+OPERATOR = "arn:aws:iam::123456789012:role/external-secrets"
+VAULT = SecretSource(store="vault", path="kv/shop/app")
+
+
+def entries(**app: Any) -> SecretEntriesArgs:  # noqa: ANN401 - the fields of an entry
+    return replace(samples.SECRETS, entries={"app": SecretEntry(keys=["DATABASE_URL", "JWT_SECRET"], **app)})
 
 
 class Receiver(pulumi.ComponentResource):
@@ -35,7 +47,9 @@ async def test_a_container_has_the_name_under_which_values_are_put(engine: Engin
 async def test_no_value_is_declared(engine: Engine) -> None:
     SecretEntries("shop-secrets", samples.SECRETS)
     await engine.settle()
-    assert {r.type for r in engine.registrations.values() if r.custom} == {"aws:secretsmanager/secret:Secret"}
+    kinds = {r.type.rpartition(":")[2] for r in engine.registrations.values() if r.custom}
+    assert kinds == {"Secret", "SecretPolicy"}
+    assert "secretString" not in str([r.inputs for r in engine.registrations.values()])
 
 
 @in_stack
@@ -52,6 +66,83 @@ async def test_elsewhere_a_container_goes_at_once_so_that_its_name_is_free(engin
     entry = await engine.resource("shop-secrets-app")
     assert not entry.request.protect
     assert entry.inputs["recoveryWindowInDays"] == 0
+
+
+@in_stack
+async def test_values_are_encrypted_by_the_given_key_and_elsewhere_by_the_keys_there(engine: Engine) -> None:
+    SecretEntries("shop-secrets", replace(entries(replica_regions=["eu-central-1"]), kms_key_id=KEY))
+    container = await engine.inputs("shop-secrets-app")
+    assert container["kmsKeyId"] == KEY
+    assert container["replicas"] == [{"region": "eu-central-1"}]
+
+
+@in_stack
+async def test_without_more_an_entry_is_in_one_region_and_nobody_rotates_it(engine: Engine) -> None:
+    SecretEntries("shop-secrets", samples.SECRETS)
+    assert not {"kmsKeyId", "replicas"} & (await engine.inputs("shop-secrets-app")).keys()
+    assert not [r for r in engine.registrations.values() if r.type.endswith(":SecretRotation")]
+
+
+async def policy(engine: Engine) -> Mapping[str, Mapping[str, Any]]:
+    """Return the statements by their name, each checked to forbid and not to allow."""
+    found = await engine.inputs("shop-secrets-app-policy")
+    assert found["blockPublicPolicy"] is True
+    assert found["secretArn"] == (await engine.resource("shop-secrets-app")).computed["arn"]
+    statements = json.loads(found["policy"])["Statement"]
+    for statement in statements:
+        assert (statement["Effect"], statement["Principal"], statement["Resource"]) == ("Deny", "*", "*")
+        assert statement["Condition"]["BoolIfExists"] == {"aws:PrincipalIsAWSService": "false"}
+    return {statement["Sid"]: statement for statement in statements}
+
+
+@in_stack
+async def test_nobody_outside_the_account_may_use_an_entry(engine: Engine) -> None:
+    SecretEntries("shop-secrets", samples.SECRETS)
+    statements = await policy(engine)
+    assert list(statements) == ["OnlyThisAccount"]
+    assert statements["OnlyThisAccount"]["Action"] == "secretsmanager:*"
+    outside = {"aws:PrincipalAccount": "${aws:ResourceAccount}"}
+    assert statements["OnlyThisAccount"]["Condition"]["StringNotEquals"] == outside
+
+
+@in_stack
+async def test_only_the_named_readers_may_read_and_whoever_puts_values_still_may(engine: Engine) -> None:
+    SecretEntries("shop-secrets", replace(samples.SECRETS, readers=[OPERATOR]))
+    statement = (await policy(engine))["OnlyTheseReaders"]
+    assert statement["Action"] == "secretsmanager:GetSecretValue"
+    assert statement["Condition"]["ArnNotEquals"] == {"aws:PrincipalArn": [OPERATOR]}
+
+
+@in_stack
+async def test_a_rotation_never_begins_with_an_update(engine: Engine) -> None:
+    rotate = "arn:aws:lambda:eu-west-1:123456789012:function:rotate"
+    SecretEntries("shop-secrets", entries(rotation=Rotation(lambda_arn=rotate, days=30)))
+    rotation = await engine.inputs("shop-secrets-app-rotation")
+    assert rotation == {
+        "secretId": (await engine.resource("shop-secrets-app")).computed["arn"],
+        "rotationLambdaArn": rotate,
+        "rotationRules": {"automaticallyAfterDays": 30},
+        "rotateImmediately": False,
+    }
+
+
+@in_stack
+async def test_an_entry_of_another_store_has_nothing_in_aws(engine: Engine) -> None:
+    secrets = SecretEntries("shop-secrets", entries(source=VAULT))
+    await engine.settle()
+    assert not [r for r in engine.registrations.values() if r.custom]
+    assert secrets.names == {}
+
+
+@in_stack
+async def test_each_entry_is_mounted_from_where_it_is_kept_in_the_version_that_is_asked_for(engine: Engine) -> None:
+    both = {**samples.SECRETS.entries, "bank": SecretEntry(keys=["BANK_TOKEN"], source=VAULT)}
+    secrets = SecretEntries("shop-secrets", replace(samples.SECRETS, entries=both))
+    app, bank = secrets.mounts({"app": samples.VERSION_ID})
+    await engine.settle()
+    assert (app.entry, app.keys, app.version, app.source) == ("app", both["app"].keys, samples.VERSION_ID, None)
+    assert await pulumi.Output.from_input(app.name).future() == "staging/shop/app"
+    assert bank == SecretMount(entry="bank", name=VAULT.path, keys=["BANK_TOKEN"], version=None, source=VAULT)
 
 
 @in_stack
@@ -102,3 +193,31 @@ async def test_without_a_version_the_current_one_is_delivered(engine: Engine) ->
     Receiver("shop", replace(samples.MOUNT, version=None))
     data = (await engine.inputs("shop-app"))["spec"]["data"]
     assert {item["remoteRef"]["version"] for item in data} == {"AWSCURRENT"}
+
+
+MOUNT_FROM_VAULT = SecretMount(entry="app", name=VAULT.path, keys=["JWT_SECRET"], version="3", source=VAULT)
+
+
+@in_stack
+async def test_an_entry_of_another_store_is_asked_for_by_its_path_and_that_stores_version(engine: Engine) -> None:
+    Receiver("shop", MOUNT_FROM_VAULT)
+    spec = (await engine.inputs("shop-app"))["spec"]
+    assert spec["secretStoreRef"] == {"kind": "ClusterSecretStore", "name": "vault"}
+    remote = {"key": "kv/shop/app", "property": "JWT_SECRET", "version": "3"}
+    assert spec["data"] == [{"secretKey": "JWT_SECRET", "remoteRef": remote}]
+
+
+@in_stack
+async def test_another_store_chooses_the_version_that_nobody_pinned(engine: Engine) -> None:
+    Receiver("shop", replace(MOUNT_FROM_VAULT, version=None))
+    (item,) = (await engine.inputs("shop-app"))["spec"]["data"]
+    assert item["remoteRef"] == {"key": "kv/shop/app", "property": "JWT_SECRET"}
+
+
+@in_stack
+@pytest.mark.usefixtures("engine")
+async def test_an_entry_that_moves_to_another_place_gets_another_name() -> None:
+    first = name_of("one", MOUNT_FROM_VAULT)
+    assert name_of("two", replace(MOUNT_FROM_VAULT, source=replace(VAULT, path="kv/shop/other"))) != first
+    assert name_of("three", replace(MOUNT_FROM_VAULT, source=replace(VAULT, store="other"))) != first
+    assert name_of("four", replace(MOUNT_FROM_VAULT, version="4")) != first
