@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from hashlib import sha256
 from typing import Final
@@ -287,6 +287,22 @@ class Build:
     """Relative to the context."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Release:
+    """What a color runs."""
+
+    image: str | None = None
+    """By digest; or None for one that is built here."""
+    build: Build | None = None
+    version: str
+    schema: str | None = None
+    """The schema version the image needs, or None for a service without a database."""
+    parked: bool = False
+    """No pods; everything else stays."""
+    secret_versions: Mapping[str, str] = field(default_factory=dict)
+    """The version of each secret entry."""
+
+
 class IdentityKind(StrEnum):
     """How the pods of a cluster get an IAM role."""
 
@@ -317,3 +333,7 @@ class Subscription:
 
     protocol: str
     endpoint: str
+
+
+CONTENT_SECURITY_POLICY: Final = "default-src 'self'; base-uri 'self'; frame-ancestors 'none'; object-src 'none'"
+"""Only what comes from the service itself; a page that needs more states its own policy in the settings."""

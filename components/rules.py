@@ -5,11 +5,20 @@ list of problems. A reason says what is wrong, the value, what is allowed, and w
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from ipaddress import IPv4Network
 from typing import Final, NamedTuple
 
-from components.model import ALARM_PERIOD, ALARM_PERIODS, Color, Timing, color_host, precedence
+from components.model import (
+    ALARM_PERIOD,
+    ALARM_PERIODS,
+    Color,
+    Strategy,
+    StrategyKind,
+    Timing,
+    color_host,
+    precedence,
+)
 
 
 class Problem(NamedTuple):
@@ -63,6 +72,13 @@ def entry_problem(entry: str) -> str | None:
     return label_problem(entry, limit=16)
 
 
+def namespace_problem(name: str) -> str | None:
+    """The name of something that the cluster has already (RFC 1123)."""
+    if len(name) <= 63 and re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", name):
+        return None
+    return f"{name!r} is no name in Kubernetes; allowed are at most 63 lowercase letters, digits and hyphens"
+
+
 def host_problem(host: str) -> str | None:
     """An exact DNS name of two labels or more; no wildcard, since each color needs a host of its own below it."""
     if len(host) > _HOST_LIMIT:
@@ -73,6 +89,13 @@ def host_problem(host: str) -> str | None:
     if not all(map(_HOST_LABEL.fullmatch, labels)):
         return f"{host!r} is no host name; allowed are lowercase letters, digits, hyphens and dots"
     return None
+
+
+def zone_problem(host: str, *, zone: str) -> str | None:
+    """A host whose records are made in a hosted zone must be in it."""
+    if host == zone or host.endswith(f".{zone}"):
+        return None
+    return f"{host!r} is not in dns.zone ({zone}); name a host below {zone}, or remove dns and give a certificateArn"
 
 
 RESERVED_VARIABLES: Final = {"PORT", "APP_VERSION", "APP_COLOR", "KEEP_ALIVE_SECONDS", "SHUTDOWN_SECONDS"}
@@ -141,6 +164,31 @@ def image_problem(image: str, *, production: bool) -> str | None:
     return f"{image!r} {what}; use a digest (@sha256:…), a semantic version (:1.4.0) or a git SHA (:3f2c1ab)"
 
 
+def build_problem(_build: object, *, production: bool) -> str | None:
+    """Production runs what staging ran, which is never what is built there again."""
+    if not production:
+        return None
+    return "is not for production, which takes only the digest that staging ran; set image in its place"
+
+
+def untried_problem(image: str, *, service: str, ran: Collection[str]) -> str | None:
+    """An image by digest must have run in staging, as the record says."""
+    digest = image.rpartition("@")[2]
+    if digest in ran:
+        return None
+    return (
+        f"{digest[:19]}… never ran in staging, as releases.json says; deploy it there, then record it with "
+        f"`hueshift image record {service} --stack staging`"
+    )
+
+
+def folder_problem(path: str) -> str | None:
+    """A path below the project, the same on every machine."""
+    if re.fullmatch(r"[\w.][\w./-]*", path) and ".." not in path.split("/"):
+        return None
+    return f"{path!r} is no path below the project; allowed is one such as app or docker/Dockerfile"
+
+
 # Sizes
 
 
@@ -206,7 +254,64 @@ def private_cidr_problem(cidr: str) -> str | None:
     )
 
 
+def network_problems(
+    *, vpc_id: str | None, subnet_ids: Sequence[str] | None, others: Mapping[str, object | None]
+) -> list[Problem]:
+    """A VPC and its subnets are named in exactly one way; ``others`` are the ways beside the two ids."""
+    ways = [key for key, value in others.items() if value is not None]
+    given = {"vpcId": vpc_id, "subnetIds": subnet_ids}
+    ids = [key for key, value in given.items() if value is not None]
+    if len(ways) + bool(ids) > 1:
+        return [Problem("", f"{', '.join([*ids, *ways])} exclude each other; keep vpcId with subnetIds, or one other")]
+    if ways:
+        return []
+    advice = "is required, or in place of both ids lookup (by tags) or stackReference"
+    return [Problem(key, advice) for key, value in given.items() if value is None]
+
+
+def header_problem(value: str) -> str | None:
+    """What a load balancer takes as the value of a response header (ELBv2 ListenerAttribute)."""
+    if 1 <= len(value) <= 1024 and value.isprintable() and value.isascii():
+        return None
+    return "is no header value; allowed are 1 to 1024 printable ASCII characters on one line"
+
+
+def cors_problem(origin: str) -> str | None:
+    """One origin that may read answers; ``*`` would be all the world."""
+    if re.fullmatch(r"https://[a-z0-9.-]+(:[0-9]{1,5})?", origin):
+        return None
+    return f"{origin!r} is no single origin; allowed is one such as https://www.example.com, without a path"
+
+
 # Traffic
+
+
+def colors_problems(colors: Collection[Color], *, strategy: Strategy) -> list[Problem]:
+    """Blue/green takes both colors, any other strategy one."""
+    if strategy.kind is StrategyKind.BLUE_GREEN:
+        reason = "is required, and may repeat the image of the other color with parked: true"
+        return [Problem(color, reason) for color in Color if color not in colors]
+    if len(colors) == 1:
+        return []
+    what = f"{len(colors)} colors, but {strategy.kind} works in place; keep one of blue and green"
+    return [Problem("", f"{what}, or set strategy.kind to {StrategyKind.BLUE_GREEN}")]
+
+
+def downtime_problem(strategy: Strategy, *, production: bool) -> str | None:
+    """``recreate`` answers nobody while it runs."""
+    if strategy.kind is not StrategyKind.RECREATE or not production or strategy.allow_downtime:
+        return None
+    return (
+        "recreate stops all pods before the new ones start, and users get 503 meanwhile; use rolling or blueGreen, or "
+        "accept it with strategy.allowDowntime: true"
+    )
+
+
+def surge_problem(strategy: Strategy) -> str | None:
+    """A rolling update needs room above or below the wanted number (Kubernetes, RollingUpdateDeployment)."""
+    if strategy.kind is not StrategyKind.ROLLING or strategy.max_surge or strategy.max_unavailable:
+        return None
+    return "0 with maxUnavailable 0 leaves no room to move; raise one of them, maxSurge unless capacity is short"
 
 
 def parked_problem(color: Color, *, active: Color, canary_weight: int) -> str | None:
@@ -248,8 +353,17 @@ def plaintext_secret_problem(name: str, value: str) -> str | None:
     return f"{found}, and everybody can read this file; put it into Secrets Manager and name {name} under secrets"
 
 
-def secret_version_problem(version: str) -> str | None:
-    """The id of a version in Secrets Manager (32 to 64 characters, GetSecretValue API); never repeats the value."""
+def secret_version_problem(version: str, *, external: bool = False) -> str | None:
+    """The id of a version in Secrets Manager (32 to 64 characters, GetSecretValue API); never repeats the value.
+
+    An ``external`` store has versions of its own, such as the numbers of Vault's KV engine.
+    """
+    if external:
+        return (
+            None
+            if re.fullmatch(r"[\w.-]{1,64}", version)
+            else "not a version; allowed is what the store calls it, such as 3"
+        )
     if re.fullmatch(r"[A-Za-z0-9-]{32,64}", version):
         return None
     return "not a version id; allowed is what `aws secretsmanager list-secret-version-ids` prints, 32 to 64 characters"
@@ -354,6 +468,21 @@ def await_problem(await_timeout: int, *, interval: int, threshold: int) -> str |
         f"{await_timeout} s is too short, or every update gives up on a healthy color; more than "
         f"health.interval by health.healthyThreshold ({needed} s): raise awaitTimeout to {needed + 1}"
     )
+
+
+# Alarms
+
+
+def alert_problems(on_call: str | None, *, listeners: int) -> list[Problem]:
+    """In production an alarm must reach a person: ``listeners`` are topics and subscriptions."""
+    problems = []
+    if not on_call:
+        problems.append(Problem("onCall", "is required in production: who is called and how, as every alarm says it"))
+    if not listeners:
+        problems.append(
+            Problem("subscriptions", "is required in production, or topicArns: nobody would hear of an alarm")
+        )
+    return problems
 
 
 # The gate before the production rule

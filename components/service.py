@@ -10,24 +10,22 @@ from components.alert_rules import AlertRules, AlertRulesArgs
 from components.color_environment import ColorEnvironment, ColorEnvironmentArgs
 from components.load_balancer import LoadBalancer
 from components.migration import PREFIX, Migration, MigrationArgs
-from components.model import Color, Health, Replicas, Resources, Timing, color_host, namespace, newer
+from components.model import (
+    Color,
+    Health,
+    Release,
+    Replicas,
+    Resources,
+    SecretEntry,
+    Timing,
+    color_host,
+    namespace,
+    newer,
+)
 from components.secret_entries import SecretEntries, SecretEntriesArgs, SecretMount
 from components.target_groups import TargetGroups, TargetGroupsArgs
 from components.traffic_split import TestRoutes, TestRoutesArgs, TrafficSplit, TrafficSplitArgs
 from components.workload import READINESS_GATE_LABEL, RESTRICTED_LABELS, service_labels
-
-
-@dataclass(frozen=True, kw_only=True)
-class Release:
-    """What a color runs."""
-
-    image: str
-    version: str
-    schema: str | None = None
-    """The schema version the image needs, or None for a service without a database."""
-    parked: bool = False
-    secret_versions: Mapping[str, str]
-    """The version id of each secret entry."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +83,7 @@ class BlueGreenService(pulumi.ComponentResource):
         groups = TargetGroups(
             f"{name}-tg",
             TargetGroupsArgs(
+                colors=args.releases,
                 vpc_id=args.vpc_id,
                 port=args.port,
                 health=args.health,
@@ -109,13 +108,13 @@ class BlueGreenService(pulumi.ComponentResource):
             SecretEntriesArgs(
                 service=name,
                 environment=args.environment,
-                entries=list(args.secrets),
+                entries={entry: SecretEntry(keys=keys) for entry, keys in args.secrets.items()},
                 production=args.production,
                 tags=tags,
             ),
             opts=child,
         )
-        mounts = {color: _mounts(args.secrets, entries, release) for color, release in args.releases.items()}
+        mounts = {color: entries.mounts(release.secret_versions) for color, release in args.releases.items()}
         migrations = self._migrations(name, args, home, mounts)
         environments = {}
         for color, release in args.releases.items():
@@ -128,7 +127,7 @@ class BlueGreenService(pulumi.ComponentResource):
                     namespace=home,
                     target_group_arn=groups.arns[color],
                     load_balancer_security_group_id=args.load_balancer.security_group_id,
-                    image=release.image,
+                    image=str(release.image),
                     version=release.version,
                     port=args.port,
                     parked=release.parked,
@@ -157,7 +156,6 @@ class BlueGreenService(pulumi.ComponentResource):
                 ),
                 opts=child,
             )
-        canary = newer({color: release.version for color, release in args.releases.items()})
         split = TrafficSplit(
             f"{name}-traffic",
             TrafficSplitArgs(
@@ -169,7 +167,7 @@ class BlueGreenService(pulumi.ComponentResource):
                 priority_band=args.priority_band,
                 active=args.active,
                 canary_weight=args.canary_weight,
-                canary=canary.other if args.releases[canary].parked else canary,
+                canary=_canary(args.releases),
                 minimum_healthy=args.replicas.min,
                 stickiness=args.timing.stickiness,
                 serving=environments,
@@ -179,7 +177,9 @@ class BlueGreenService(pulumi.ComponentResource):
         )
         self.summary = {
             "url": f"https://{args.host}",
-            "testUrls": {c: f"https://{color_host(c, args.host)}:{args.load_balancer.test_port}" for c in Color},
+            "testUrls": {
+                c: f"https://{color_host(c, args.host)}:{args.load_balancer.test_port}" for c in args.releases
+            },
             "namespace": home_name,
             "activeColor": args.active,
             "weights": split.weights,
@@ -200,7 +200,7 @@ class BlueGreenService(pulumi.ComponentResource):
         """
         migrations: dict[str, Migration] = {}
         for schema in sorted({release.schema for release in args.releases.values() if release.schema}):
-            color = next(color for color in Color if args.releases[color].schema == schema)
+            color = next(color for color in args.releases if args.releases[color].schema == schema)
             migrations[schema] = Migration(
                 f"{name}-migrate-{schema}",
                 MigrationArgs(
@@ -208,7 +208,7 @@ class BlueGreenService(pulumi.ComponentResource):
                     environment=args.environment,
                     namespace=home,
                     schema=schema,
-                    image=args.releases[color].image,
+                    image=str(args.releases[color].image),
                     env=args.env,
                     secrets=mounts[color],
                     resources=args.resources,
@@ -220,13 +220,12 @@ class BlueGreenService(pulumi.ComponentResource):
         return migrations
 
 
-def _mounts(keys: Mapping[str, Sequence[str]], entries: SecretEntries, release: Release) -> list[SecretMount]:
-    return [
-        SecretMount(
-            entry=entry, name=entries.names[entry], keys=keys[entry], version=release.secret_versions.get(entry)
-        )
-        for entry in keys
-    ]
+def _canary(releases: Mapping[Color, Release]) -> Color | None:
+    """Return the color with the newest version that runs; None if there is nothing to choose from."""
+    if len(releases) == 1:
+        return None
+    canary = newer({color: release.version for color, release in releases.items()})
+    return canary.other if releases[canary].parked else canary
 
 
 def _for_pods(mounts: Sequence[SecretMount]) -> list[SecretMount]:

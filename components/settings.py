@@ -7,8 +7,9 @@ here; every refusal carries its full key, such as ``hueshift:services.shop.color
 import difflib
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Annotated, Any, Final, Literal
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import pulumi
 from pulumi.runtime import get_config_env, is_config_secret
@@ -24,13 +25,30 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 from pydantic.alias_generators import to_camel
 from pydantic.dataclasses import dataclass
 from pydantic_core import ErrorDetails
 
 from components import model, rules
-from components.model import Color, Health, Replicas, Resources, Timing
+from components.model import (
+    Build,
+    Cluster,
+    Color,
+    Egress,
+    Health,
+    Release,
+    Replicas,
+    Resources,
+    Rotation,
+    SecretEntry,
+    SecretSource,
+    Strategy,
+    StrategyKind,
+    Subscription,
+    Timing,
+)
 from components.rules import Problem
 
 _KEYS: Final = ConfigDict(extra="forbid", alias_generator=to_camel, use_attribute_docstrings=True)
@@ -88,6 +106,11 @@ def _as_text(value: object) -> object:
     return json.dumps(value) if isinstance(value, bool | int) else value
 
 
+def _unset(value: object) -> object:
+    """The engine hands over the default of ``Pulumi.yaml``, which has no way to say nothing but emptiness."""
+    return value or None
+
+
 def _as_number(value: object) -> object:
     """``pulumi config set`` without ``--path`` writes text."""
     return int(value) if isinstance(value, str) and re.fullmatch(r"-?[0-9]+", value) else value
@@ -103,38 +126,112 @@ class _Settings(BaseModel):
     model_config = _KEYS | ConfigDict(frozen=True)
 
 
-class NetworkSettings(_Settings):
-    """Where the load balancer stands and what it reaches."""
+Account = Annotated[str, _like(r"[0-9]{12}", "an account id of twelve digits, in quotes")]
+Port = Annotated[StrictInt, _between(1, 65535)]
 
-    vpc_id: Annotated[str, _like(r"vpc-[0-9a-f]{8,17}", "an id such as vpc-0a1b2c3d")]
+
+def _arn(service: str, resource: str, *, region: str = "[a-z0-9-]+") -> AfterValidator:
+    """An ARN of one service; ``resource`` is a pattern."""
+    example = re.sub(r"\(.*?\)|\[.*?\]", "…", resource).replace("+", "").replace("…", "<name>")
+    return _like(rf"arn:aws[a-z-]*:{service}:{region}:([0-9]{{12}}|aws):{resource}", f"arn:aws:{service}:…:{example}")
+
+
+class LookupSettings(_Settings):
+    """The network by the tags of its parts."""
+
+    vpc_tags: dict[str, str]
+    """Tags that one VPC alone has."""
+    subnet_tags: dict[str, str]
+    """Tags of the load balancer's subnets in that VPC."""
+
+
+class NetworkSettings(_Settings):
+    """Where the load balancer stands and what it reaches; the VPC and the subnets in one of three ways."""
+
+    vpc_id: Annotated[str | None, _like(r"vpc-[0-9a-f]{8,17}", "an id such as vpc-0a1b2c3d")] = None
     """The VPC of the cluster."""
     subnet_ids: Annotated[
-        tuple[Annotated[str, _like(r"subnet-[0-9a-f]{8,17}", "an id such as subnet-0a1b2c3d")], ...],
+        tuple[Annotated[str, _like(r"subnet-[0-9a-f]{8,17}", "an id such as subnet-0a1b2c3d")], ...] | None,
         _rule(rules.subnets_problem),
-    ]
+    ] = None
     """Subnets for the load balancer, in two availability zones or more."""
+    lookup: LookupSettings | None = None
+    stack_reference: Annotated[str | None, _like(r"[\w.-]+/[\w.-]+/[\w.-]+", "<organization>/<project>/<stack>")] = None
+    """A stack with the outputs vpcId and subnetIds."""
     scheme: Literal["internal", "internet-facing"] = "internal"
     pod_cidrs: tuple[Cidr, ...] = ("10.0.0.0/8",)
     """Where the load balancer may send to."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "NetworkSettings":
+        _refuse(
+            rules.network_problems(
+                vpc_id=self.vpc_id,
+                subnet_ids=self.subnet_ids,
+                others={"lookup": self.lookup, "stackReference": self.stack_reference},
+            )
+        )
+        return self
+
+
+class DnsSettings(_Settings):
+    """Where the services' names are made, and proven for certificates."""
+
+    zone: Annotated[str, _rule(rules.host_problem)]
+    """The public hosted zone in Route 53 that holds every host."""
 
 
 class LoadBalancerSettings(_Settings):
     """The load balancer that all services of the stack share."""
 
-    certificate_arn: Annotated[
-        str,
-        _like(
-            r"arn:aws[a-z-]*:acm:[a-z0-9-]+:[0-9]{12}:certificate/[\w-]+",
-            "arn:aws:acm:<region>:<account>:certificate/<id>",
-        ),
-    ]
-    """A certificate in ACM for the hosts of all services and of their colors."""
+    certificate_arn: Annotated[str | None, _arn("acm", r"certificate/[\w-]+")] = None
+    """The certificate in ACM for every host and for <color>.<host>; issued here if dns.zone is set."""
     test_listener_port: Annotated[StrictInt, _rule(rules.test_port_problem)] = 8443
     test_listener_cidrs: tuple[Annotated[str, _rule(rules.private_cidr_problem)], ...] = ("10.0.0.0/8",)
     """Who may call the test listener, which reaches either color whatever the weights."""
     idle_timeout: Annotated[StrictInt, _between(1, 4000)] = 60
     """Seconds after which a connection without requests is closed."""
     deletion_protection: StrictBool = True
+    access_logs: StrictBool | None = None
+    """Whether requests and connections are logged to a bucket; unset, in production only."""
+    waf: StrictBool | None = None
+    """Whether a web ACL stands before it; unset, if it is internet-facing."""
+    rate_limit: Annotated[StrictInt, _between(10, 2_000_000_000)] = 2000
+    """Requests in five minutes after which the web ACL refuses a client address."""
+    content_security_policy: Annotated[str, _rule(rules.header_problem)] = model.CONTENT_SECURITY_POLICY
+    """The header of every answer, whatever the service says."""
+    cors_origin: Annotated[str | None, _rule(rules.cors_problem)] = None
+    """The one other origin whose scripts may read answers; unset, none."""
+
+
+@dataclass(frozen=True, kw_only=True, config=_KEYS)
+class ClusterSettings(Cluster):
+    """What the program must know of the cluster, which it does not make."""
+
+    name: Annotated[str | None, _like(r"[0-9A-Za-z][\w-]{0,99}", "the name of an EKS cluster")] = None
+    identity: model.IdentityKind = Cluster.identity
+    oidc_provider_arn: Annotated[str | None, _arn("iam", r"oidc-provider/[\w./-]+", region="")] = None
+    """The cluster's OpenID Connect provider, for irsa."""
+    monitoring_namespace: Annotated[str, _rule(rules.namespace_problem)] = Cluster.monitoring_namespace
+    container_insights: StrictBool = Cluster.container_insights
+
+
+class RegistrySettings(_Settings):
+    """The image repositories that belong to this stack; one stack has them for all environments."""
+
+    repositories: tuple[str, ...] = ()
+    """Services whose repository is made here."""
+    reader_accounts: tuple[Account, ...] = ()
+    """Other accounts that pull from them."""
+
+
+@dataclass(frozen=True, kw_only=True, config=_KEYS)
+class SubscriptionSettings(Subscription):
+    """One who hears of every alarm."""
+
+    protocol: Literal["email", "email-json", "https", "lambda", "sms", "sqs"]
+    endpoint: str
+    """An address, a URL or an ARN, as the protocol needs."""
 
 
 class AlertSettings(_Settings):
@@ -146,18 +243,41 @@ class AlertSettings(_Settings):
         ],
         ...,
     ] = ()
+    """Topics that exist already."""
+    subscriptions: tuple[SubscriptionSettings, ...] = ()
+    """Subscriptions of the stack's own topic, which exists if there are any."""
+    on_call: str | None = None
+    """Who is called and how, as every alarm should say it."""
+    owner: str | None = None
+    """The team that answers for the services; unset, each service's name."""
 
 
-class ColorSettings(_Settings):
+@dataclass(frozen=True, kw_only=True, config=_KEYS)
+class BuildSettings(Build):
+    """What an image is built from; outside production only."""
+
+    context: Annotated[str, _rule(rules.folder_problem)]
+    dockerfile: Annotated[str, _rule(rules.folder_problem)] = Build.dockerfile
+
+
+@dataclass(frozen=True, kw_only=True, config=_KEYS)
+class ColorSettings(Release):
     """What one color of a service runs."""
 
-    image: Annotated[str, _rule(rules.image_problem, by_environment=True)]
+    image: Annotated[str | None, _rule(rules.image_problem, by_environment=True)] = None
     """The image, by digest."""
+    build: Annotated[BuildSettings | None, _rule(rules.build_problem, by_environment=True)] = None
     version: Annotated[str, _rule(rules.version_problem)]
     """The semantic version of what the image holds."""
-    schema_id: Annotated[str | None, _rule(rules.schema_problem), Field(alias="schema")] = None
+    schema: Annotated[str | None, _rule(rules.schema_problem)] = None
     parked: StrictBool = False
-    secret_versions: dict[str, Annotated[str, _rule(rules.secret_version_problem)]] = {}
+    secret_versions: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> "ColorSettings":
+        if (self.image is None) == (self.build is None):
+            _refuse([Problem("image", "is required: the image, by digest, or build in its place; exactly one of both")])
+        return self
 
 
 @dataclass(frozen=True, kw_only=True, config=_KEYS)
@@ -167,6 +287,8 @@ class ReplicaSettings(Replicas):
     min: Annotated[StrictInt, _rule(rules.replica_problem, by_environment=True)] = Replicas.min
     max: StrictInt = Replicas.max
     cpu_target: Annotated[StrictInt, _between(1, 100)] = Replicas.cpu_target
+    memory_target: Annotated[StrictInt | None, _between(1, 100)] = None
+    requests_per_second: Annotated[StrictInt | None, _between(1, 1_000_000)] = None
 
 
 @dataclass(frozen=True, kw_only=True, config=_KEYS)
@@ -177,11 +299,51 @@ class ResourceSettings(Resources):
     memory: Annotated[str, _rule(rules.memory_problem)] = Resources.memory
 
 
-class SecretSettings(_Settings):
+@dataclass(frozen=True, kw_only=True, config=_KEYS)
+class SourceSettings(SecretSource):
+    """A store other than AWS Secrets Manager, such as Vault, that the cluster's External Secrets operator reads."""
+
+    store: Annotated[str, _rule(rules.namespace_problem)]
+    path: Annotated[str, _like(r"[\w.][\w./-]*", "a path such as kv/shop/app")]
+
+
+@dataclass(frozen=True, kw_only=True, config=_KEYS)
+class RotationSettings(Rotation):
+    """Who gives the entry new values, and how often."""
+
+    lambda_arn: Annotated[str, _arn("lambda", r"function:[\w-]+")]
+    days: Annotated[StrictInt, _between(1, 1000)]
+
+
+@dataclass(frozen=True, kw_only=True, config=_KEYS)
+class SecretSettings(SecretEntry):
     """An entry in Secrets Manager, a JSON object of which each key becomes an environment variable."""
 
     keys: tuple[EnvName, ...]
     """The keys to hand to the pods."""
+    source: SourceSettings | None = None
+    rotation: RotationSettings | None = None
+    replica_regions: tuple[
+        Annotated[str, _like(r"[a-z]{2}(-[a-z]+)+-[0-9]", "a region such as eu-central-1")], ...
+    ] = ()
+
+
+@dataclass(frozen=True, kw_only=True, config=_KEYS)
+class EgressSettings(Egress):
+    """A network that the pods may call."""
+
+    cidr: Cidr
+    ports: tuple[Port, ...]
+
+
+@dataclass(frozen=True, kw_only=True, config=_KEYS)
+class StrategySettings(Strategy):
+    """How a new version takes the place of the old one."""
+
+    kind: StrategyKind = Strategy.kind
+    max_surge: Annotated[StrictInt, _between(0, 100)] = Strategy.max_surge
+    max_unavailable: Annotated[StrictInt, _between(0, 100)] = Strategy.max_unavailable
+    allow_downtime: StrictBool = Strategy.allow_downtime
 
 
 @dataclass(frozen=True, kw_only=True, config=_KEYS)
@@ -212,26 +374,30 @@ class ServiceSettings(_Settings):
     priority_band: Annotated[StrictInt, _between(model.BANDS.start, model.BANDS.stop - 1)]
     active_color: Color
     canary_weight: Percent
+    strategy: StrategySettings = StrategySettings()
     colors: dict[Color, ColorSettings]
-    """What blue and green run."""
+    """What blue and green run; one color alone for the strategies rolling and recreate."""
     replicas: ReplicaSettings = ReplicaSettings()
     resources: ResourceSettings = ResourceSettings()
     env: dict[EnvName, Annotated[str, BeforeValidator(_as_text)]] = {}
     secrets: dict[Annotated[str, _rule(rules.entry_problem)], SecretSettings] = {}
+    egress: tuple[EgressSettings, ...] = ()
+    """All that the pods may call besides DNS."""
+    policy_arns: tuple[Annotated[str, _arn("iam", r"policy/[\w+=,.@/-]+", region="")], ...] = ()
+    """What the pods may do in AWS; none, and they have no role."""
+    priority_class: Annotated[str | None, _rule(rules.namespace_problem)] = None
+    expects_traffic: StrictBool | None = None
+    """Whether silence is an alarm; unset, in production only."""
     timing: TimingSettings = TimingSettings()
     health: HealthSettings = HealthSettings()
 
     @field_validator("colors")
     @classmethod
-    def _both(cls, colors: dict[Color, ColorSettings]) -> dict[Color, ColorSettings]:
-        _refuse(
-            [
-                Problem(color, "is required, and may repeat the image of the other color with parked: true")
-                for color in Color
-                if color not in colors
-            ]
-        )
-        return {color: colors[color] for color in Color}
+    def _as_the_strategy_needs(
+        cls, colors: dict[Color, ColorSettings], info: ValidationInfo
+    ) -> dict[Color, ColorSettings]:
+        _refuse(rules.colors_problems(colors, strategy=info.data.get("strategy", Strategy())))
+        return {color: colors[color] for color in Color if color in colors}
 
 
 class StackSettings(_Settings):
@@ -241,10 +407,17 @@ class StackSettings(_Settings):
     active_color: Color = Color.BLUE
     canary_weight: Annotated[Percent, BeforeValidator(_as_number)] = 0
     network: NetworkSettings
-    """Where the load balancer stands: vpcId and subnetIds."""
-    load_balancer: LoadBalancerSettings
+    """Where the load balancer stands: vpcId and subnetIds, lookup, or stackReference."""
+    dns: Annotated[DnsSettings | None, BeforeValidator(_unset)] = None
+    load_balancer: LoadBalancerSettings = Field(default_factory=LoadBalancerSettings, validate_default=True)
     """The load balancer: certificateArn."""
-    alerts: AlertSettings = AlertSettings()
+    cluster: ClusterSettings = ClusterSettings()
+    registry: RegistrySettings = RegistrySettings()
+    kms_key_arn: Annotated[str | None, _arn("kms", r"key/[\w-]+"), BeforeValidator(_unset)] = None
+    """The key for secrets and alarms; unset, the stack makes one."""
+    secret_readers: tuple[Annotated[str, _arn("iam", r"(role|user)/[\w+=,.@/-]+", region="")], ...] = ()
+    """Who alone may read the secrets' values, such as the role of the External Secrets operator; none for no limit."""
+    alerts: Annotated[AlertSettings, Field(validate_default=True)] = AlertSettings()
     services: dict[Annotated[str, _rule(rules.service_problem)], ServiceSettings]
     """The services by name."""
 
@@ -252,6 +425,20 @@ class StackSettings(_Settings):
     def production(self) -> bool:
         """Whether the strict rules hold."""
         return rules.is_production(self.environment)
+
+    @field_validator("load_balancer")
+    @classmethod
+    def _certified(cls, load_balancer: LoadBalancerSettings, info: ValidationInfo) -> LoadBalancerSettings:
+        if "dns" in info.data and info.data["dns"] is None and load_balancer.certificate_arn is None:
+            _refuse([Problem("certificateArn", "is required, or dns.zone, in which certificates are then validated")])
+        return load_balancer
+
+    @field_validator("alerts")
+    @classmethod
+    def _heard(cls, alerts: AlertSettings, info: ValidationInfo) -> AlertSettings:
+        if (info.context or {}).get("production", True):
+            _refuse(rules.alert_problems(alerts.on_call, listeners=len(alerts.topic_arns) + len(alerts.subscriptions)))
+        return alerts
 
     @field_validator("services", mode="before")
     @classmethod
@@ -264,7 +451,7 @@ class StackSettings(_Settings):
             "canaryWeight": info.data.get("canary_weight", 0),
         }
         return {
-            name: {**stack, "priorityBand": model.priority_band(str(name)), **service}
+            name: {**stack, **_alone(service), "priorityBand": model.priority_band(str(name)), **service}
             if isinstance(service, Mapping)
             else service
             for name, service in services.items()
@@ -276,17 +463,61 @@ class StackSettings(_Settings):
         environment = info.data.get("environment", "")
         load_balancer: LoadBalancerSettings | None = info.data.get("load_balancer")
         idle_timeout = load_balancer.idle_timeout if load_balancer else None
+        context = info.context or {}
+        surroundings = _Surroundings(
+            dns=info.data.get("dns"),
+            cluster=info.data.get("cluster", ClusterSettings()),
+            registry=info.data.get("registry", RegistrySettings()),
+            production=context.get("production", True),
+            ran=context.get("ran"),
+        )
         _refuse(
             [
                 *_stack_problems(services),
                 *(
                     Problem(f"{name}.{key}", reason)
                     for name, service in services.items()
-                    for key, reason in _service_problems(name, service, environment, idle_timeout)
+                    for key, reason in (
+                        *_service_problems(name, service, environment, idle_timeout),
+                        *_fit_problems(name, service, surroundings),
+                    )
                 ),
             ]
         )
         return services
+
+    @field_validator("services")
+    @classmethod
+    def _repositories(cls, services: dict[str, ServiceSettings], info: ValidationInfo) -> dict[str, ServiceSettings]:
+        registry: RegistrySettings = info.data.get("registry", RegistrySettings())
+        _refuse(
+            [
+                Problem(name, f"is named by registry.repositories, but no service; {_unknown(name, list(services))}")
+                for name in registry.repositories
+                if name not in services
+            ]
+        )
+        return services
+
+
+def _alone(service: Mapping[str, Any]) -> Mapping[str, object]:
+    """What a service of one color does not take from the stack: who is active, and a canary."""
+    strategy, colors = service.get("strategy"), service.get("colors")
+    kind = strategy.get("kind", Strategy.kind) if isinstance(strategy, Mapping) else Strategy.kind
+    if kind == StrategyKind.BLUE_GREEN or not isinstance(colors, Mapping) or len(colors) != 1:
+        return {}
+    return {"activeColor": next(iter(colors)), "canaryWeight": 0}
+
+
+class _Surroundings(NamedTuple):
+    """What of the stack a service must fit."""
+
+    dns: DnsSettings | None
+    cluster: ClusterSettings
+    registry: RegistrySettings
+    production: bool
+    ran: Mapping[str, Collection[str]] | None
+    """The digests that staging ran, by service; None where nobody keeps a record."""
 
 
 def _stack_problems(services: Mapping[str, ServiceSettings]) -> Iterator[Problem]:
@@ -316,21 +547,28 @@ def _service_problems(
 ) -> Iterator[Problem]:
     """What is wrong between the settings of one service; keys relative to the service."""
     timing, health = service.timing, service.health
+    if service.active_color not in service.colors:
+        yield Problem(
+            "activeColor", f"{service.active_color} runs nothing; set it to {next(iter(service.colors), 'blue')}"
+        )
+    if len(service.colors) == 1 and service.canary_weight:
+        yield Problem("canaryWeight", f"{service.canary_weight}, but there is no second color; set it to 0")
     for color, settings in service.colors.items():
         parked = rules.parked_problem(color, active=service.active_color, canary_weight=service.canary_weight)
         if settings.parked and parked is not None:
             yield Problem(f"colors.{color}.parked", parked)
         for entry in service.secrets:
             if entry not in settings.secret_versions and not settings.parked:
-                secret = model.secret_name(environment, name, entry)
                 yield Problem(
                     f"colors.{color}.secretVersions.{entry}",
-                    "is required while the color runs, or a rotation changes what it runs with; list the ids with "
-                    f"`aws secretsmanager list-secret-version-ids --secret-id {secret}`",
+                    "is required while the color runs, or a rotation changes what it runs with; "
+                    f"`hueshift secrets status` lists the versions of {model.secret_name(environment, name, entry)}",
                 )
-        for entry in settings.secret_versions:
+        for entry, version in settings.secret_versions.items():
             if entry not in service.secrets:
                 yield Problem(f"colors.{color}.secretVersions.{entry}", _unknown(entry, list(service.secrets)))
+            elif reason := rules.secret_version_problem(version, external=service.secrets[entry].source is not None):
+                yield Problem(f"colors.{color}.secretVersions.{entry}", reason)
     owners = dict.fromkeys(service.env, "env")
     for entry, variables in service.secrets.items():
         for variable in variables.keys:
@@ -358,6 +596,35 @@ def _service_problems(
             yield Problem(key, reason)
 
 
+def _fit_problems(name: str, service: ServiceSettings, stack: _Surroundings) -> Iterator[Problem]:
+    """What of a service does not fit the rest of the stack; keys relative to the service."""
+    if stack.dns and (reason := rules.zone_problem(service.host, zone=stack.dns.zone)) is not None:
+        yield Problem("host", reason)
+    if service.policy_arns and stack.cluster.name is None and stack.cluster.identity is model.IdentityKind.POD_IDENTITY:
+        yield Problem("policyArns", "needs the name of the EKS cluster; set cluster.name")
+    if (
+        service.policy_arns
+        and stack.cluster.oidc_provider_arn is None
+        and stack.cluster.identity is model.IdentityKind.IRSA
+    ):
+        yield Problem("policyArns", "needs the cluster's OpenID Connect provider; set cluster.oidcProviderArn")
+    if (reason := rules.downtime_problem(service.strategy, production=stack.production)) is not None:
+        yield Problem("strategy.kind", reason)
+    if (reason := rules.surge_problem(service.strategy)) is not None:
+        yield Problem("strategy.maxSurge", reason)
+    for entry, secret in service.secrets.items():
+        for key, value in (("rotation", secret.rotation), ("replicaRegions", secret.replica_regions)):
+            if secret.source and value:
+                yield Problem(f"secrets.{entry}.{key}", f"is the business of {secret.source.store}; remove it here")
+    for color, release in service.colors.items():
+        if release.build and name not in stack.registry.repositories:
+            yield Problem(f"colors.{color}.build", "has nowhere to push to; name the service in registry.repositories")
+        if stack.production and stack.ran is not None and release.image:
+            reason = rules.untried_problem(release.image, service=name, ran=stack.ran.get(name, ()))
+            if reason is not None:
+                yield Problem(f"colors.{color}.image", reason)
+
+
 def load(config: pulumi.Config, stack: str) -> StackSettings:
     """The settings of ``stack`` from all keys of the project, declared or not: the engine passes on both.
 
@@ -371,8 +638,30 @@ def load(config: pulumi.Config, stack: str) -> StackSettings:
         remedy = "is encrypted, but settings hold no secrets; put the values into Secrets Manager, name them under"
         raise SettingsError(stack, [f"{key}: {remedy} secrets, and set this key again in clear" for key in encrypted])
     return parse(
-        {key.removeprefix(prefix): _decoded(config.require(key.removeprefix(prefix))) for key in keys}, stack=stack
+        {key.removeprefix(prefix): _decoded(config.require(key.removeprefix(prefix))) for key in keys},
+        stack=stack,
+        ran=ran(Path(RECORD)),
     )
+
+
+RECORD: Final = "releases.json"
+"""What staging has run, beside the stack files and reviewed like them: digests by service, the newest last."""
+
+
+def ran(record: Path) -> Mapping[str, Collection[str]]:
+    """The digests that staging has run, by service; empty if there is no record.
+
+    Raises ``SettingsError`` if the record is not one.
+    """
+    if not record.exists():
+        return {}
+    try:
+        return {
+            service: [item["digest"] for item in items] for service, items in json.loads(record.read_text()).items()
+        }
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        reason = f"{record}: is no record of releases ({error}); restore it with `git checkout {record}`"
+        raise SettingsError("production", [reason]) from error
 
 
 def _decoded(value: str) -> object:
@@ -380,8 +669,12 @@ def _decoded(value: str) -> object:
     return json.loads(value) if value.startswith(("{", "[")) else value
 
 
-def parse(values: Mapping[str, object], *, stack: str) -> StackSettings:
+def parse(
+    values: Mapping[str, object], *, stack: str, ran: Mapping[str, Collection[str]] | None = None
+) -> StackSettings:
     """The settings that ``values`` describe, as a stack file holds them, keys without ``hueshift:``.
+
+    ``ran`` is what staging has run, by service, to which production is held; None for no such check.
 
     Raises ``SettingsError`` with all problems. pydantic judges a whole only when its parts are right, so when one is
     wrong a second, lenient pass, without unknown keys and rules about single values, reaches the rules about several.
@@ -394,7 +687,7 @@ def parse(values: Mapping[str, object], *, stack: str) -> StackSettings:
             settings = StackSettings.model_validate(
                 {**values, "environment": environment},
                 extra="ignore" if lenient else None,
-                context={"production": production, "lenient": lenient},
+                context={"production": production, "lenient": lenient, "ran": ran},
             )
         except ValidationError as error:
             for details in error.errors(include_url=False):
@@ -454,6 +747,7 @@ def _schema(loc: Sequence[int | str]) -> dict[str, Any]:
     root = node = StackSettings.model_json_schema()
     for part in loc:
         node = node.get("properties", {}).get(part) or node["additionalProperties"]
+        node = next((choice for choice in node.get("anyOf", ()) if "$ref" in choice), node)  # or null
         if "$ref" in node:
             node = root["$defs"][node["$ref"].rpartition("/")[2]]
     return node

@@ -1,6 +1,6 @@
-"""The two target groups of a service: one per color, for life."""
+"""The target groups of a service: one per color, for life."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,6 +17,8 @@ NAME_LIMIT: Final = 24
 class TargetGroupsArgs:
     """The VPC is an Input; port and numbers are plain, configuration decides them."""
 
+    colors: Collection[Color]
+    """Both, or the one that the service has."""
     vpc_id: pulumi.Input[str]
     port: int
     health: Health
@@ -79,6 +81,7 @@ class TargetGroups(pulumi.ComponentResource):
                 opts=pulumi.ResourceOptions(parent=self),
             )
             for color in Color
+            if color in args.colors
         }
         self.arns = {color: group.arn for color, group in groups.items()}
         self.arn_suffixes = {color: group.arn_suffix for color, group in groups.items()}

@@ -57,6 +57,7 @@ class TestRoutes(pulumi.ComponentResource):
                 opts=pulumi.ResourceOptions(parent=self),
             )
             for color in Color
+            if color in args.target_group_arns
         ]
         self.register_outputs({"rule_arns": [rule.arn for rule in self.rules]})
 
@@ -69,13 +70,14 @@ class TrafficSplitArgs:
     namespace: str
     listener_arn: pulumi.Input[str]
     target_group_arns: Mapping[Color, pulumi.Input[str]]
+    """Of both colors, or of the one that the service has."""
     host: str
     priority_band: int
     active: Color
     canary_weight: int
     """Percent of requests sent to the idle color."""
-    canary: Color
-    """The color that the canary header reaches: the one with the newer version."""
+    canary: Color | None
+    """The color that the canary header reaches: the one with the newer version; None for no such header."""
     minimum_healthy: int
     """Healthy targets without which a color is given no traffic."""
     stickiness: int
@@ -85,9 +87,8 @@ class TrafficSplitArgs:
     tags: Mapping[str, str]
 
     def __post_init__(self) -> None:
-        if not 0 <= self.canary_weight <= 100:
-            raise ValueError(f"canary_weight is a percentage, 0 to 100; got {self.canary_weight}")
-        if missing := sorted(set(Color) - set(self.target_group_arns)):
+        weights = split(self.active, self.canary_weight)
+        if missing := [color for color in Color if weights[color] and color not in self.target_group_arns]:
             raise ValueError(f"target_group_arns has no target group for {', '.join(missing)}")
 
 
@@ -100,7 +101,8 @@ class TrafficSplit(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: TrafficSplitArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("hueshift:traffic_split:TrafficSplit", name, None, opts)
-        self.weights = split(args.active, args.canary_weight)
+        shares = split(args.active, args.canary_weight)
+        self.weights = {color: shares[color] for color in Color if color in args.target_group_arns}
 
         # A rule waits for the colors that it sends requests to and for no other: the way back
         # from a color whose pods fail must not wait for those pods.
@@ -108,18 +110,19 @@ class TrafficSplit(pulumi.ComponentResource):
             return [environment for color, environment in args.serving.items() if color in colors]
 
         # Apart from the weights, so that a flip leaves it alone: it moves when an image is deployed.
-        lb.ListenerRule(
-            f"{name}-canary",
-            listener_arn=args.listener_arn,
-            priority=rule_priority(args.priority_band, RuleKind.CANARY),
-            conditions=[
-                {"host_header": {"values": [args.host]}},
-                {"http_header": {"http_header_name": CANARY_HEADER, "values": ["true"]}},
-            ],
-            actions=[{"type": "forward", "target_group_arn": args.target_group_arns[args.canary]}],
-            tags=args.tags,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=waits_for(args.canary)),
-        )
+        if args.canary:
+            lb.ListenerRule(
+                f"{name}-canary",
+                listener_arn=args.listener_arn,
+                priority=rule_priority(args.priority_band, RuleKind.CANARY),
+                conditions=[
+                    {"host_header": {"values": [args.host]}},
+                    {"http_header": {"http_header_name": CANARY_HEADER, "values": ["true"]}},
+                ],
+                actions=[{"type": "forward", "target_group_arn": args.target_group_arns[args.canary]}],
+                tags=args.tags,
+                opts=pulumi.ResourceOptions(parent=self, depends_on=waits_for(args.canary)),
+            )
 
         gate = traffic_gate_hook(
             f"{name}-gate", service=args.service, namespace=args.namespace, minimum=args.minimum_healthy
@@ -128,7 +131,7 @@ class TrafficSplit(pulumi.ComponentResource):
         # The gate reads them in this order. No ignore_changes on weights: configuration owns
         # them, and an ignored 0 becomes 1 (pulumi-aws#5772).
         groups: list[lb.ListenerRuleActionForwardTargetGroupArgsDict] = [
-            {"arn": args.target_group_arns[color], "weight": self.weights[color]} for color in Color
+            {"arn": args.target_group_arns[color], "weight": weight} for color, weight in self.weights.items()
         ]
         rule = lb.ListenerRule(
             f"{name}-production",
@@ -149,7 +152,7 @@ class TrafficSplit(pulumi.ComponentResource):
             tags=args.tags,
             opts=pulumi.ResourceOptions(
                 parent=self,
-                depends_on=waits_for(*(color for color in Color if self.weights[color])),
+                depends_on=waits_for(*(color for color, weight in self.weights.items() if weight)),
                 hooks=pulumi.ResourceHookBinding(before_update=[gate]),
             ),
         )

@@ -4,9 +4,9 @@ from components.alert_rules import AlertRulesArgs
 from components.color_environment import ColorEnvironmentArgs
 from components.load_balancer import LoadBalancer, LoadBalancerArgs
 from components.migration import MigrationArgs
-from components.model import Color, Health, Replicas, Resources, Timing
+from components.model import Color, Health, Release, Replicas, Resources, SecretEntry, Timing
 from components.secret_entries import SecretEntriesArgs, SecretMount
-from components.service import BlueGreenServiceArgs, Release
+from components.service import BlueGreenServiceArgs
 from components.target_groups import TargetGroupsArgs
 from components.traffic_split import TestRoutesArgs, TrafficSplitArgs
 
@@ -30,7 +30,9 @@ LOAD_BALANCER = LoadBalancerArgs(
     deletion_protection=True,
     tags=TAGS,
 )
-TARGET_GROUPS = TargetGroupsArgs(vpc_id="vpc-1", port=8080, health=Health(), deregistration_delay=30, tags=TAGS)
+TARGET_GROUPS = TargetGroupsArgs(
+    colors=list(Color), vpc_id="vpc-1", port=8080, health=Health(), deregistration_delay=30, tags=TAGS
+)
 ROUTES = TestRoutesArgs(
     listener_arn=LISTENER, target_group_arns=GROUPS, host="shop.example.com", priority_band=7, tags=TAGS
 )
@@ -49,7 +51,13 @@ TRAFFIC = TrafficSplitArgs(
     serving={},
     tags=TAGS,
 )
-SECRETS = SecretEntriesArgs(service="shop", environment="staging", entries=["app"], production=False, tags=TAGS)
+SECRETS = SecretEntriesArgs(
+    service="shop",
+    environment="staging",
+    entries={"app": SecretEntry(keys=["DATABASE_URL", "JWT_SECRET"])},
+    production=False,
+    tags=TAGS,
+)
 MIGRATION = MigrationArgs(
     service="shop",
     environment="staging",

@@ -53,6 +53,10 @@ def stack() -> dict[str, Any]:
     return {
         "network": {"vpcId": "vpc-0a1b2c3d", "subnetIds": ["subnet-0a1b2c3d", "subnet-0a1b2c3e"]},
         "loadBalancer": {"certificateArn": "arn:aws:acm:eu-west-1:111122223333:certificate/5d0c1f0e"},
+        "alerts": {
+            "topicArns": ["arn:aws:sns:eu-west-1:111122223333:on-call"],
+            "onCall": "on-call@example.com",
+        },
         "services": {
             "shop": {
                 "host": "shop.example.com",

@@ -82,9 +82,8 @@ def test_setting_the_flip_back_is_the_whole_rollback(stack: str) -> None:
 @each_stack
 def test_a_new_version_changes_its_own_pods_and_where_the_canary_header_leads_and_nothing_else(stack: str) -> None:
     def release(values: Config) -> None:
-        blue = values["hueshift:services"]["shop"]["colors"]["blue"]
-        blue["version"] = "99.0.0"
-        blue["image"] = f"registry.example.com/shop@sha256:{'0' * 64}"
+        colors = values["hueshift:services"]["shop"]["colors"]
+        colors["blue"] |= {"version": "99.0.0", "image": colors["green"]["image"]}
 
     assert names(differences(unchanged(stack), run(stack, release))) == {"shop-blue-deployment", "shop-traffic-canary"}
 

@@ -5,8 +5,8 @@ from itertools import pairwise
 
 import pytest
 
-from components.model import Color
-from components.service import BlueGreenService, Release
+from components.model import Color, Release
+from components.service import BlueGreenService
 from tests import samples
 from tests.engine import Engine, in_stack
 

@@ -42,6 +42,9 @@ def problems(values: dict[str, Any], stack: str = "staging") -> tuple[str, ...]:
     return refused.value.problems
 
 
+RAN = settings.ran(ROOT / settings.RECORD)
+
+
 def stack_file(path: Path) -> dict[str, Any]:
     config = yaml.safe_load(path.read_text())["config"]
     return {key.removeprefix(PREFIX): value for key, value in config.items() if key.startswith(PREFIX)}
@@ -52,7 +55,7 @@ def stack_file(path: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("path", STACK_FILES, ids=lambda path: path.name)
 def test_every_stack_file_is_accepted(path: Path) -> None:
-    assert parse(stack_file(path), stack=path.suffixes[0][1:]).services
+    assert parse(stack_file(path), stack=path.suffixes[0][1:], ran=RAN).services
 
 
 @pytest.mark.parametrize("path", STACK_FILES, ids=lambda path: path.name)
@@ -112,7 +115,7 @@ def test_staging_has_the_services_of_production_and_production_runs_what_staging
         parse(stack_file(ROOT / f"Pulumi.{name}.yaml"), stack=name) for name in ("staging", "production")
     )
 
-    def digests(stack: StackSettings) -> dict[tuple[str, Color], str]:
+    def digests(stack: StackSettings) -> dict[tuple[str, Color], str | None]:
         return {
             (name, color): each.image
             for name, service in stack.services.items()
@@ -136,7 +139,11 @@ def test_declared_defaults_are_the_defaults_of_the_settings() -> None:
     # The engine hands its defaults to the program, so two that differ would make a third.
     defaults = {key: each["default"] for key, each in DECLARED.items() if "default" in each}
 
-    assert parse(some.stack() | defaults, stack="dev") == parse(some.stack(), stack="dev")
+    assert parse(defaults | some.stack(), stack="dev") == parse(some.stack(), stack="dev")
+    assert {key: some.stack()[key] for key in defaults.keys() & some.stack().keys()}.keys() == {
+        "loadBalancer",
+        "alerts",
+    }
     required = {field.alias for field in StackSettings.model_fields.values() if field.is_required()}
     assert set(DECLARED) - set(defaults) == required - {"environment"}
 
@@ -235,6 +242,7 @@ TIMING_FIELDS = {
 
 SHOP = "services.shop"
 GREEN = f"{SHOP}.colors.green"
+BUILT = {key: value for key, value in some.color("1.5.0").items() if key != "image"} | {"build": {"context": "app"}}
 BAD: list[tuple[str, object, str]] = [
     # (where, what, the line that refuses it, after `hueshift:`)
     ("canaryWieght", 10, "canaryWieght: unknown key; did you mean canaryWeight?"),
@@ -388,8 +396,7 @@ BAD: list[tuple[str, object, str]] = [
         {"keys": ["X"]},
         (
             f"{GREEN}.secretVersions.other: is required while the color runs, or a rotation changes "
-            "what it runs with; list the ids with `aws secretsmanager list-secret-version-ids "
-            "--secret-id staging/shop/other`"
+            "what it runs with; `hueshift secrets status` lists the versions of staging/shop/other"
         ),
     ),
     (
@@ -437,6 +444,22 @@ BAD: list[tuple[str, object, str]] = [
         "cert",
         "loadBalancer.certificateArn: 'cert' has the wrong form; allowed is arn:aws:acm:",
     ),
+    ("loadBalancer.certificateArn", ..., "loadBalancer.certificateArn: is required, or dns.zone, in which"),
+    ("loadBalancer.corsOrigin", "*", "loadBalancer.corsOrigin: '*' is no single origin; allowed is one such as"),
+    ("loadBalancer.contentSecurityPolicy", "a\nb", "loadBalancer.contentSecurityPolicy: is no header value"),
+    ("loadBalancer.rateLimit", 9, "loadBalancer.rateLimit: 9 is out of range; allowed are 10 to"),
+    (GREEN, {**some.color("1.5.0"), "build": {"context": "app"}}, f"{GREEN}.image: is required: the image, by digest"),
+    (f"{GREEN}", BUILT, f"{GREEN}.build: has nowhere to push to; name the service in registry.repositories"),
+    (f"{GREEN}.build", {"context": "../x"}, f"{GREEN}.build.context: '../x' is no path below the project"),
+    ("registry", {"repositories": ["shpo"]}, "services.shpo: is named by registry.repositories, but no service"),
+    ("registry", {"readerAccounts": ["1"]}, "registry.readerAccounts[0]: '1' has the wrong form; allowed is an"),
+    (f"{SHOP}.policyArns", ["arn:aws:iam::aws:policy/X"], f"{SHOP}.policyArns: needs the name of the EKS cluster"),
+    (f"{SHOP}.policyArns", ["admin"], f"{SHOP}.policyArns[0]: 'admin' has the wrong form; allowed is arn:aws:iam:"),
+    (f"{SHOP}.egress", [{"cidr": "10.0.0.0", "ports": [1]}], f"{SHOP}.egress[0].cidr: '10.0.0.0' has no prefix"),
+    (f"{SHOP}.egress", [{"cidr": "10.0.0.0/8", "ports": [0]}], f"{SHOP}.egress[0].ports[0]: 0 is out of range"),
+    (f"{SHOP}.priorityClass", "Very High", f"{SHOP}.priorityClass: 'Very High' is no name in Kubernetes"),
+    (f"{SHOP}.strategy", {"kind": "x"}, f'{SHOP}.strategy.kind: must be blueGreen, rolling or recreate; got "x"'),
+    ("kmsKeyArn", "key", "kmsKeyArn: 'key' has the wrong form; allowed is arn:aws:kms:"),
     ("alerts", {"topicArns": ["ops"]}, "alerts.topicArns[0]: 'ops' has the wrong form; allowed is arn:aws:sns:"),
 ]
 
@@ -458,6 +481,8 @@ def test_a_mistake_is_refused_with_its_key_its_value_and_what_mends_it(where: st
             f"{GREEN}.image: 'shop:1.5.0' can change its content; production takes only the digest",
         ),
         (f"{SHOP}.replicas", {"min": 1}, f"{SHOP}.replicas.min: 1 is too few; at least 2 in production"),
+        ("alerts.onCall", ..., "alerts.onCall: is required in production: who is called and how"),
+        ("alerts.topicArns", ..., "alerts.subscriptions: is required in production, or topicArns: nobody would hear"),
     ],
 )
 def test_production_refuses_what_staging_accepts(where: str, what: object, line: str) -> None:
@@ -465,6 +490,101 @@ def test_production_refuses_what_staging_accepts(where: str, what: object, line:
 
     [problem] = problems(put(where, what), stack="production")
     assert problem.startswith(PREFIX + line)
+
+
+def test_production_builds_nothing() -> None:
+    values = put(GREEN, BUILT) | {"registry": {"repositories": ["shop"]}}
+    assert parse(values, stack="staging").services["shop"].colors[Color.GREEN].build
+    [problem] = problems(values, stack="production")
+    assert problem.startswith(f"{PREFIX}{GREEN}.build: is not for production, which takes only the digest")
+
+
+def test_production_takes_only_a_digest_that_staging_ran() -> None:
+    digest = f"sha256:{'a' * 64}"
+    assert parse(some.stack(), stack="production", ran={"shop": [digest]}).services
+    assert parse(some.stack(), stack="staging", ran={}).services
+
+    with pytest.raises(SettingsError) as refused:
+        parse(some.stack(), stack="production", ran={"shop": ["sha256:" + "b" * 64], "web": [digest]})
+    assert refused.value.problems[0] == (
+        f"{PREFIX}{SHOP}.colors.blue.image: sha256:aaaaaaaaaaaa… never ran in staging, as releases.json says; deploy "
+        "it there, then record it with `hueshift image record shop --stack staging`"
+    )
+
+
+def test_a_record_that_cannot_be_read_is_refused_and_none_is_an_empty_one(tmp_path: Path) -> None:
+    record = tmp_path / "releases.json"
+    assert settings.ran(record) == {}
+    record.write_text('{"shop": [{"digest": "sha256:1"}, {"digest": "sha256:2"}]}')
+    assert settings.ran(record) == {"shop": ["sha256:1", "sha256:2"]}
+    for text in ("{", "[]", '{"shop": ["sha256:1"]}'):
+        record.write_text(text)
+        with pytest.raises(SettingsError, match="restore it with `git checkout"):
+            settings.ran(record)
+
+
+def one_color(**strategy: object) -> dict[str, Any]:
+    values = put(f"{SHOP}.strategy", strategy)
+    return put(f"{SHOP}.colors.green", ..., values)
+
+
+@pytest.mark.parametrize("kind", ["rolling", "recreate"])
+def test_a_service_of_one_color_is_not_touched_by_the_flip_of_its_stack(kind: str) -> None:
+    values = one_color(kind=kind) | {"activeColor": "green", "canaryWeight": 10}
+    shop = parse(values, stack="staging").services["shop"]
+    assert (list(shop.colors), shop.active_color, shop.canary_weight) == ([Color.BLUE], Color.BLUE, 0)
+
+
+def test_recreate_is_refused_in_production_unless_the_downtime_is_accepted() -> None:
+    [problem] = problems(one_color(kind="recreate"), stack="production")
+    assert problem.startswith(f"{PREFIX}{SHOP}.strategy.kind: recreate stops all pods before the new ones start")
+    assert parse(one_color(kind="recreate", allowDowntime=True), stack="production").services
+
+
+@pytest.mark.parametrize(
+    ("values", "line"),
+    [
+        (one_color(kind="rolling", maxSurge=0), "strategy.maxSurge: 0 with maxUnavailable 0 leaves no room to move"),
+        (one_color(), "colors.green: is required, and may repeat the image of the other color with parked: true"),
+        (put(f"{SHOP}.strategy", {"kind": "rolling"}), "colors: 2 colors, but rolling works in place; keep one of"),
+        (put(f"{SHOP}.activeColor", "green", one_color(kind="rolling")), "activeColor: green runs nothing; set it to"),
+        (put(f"{SHOP}.canaryWeight", 5, one_color(kind="rolling")), "canaryWeight: 5, but there is no second color"),
+    ],
+)
+def test_the_colors_of_a_service_are_those_that_its_strategy_takes(values: dict[str, Any], line: str) -> None:
+    assert any(each.startswith(f"{PREFIX}{SHOP}.{line}") for each in problems(values)), problems(values)
+
+
+def test_the_network_is_named_in_one_of_three_ways() -> None:
+    reference = {"stackReference": "organization/network/production"}
+    lookup = {"lookup": {"vpcTags": {"Name": "main"}, "subnetTags": {"tier": "public"}}}
+    for way in (reference, lookup):
+        assert parse(some.stack() | {"network": way}, stack="staging").network.vpc_id is None
+    assert problems(some.stack() | {"network": reference | lookup}) == (
+        f"{PREFIX}network: lookup, stackReference exclude each other; keep vpcId with subnetIds, or one other",
+    )
+    assert problems(some.stack() | {"network": {}}) == tuple(
+        f"{PREFIX}network.{key}: is required, or in place of both ids lookup (by tags) or stackReference"
+        for key in ("subnetIds", "vpcId")
+    )
+
+
+def test_a_zone_stands_in_for_the_certificate_and_holds_every_host() -> None:
+    values = put("loadBalancer.certificateArn", ...) | {"dns": {"zone": "example.com"}}
+    assert parse(values, stack="staging").load_balancer.certificate_arn is None
+    assert problems(values | {"dns": {"zone": "example.org"}}) == (
+        f"{PREFIX}{SHOP}.host: 'shop.example.com' is not in dns.zone (example.org); name a host below example.org, or "
+        "remove dns and give a certificateArn",
+    )
+
+
+def test_the_values_of_another_store_are_pinned_by_its_own_versions() -> None:
+    values = put(f"{SHOP}.secrets.app.source", {"store": "vault", "path": "kv/shop/app"})
+    for color in Color:
+        put(f"{SHOP}.colors.{color}.secretVersions.app", "3", values)
+    assert parse(values, stack="staging").services["shop"].secrets["app"].source
+    put(f"{SHOP}.secrets.app.replicaRegions", ["eu-central-1"], values)
+    assert problems(values) == (f"{PREFIX}{SHOP}.secrets.app.replicaRegions: is the business of vault; remove it here",)
 
 
 def test_a_stack_named_otherwise_can_be_production_too() -> None:

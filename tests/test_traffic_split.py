@@ -112,4 +112,12 @@ def test_a_weight_that_is_no_percentage_is_refused(weight: int) -> None:
 
 def test_a_color_without_a_group_is_refused() -> None:
     with pytest.raises(ValueError, match="no target group for green"):
-        replace(samples.TRAFFIC, target_group_arns={Color.BLUE: "arn"})
+        replace(samples.TRAFFIC, canary_weight=10, target_group_arns={Color.BLUE: "arn"})
+
+
+@in_stack
+async def test_a_service_of_one_color_has_one_group_with_everything_and_no_canary_header(engine: Engine) -> None:
+    TrafficSplit("shop", replace(samples.TRAFFIC, canary=None, target_group_arns={Color.BLUE: "arn"}))
+    forward = (await engine.inputs("shop-production"))["actions"][0]["forward"]
+    assert forward["targetGroups"] == [{"arn": "arn", "weight": 100}]
+    assert [rule.name for rule in await engine.of_type("ListenerRule")] == ["shop-production"]
