@@ -475,6 +475,41 @@ def test_a_store_that_is_missing_or_of_another_provider_is_named(world: Callable
     assert "spec.provider.aws.role" in str(external_secrets.store_problem(store(role="arn:aws:iam::1:role/x")))
 
 
+def from_fake(version: str | None) -> Object:
+    pin = {"version": version} if version else {}
+    remote = {"key": "kv/shop/app", "property": "JWT", **pin}
+    return external(
+        secretStoreRef={"kind": "ClusterSecretStore", "name": "vault"}, data=[{"secretKey": "JWT", "remoteRef": remote}]
+    )
+
+
+def fake_store(*values: tuple[str | None, object]) -> Object:
+    data = [
+        {"key": "kv/shop/app", "value": json.dumps(value), **({"version": version} if version else {})}
+        for version, value in values
+    ]
+    return {"metadata": {"name": "vault", "uid": "v", "generation": 1}, "spec": {"provider": {"fake": {"data": data}}}}
+
+
+@pytest.mark.parametrize(("version", "value"), [("3", VALUE), ("4", "newer"), (None, "unnumbered")])
+def test_a_second_store_delivers_the_pinned_version_too(
+    world: Callable[..., World], version: str | None, value: str
+) -> None:
+    there = world(from_fake(version))
+    store = fake_store(("3", {"JWT": VALUE}), ("4", {"JWT": "newer"}), (None, {"JWT": "unnumbered"}))
+    there.controller.stores["ClusterSecretStore"]._objects["", "vault"] = store
+    there.reconcile()
+    assert there.secret() == {"JWT": value}
+
+
+def test_a_version_that_the_second_store_lacks_is_named(world: Callable[..., World]) -> None:
+    there = world(from_fake("5"))
+    there.controller.stores["ClusterSecretStore"]._objects["", "vault"] = fake_store(("3", {"JWT": VALUE}))
+    with pytest.raises(SyncError, match="secret 'kv/shop/app', version '5': does not exist"):
+        there.reconcile()
+    assert there.cluster.get(SECRET, ("shop", "app")) is None
+
+
 def test_an_immutable_target_keeps_the_data_that_it_has(world: Callable[..., World]) -> None:
     there = world(external(target={"immutable": True}))
     there.put(VERSION, {"JWT": VALUE})

@@ -1,7 +1,8 @@
-"""ExternalSecrets: values from Secrets Manager into Secrets, as External Secrets' own controller does it.
+"""ExternalSecrets: values from a store into Secrets, as External Secrets' own controller does it.
 
-Supported is what its documentation calls the ordinary case: one store of the provider ``aws``,
-``data`` and ``dataFrom.extract``, ``creationPolicy: Owner``. Anything else that the schema allows
+Supported is what its documentation calls the ordinary case: one store of the provider ``aws`` or, where a second
+store is to be shown, of the provider ``fake``, whose values stand in the store itself; ``data`` and
+``dataFrom.extract``, ``creationPolicy: Owner``. Anything else that the schema allows
 makes the object not ready with a message that names the field. Values are never logged and are
 in no message; the message of a JSON error, which may quote them, is left out.
 """
@@ -11,9 +12,10 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -83,6 +85,9 @@ _SUPPORTED_STORE = {
     "spec.provider.aws.prefix",
     "spec.provider.aws.region",
     "spec.provider.aws.service",
+    "spec.provider.fake.data[].key",
+    "spec.provider.fake.data[].value",
+    "spec.provider.fake.data[].version",
     "spec.refreshInterval",
 }
 
@@ -92,7 +97,7 @@ class SyncError(ReconcileError):
 
 
 class NoSecretError(SyncError):
-    """Secrets Manager has no such secret or version."""
+    """The store has no such secret or version."""
 
 
 @dataclass(frozen=True)
@@ -372,19 +377,23 @@ class ExternalSecrets:
         return "SecretSynced", "secret synced"
 
     def _data(self, item: Object, *, skip_missing: bool) -> dict[str, str]:
-        store = self._store(item)
-        aws = store["spec"]["provider"]["aws"]
-        client = self._secrets_manager(aws["region"])
+        provider = self._store(item)["spec"]["provider"]
+        aws = provider.get("aws", {})
+        read: Callable[[Ref], str]
+        if aws:
+            read, newest = partial(fetch, self._secrets_manager(aws["region"])), "AWSCURRENT"
+        else:
+            read, newest = partial(look_up, provider["fake"].get("data") or []), ""
         payloads: dict[tuple[str, str], str] = {}
 
         def payload(ref: Ref) -> str:
             if (ref.key, ref.version) not in payloads:
-                payloads[ref.key, ref.version] = fetch(client, ref)
+                payloads[ref.key, ref.version] = read(ref)
             return payloads[ref.key, ref.version]
 
         def ref(where: str, fields: Mapping[str, str]) -> Ref:
             key = aws.get("prefix", "") + fields["key"]
-            return Ref(where, key, fields.get("property", ""), fields.get("version") or "AWSCURRENT")
+            return Ref(where, key, fields.get("property", ""), fields.get("version") or newest)
 
         data: dict[str, str] = {}
         for number, source in enumerate(item["spec"].get("dataFrom") or []):
@@ -447,6 +456,14 @@ def fetch(client: "SecretsManagerClient", ref: Ref) -> str:
     return value if value is not None else answer["SecretBinary"].decode(errors="surrogateescape")
 
 
+def look_up(values: Sequence[Mapping[str, str]], ref: Ref) -> str:
+    """Return one version's value from a store of the provider ``fake``, where no version is one of its own."""
+    for value in values:
+        if (value["key"], value.get("version", "")) == (ref.key, ref.version):
+            return value["value"]
+    raise NoSecretError(f"{ref.text}: does not exist")
+
+
 def store_of(item: Object) -> tuple[str, str]:
     """Return kind and name of the store that an ExternalSecret reads."""
     reference = item["spec"].get("secretStoreRef") or {}
@@ -456,9 +473,9 @@ def store_of(item: Object) -> tuple[str, str]:
 def store_problem(store: Object) -> str | None:
     """Return why the store cannot be used here, None when it can."""
     provider = store["spec"]["provider"]
-    if "aws" not in provider:
-        return f"spec.provider.{next(iter(provider))} is not supported by the local cloud, only 'aws' is"
-    if (service := provider["aws"]["service"]) != "SecretsManager":
+    if not provider.keys() & {"aws", "fake"}:
+        return f"spec.provider.{next(iter(provider))} is not supported by the local cloud, only 'aws' and 'fake' are"
+    if "aws" in provider and (service := provider["aws"]["service"]) != "SecretsManager":
         return f"spec.provider.aws.service {service!r} is not supported by the local cloud, only 'SecretsManager' is"
     if field := unsupported(store, _SUPPORTED_STORE, {}):
         return f"{field} is not supported by the local cloud"
