@@ -1,0 +1,101 @@
+"""What the pages say is run: settings are read by the settings, examples by the recorder, links lead somewhere."""
+
+import copy
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+import yaml
+
+from components.settings import parse
+from tests import strategies as some
+from tests.engine import in_stack, installed
+from tests.test_contracts import component_classes
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = sorted((ROOT / "docs" / "components").glob("*.md"))
+PREFIX = "hueshift:"
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """Return the code of a page in one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+
+
+def examples(language: str) -> Iterator[Any]:
+    """Yield every block of every page."""
+    for page in PAGES:
+        for number, block in enumerate(blocks(page, language), 1):
+            yield pytest.param(block, id=f"{page.stem}-{number}")
+
+
+def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``above`` laid over ``below``, mapping by mapping."""
+    values = copy.deepcopy(dict(below))
+    for key, value in above.items():
+        inner = values.get(key)
+        values[key] = merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
+    return values
+
+
+def test_every_component_has_a_page_and_every_page_a_module() -> None:
+    modules = {component.__module__.removeprefix("components.") for component in component_classes().values()}
+    assert modules <= {page.stem for page in PAGES}
+    assert all((ROOT / "components" / f"{page.stem}.py").exists() for page in PAGES)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_page_shows_an_example_and_says_where_it_ends(page: Path) -> None:
+    assert blocks(page, "python")
+    headings = re.findall(r"^## (.*)$", page.read_text(), re.MULTILINE)
+    assert {"Example", "What it holds", "Limits"} <= set(headings)
+
+
+@pytest.mark.parametrize("block", examples("python"))
+def test_an_example_builds(block: str) -> None:
+    with installed() as engine:
+
+        async def run(_: object) -> None:
+            exec(compile(block, "example", "exec"), {"__name__": "example"})
+            await engine.settle()
+
+        in_stack(run)(engine)
+        pulumi.runtime.set_all_config({})
+    assert engine.registrations
+
+
+@pytest.mark.parametrize("block", examples("yaml"))
+def test_settings_on_a_page_are_accepted(block: str) -> None:
+    fragment = {key.removeprefix(PREFIX): value for key, value in yaml.safe_load(block).items()}
+    values = merged(some.stack(), fragment)
+    for name, service in fragment.get("services", {}).items():
+        if service.get("strategy", {}).get("kind") in ("rolling", "recreate"):
+            values["services"][name]["colors"].pop("green", None)
+    if {"lookup", "stackReference"} & fragment.get("network", {}).keys():
+        values["network"] = fragment["network"]
+    assert parse(values, stack="staging").services
+
+
+def test_every_relative_link_of_the_pages_leads_somewhere() -> None:
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "sandbox").rglob("README.md"))]
+    dead, seen = [], 0
+    for page in pages:
+        for target in re.findall(r"\]\(([^)#\s]+)?(#[^)\s]+)?\)", page.read_text()):
+            path, anchor = target
+            if "://" in path:
+                continue
+            seen += 1
+            file = (page.parent / path).resolve() if path else page
+            if not file.exists() or (anchor and file.suffix == ".md" and anchor[1:] not in anchors(file)):
+                dead.append(f"{page.relative_to(ROOT)}: {path}{anchor}")
+    assert dead == []
+    assert seen > 20
+
+
+def anchors(page: Path) -> set[str]:
+    """Return what the headings of a page are called in links."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
