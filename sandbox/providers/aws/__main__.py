@@ -1,12 +1,27 @@
 """The executable ``pulumi-resource-aws``: types and functions of the stand-in, by token."""
 
-from sandbox.providers.aws import acm, cloudwatch, ec2, ecr, elb, iam, kms, route53, routing, secretsmanager, sns
+from sandbox.providers.aws import (
+    acm,
+    cloudwatch,
+    ec2,
+    ecr,
+    elb,
+    iam,
+    kms,
+    route53,
+    routing,
+    s3,
+    secretsmanager,
+    sns,
+    wafv2,
+)
 from sandbox.providers.aws.base import AwsResource, Cloud
 from sandbox.providers.aws.functions import functions
 from sandbox.providers.plugin import Provider, serve
 
 VERSION = "7.29.0"
 """The official provider that this stands in for."""
+_ENCRYPTION = "SideEncryptionConfiguration"
 
 
 def provider(cloud: Cloud) -> Provider:
@@ -30,6 +45,13 @@ def provider(cloud: Cloud) -> Provider:
         "lb/loadBalancer:LoadBalancer": elb.LoadBalancer,
         "lb/targetGroup:TargetGroup": elb.TargetGroup,
         "route53/record:Record": route53.Record,
+        "s3/bucket:Bucket": s3.Bucket,
+        "s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": s3.BucketLifecycleConfiguration,
+        "s3/bucketOwnershipControls:BucketOwnershipControls": s3.BucketOwnershipControls,
+        "s3/bucketPolicy:BucketPolicy": s3.BucketPolicy,
+        "s3/bucketPublicAccessBlock:BucketPublicAccessBlock": s3.BucketPublicAccessBlock,
+        f"s3/bucketServer{_ENCRYPTION}:BucketServer{_ENCRYPTION}": s3.BucketServerSideEncryptionConfiguration,
+        "s3/bucketVersioning:BucketVersioning": s3.BucketVersioning,
         "secretsmanager/secret:Secret": secretsmanager.Secret,
         "secretsmanager/secretPolicy:SecretPolicy": secretsmanager.SecretPolicy,
         "secretsmanager/secretRotation:SecretRotation": secretsmanager.SecretRotation,
@@ -38,6 +60,8 @@ def provider(cloud: Cloud) -> Provider:
         "sns/topicSubscription:TopicSubscription": sns.TopicSubscription,
         "vpc/securityGroupEgressRule:SecurityGroupEgressRule": ec2.SecurityGroupEgressRule,
         "vpc/securityGroupIngressRule:SecurityGroupIngressRule": ec2.SecurityGroupRule,
+        "wafv2/webAcl:WebAcl": wafv2.WebAcl,
+        "wafv2/webAclAssociation:WebAclAssociation": wafv2.WebAclAssociation,
     }
     return Provider(
         name="aws",

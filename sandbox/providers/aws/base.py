@@ -164,6 +164,10 @@ class AwsResource(Resource):
     """What the API computes, besides arguments that are `Arg.computed`."""
     gone: ClassVar[tuple[str, ...]] = ()
     """Error codes that say that the object does not exist."""
+    refused: ClassVar[frozenset[str]] = frozenset()
+    """Arguments of the official provider that this one does not have: a preview refuses them by name."""
+    naming: ClassVar[str] = "name"
+    """The argument that names the object; with ``Prefix`` behind it, the one that begins its name."""
     longest_name: ClassVar[int] = 255
     longest_prefix: ClassVar[int] = 229
     """26 characters less: the length of what a `namePrefix` is completed with."""
@@ -213,7 +217,7 @@ class AwsResource(Resource):
     def check(self, name: str, old: Properties | None, new: Properties) -> Properties:
         given = {key: value for key, value in new.items() if key not in ("tagsAll", "__defaults")}
         inputs = complete(self.table, given)
-        if "name" in self.table:
+        if self.naming in self.table:
             self._name(name, old or {}, inputs)
         self.validate(inputs)
         if "tags" in self.table:
@@ -225,26 +229,31 @@ class AwsResource(Resource):
 
     def _name(self, logical: str, old: Properties, inputs: Properties) -> None:
         """Generate a name where the program gives none; ``__defaults`` says so, as in the official provider."""
-        if "namePrefix" in inputs:
-            if "name" in inputs:
-                raise CheckFailure("namePrefix", "conflicts with name")
-            self._fits("namePrefix", inputs["namePrefix"], self.longest_prefix)
+        name, prefix = self.naming, f"{self.naming}Prefix"
+        if prefix in inputs:
+            if name in inputs:
+                raise CheckFailure(prefix, f"conflicts with {name}")
+            self._fits(prefix, inputs[prefix], self.longest_prefix)
             return
-        if "name" not in inputs:
-            if "name" in old.get("__defaults", ()):
-                inputs["name"] = old["name"]
+        if name not in inputs:
+            if name in old.get("__defaults", ()):
+                inputs[name] = old[name]
             else:
                 suffix = self.name_suffix(inputs)
                 longest = self.longest_name - RANDOM_DIGITS - 1 - len(self.name_prefix + suffix)
                 if len(logical) > longest:
                     raise CheckFailure(
-                        "name",
+                        name,
                         f"no name can be made from {logical!r}: with a hyphen and {RANDOM_DIGITS} random digits it "
-                        f"would pass {self.longest_name} characters; shorten it to {longest}, or set name",
+                        f"would pass {self.longest_name} characters; shorten it to {longest}, or set {name}",
                     )
-                inputs["name"] = self.name_prefix + autoname(logical, RANDOM_DIGITS) + suffix
-            inputs["__defaults"] = ["name"]
-        self._fits("name", inputs["name"], self.longest_name)
+                inputs[name] = self.name_prefix + autoname(self.spelled(logical), RANDOM_DIGITS) + suffix
+            inputs["__defaults"] = [name]
+        self._fits(name, inputs[name], self.longest_name)
+
+    def spelled(self, logical: str) -> str:
+        """The resource's logical name as it may begin a generated one."""
+        return logical
 
     def name_suffix(self, inputs: Properties) -> str:
         """What a generated name must end in."""
@@ -267,18 +276,19 @@ class AwsResource(Resource):
 
     def deletes_first(self, old: Properties, new: Properties) -> bool:
         """An object under a name of the program's own cannot stand beside the one that has the name now."""
-        return "name" in new and "__defaults" not in new and old.get("name") == new["name"]
+        name = self.naming
+        return name in new and "__defaults" not in new and old.get(name) == new[name]
 
     def preview(self, inputs: Properties, state: Properties | None) -> Properties:
-        computed = [*self.outputs, *(key for key, arg in self.table.items() if arg.computed or key == "name")]
+        computed = [*self.outputs, *(key for key, arg in self.table.items() if arg.computed or key == self.naming)]
         outputs = {key: (state or {}).get(key, UNKNOWN) for key in computed}
         return outputs | {key: value for key, value in inputs.items() if key != "__defaults"}
 
     def create(self, inputs: Properties, timeout: float) -> tuple[str, Properties]:
         api = self._api(inputs)
         named = dict(inputs)
-        if "namePrefix" in named:
-            named["name"] = f"{named['namePrefix']}{time.strftime('%Y%m%d%H%M%S')}{autoname('', 12, '')}"
+        if prefix := named.get(f"{self.naming}Prefix"):
+            named[self.naming] = f"{prefix}{time.strftime('%Y%m%d%H%M%S')}{autoname('', 12, '')}"
         made = self.make(api, named, timeout)
         try:
             self.settle(api, made, named)
@@ -353,7 +363,7 @@ class AwsResource(Resource):
         if old == new:  # the engine asks again for what a create left undone
             self.settle(api, id, new)
         if changed((old.keys() | new.keys()) - {"tags", "tagsAll", "__defaults"}, old, new):
-            self.change(api, id, old, {**new, "name": new.get("name", state.get("name"))})
+            self.change(api, id, old, {**new, self.naming: new.get(self.naming, state.get(self.naming))})
         before, after = old.get("tagsAll") or {}, new.get("tagsAll") or {}
         put = {key: value for key, value in after.items() if before.get(key) != value}
         drop = sorted(before.keys() - after.keys())

@@ -28,6 +28,10 @@ class Arg:
     """``str``, ``int``, ``float``, ``bool``, `JSON`, `MAP`, `PAIRS`; ignored where `fields` is set."""
     fields: "Schema | None" = None
     """The members, if it is a block."""
+    partial: bool = False
+    """The official provider's block has members that this one refuses by name."""
+    empty: bool = False
+    """A block without members says something, too."""
     many: bool = False
     """A list of such values."""
     ordered: bool = False
@@ -271,7 +275,7 @@ def from_api(schema: Schema, answer: Mapping[str, Any]) -> Properties:
     result: Properties = {}
     for key, arg in schema.items():
         value = answer.get(arg.api or pascal(key))
-        if value is None or (isinstance(value, list | dict) and not value):
+        if value is None or (isinstance(value, list | dict) and not value and not arg.empty):
             continue
         if arg.many:
             result[key] = [_from_api_one(arg, item) for item in value]
