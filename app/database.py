@@ -65,8 +65,8 @@ class Database:
 
 
 def needed_revision(version: str) -> str:
-    """Return the oldest schema that `version` runs on: 1.4 knows 0001, every other version 0002.
+    """Return the oldest schema that `version` runs on.
 
-    A real service holds one constant; this one is built as two versions from one source.
+    A real service holds one constant; this one is built as several versions from one source.
     """
-    return "0001" if version.startswith("1.4.") else "0002"
+    return {"1.4": "0001", "1.5": "0002"}.get(version.rpartition(".")[0], "0003")

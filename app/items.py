@@ -32,7 +32,8 @@ def routes(config: Config, database: Database) -> list[Route]:
             await cursor.execute(
                 f"INSERT INTO items ({', '.join(writable)}) VALUES ({', '.join(['%s'] * len(writable))})"
                 f" RETURNING {listed}",
-                [item.get(column) for column in writable],
+                # Never NULL, which 0003 forbids.
+                [item.get(column, "") for column in writable],
             )
             return JSONResponse(await cursor.fetchone(), status_code=201)
 

@@ -1,20 +1,24 @@
-"""Bring the database to a schema revision, never back: `python -m app.migrate 0002`.
+"""Bring the database to a schema revision: `python -m app.migrate 0002`; and by hand one back: `… --back 0001`.
 
 Run by the migration Job before a color starts. A database at the revision or
 past it is left alone, so a rollback, which names an older revision, changes
 nothing. Two runs at once are one: the second waits, then finds the work done.
+
+Each revision is of a phase. One that expands suits the code of the schema before
+it. One that contracts takes away what older code uses, and is refused while any
+color still needs that: the colors' schemas come with the environment (`app.schemas`).
 """
 
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import psycopg
 from alembic import command
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
+from alembic.runtime.migration import MigrationContext, MigrationInfo
 from alembic.script import ScriptDirectory
 from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.engine import Connection
@@ -22,8 +26,11 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from app import logs
 from app.config import database_secrets, postgres_url
+from app.schemas import MigrationError, Revision, Schemas
 
 _log = logs.get("app.migrate")
+
+MIGRATIONS = Path(__file__).parent / "migrations"
 
 _LOCK_KEY = 0x68756573
 """Of the advisory lock; any number that nothing else in this database uses."""
@@ -38,61 +45,158 @@ _PAUSE = 2.0
 _STATEMENT_TIMEOUT = "60s"
 """A revision is small; a backfill is not a revision."""
 
+_JOURNAL = """CREATE TABLE IF NOT EXISTS migration_log (
+    revision text PRIMARY KEY,
+    phase text NOT NULL,
+    unused_since text,
+    digest text NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT now()
+)"""
+"""What was applied, kept in the database itself: an image knows only the revisions of its own time."""
 
-class MigrationError(Exception):
-    """The database was not brought to the revision; the message says why."""
+
+_UNTOLD = Schemas({}, {})
 
 
-def migrate(url: str, target: str) -> str:
+def migrate(url: str, target: str, schemas: Schemas = _UNTOLD, place: Path = MIGRATIONS) -> str:
     """Upgrade the database at `url` to `target` if it is behind it; return the revision it is at then.
 
+    Args:
+        url: of the database.
+        target: the revision.
+        schemas: what the colors need; without it nothing contracts but an empty database.
+        place: the directory of the revisions.
+
     Raises:
-        MigrationError: `target` is unknown, or no lock was to be had in the time allowed.
+        MigrationError: before anything was changed: a revision is unknown, wrongly declared, edited since it was
+            applied, or contracts too early. Or no lock was to be had in the time allowed.
         sqlalchemy.exc.SQLAlchemyError: the database refused.
 
     """
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    known = sorted(script.revision for script in ScriptDirectory.from_config(config).walk_revisions())
-    if target not in known:
-        raise MigrationError(f"revision {target} is unknown; this version knows {', '.join(known)}")
+    return _Run(place, schemas).to(url, target, back=False)
 
-    # Connected by psycopg, like the service: SQLAlchemy reads URLs in a way of its own.
-    engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(url), poolclass=NullPool)
-    with engine.connect() as connection:
-        _run(connection, f"SET lock_timeout = '{_TURN_TIMEOUT}'; SELECT pg_advisory_lock({_LOCK_KEY})")
-        _run(connection, f"SET lock_timeout = '{_LOCK_TIMEOUT}'; SET statement_timeout = '{_STATEMENT_TIMEOUT}'")
-        config.attributes["connection"] = connection
-        for attempt in range(1, _ATTEMPTS + 1):
-            current = MigrationContext.configure(connection).get_current_revision()
-            connection.rollback()
-            # Four digits compare as text, and so does a newer one that this version does not know yet.
-            if current is not None and current >= target:
-                _log.info("schema is at %s", current, extra={"fields": {"revision": current, "target": target}})
-                return current
-            _log.info("upgrading", extra={"fields": {"from": current, "target": target, "attempt": attempt}})
-            try:
-                command.upgrade(config, target)
-            except OperationalError as error:
+
+def back(url: str, target: str, schemas: Schemas = _UNTOLD, place: Path = MIGRATIONS) -> str:
+    """Downgrade the database at `url` to `target`, if no color needs more; return the revision it is at then.
+
+    Raises as `migrate` does.
+    """
+    return _Run(place, schemas).to(url, target, back=True)
+
+
+class _Run:
+    def __init__(self, place: Path, schemas: Schemas) -> None:
+        self.config = Config()
+        self.config.set_main_option("script_location", str(place))
+        scripts = ScriptDirectory.from_config(self.config).walk_revisions()
+        self.known = {script.revision: Revision.read(script.module, Path(script.path)) for script in scripts}
+        self.schemas = schemas
+        for revision in self.known.values():
+            revision.check(self.known)
+
+    def to(self, url: str, target: str, *, back: bool) -> str:
+        if target not in self.known:
+            raise MigrationError(f"revision {target} is unknown; this version knows {', '.join(sorted(self.known))}")
+        # Connected by psycopg, like the service: SQLAlchemy reads URLs in a way of its own.
+        engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(url), poolclass=NullPool)
+        with engine.connect() as connection:
+            _committed(connection, f"SET lock_timeout = '{_TURN_TIMEOUT}'; SELECT pg_advisory_lock({_LOCK_KEY})")
+            _committed(
+                connection, f"SET lock_timeout = '{_LOCK_TIMEOUT}'; SET statement_timeout = '{_STATEMENT_TIMEOUT}'"
+            )
+            for attempt in range(1, _ATTEMPTS + 1):
+                current = MigrationContext.configure(connection).get_current_revision()
                 connection.rollback()
-                if getattr(error.orig, "sqlstate", None) != "55P03":  # lock_not_available
-                    raise
-                _log.warning("a table was locked; trying again", extra={"fields": {"attempt": attempt}})
-                time.sleep(_PAUSE)
-    raise MigrationError(f"tables stayed locked for all {_ATTEMPTS} attempts")
+                if reason := self._problem(connection, current, target, back=back):
+                    raise MigrationError(reason)
+                # Four digits compare as text, and so does a newer one that this version does not know yet.
+                if current is not None and (current <= target if back else current >= target):
+                    _log.info("schema is at %s", current, extra={"fields": {"revision": current, "target": target}})
+                    return current
+                fields = {"from": current, "target": target, "attempt": attempt}
+                _log.info("going back" if back else "upgrading", extra={"fields": fields})
+                try:
+                    self._apply(connection, current, target, back=back)
+                except OperationalError as error:
+                    connection.rollback()
+                    if getattr(error.orig, "sqlstate", None) != "55P03":  # lock_not_available
+                        raise
+                    _log.warning("a table was locked; trying again", extra={"fields": {"attempt": attempt}})
+                    time.sleep(_PAUSE)
+        raise MigrationError(f"tables stayed locked for all {_ATTEMPTS} attempts")
+
+    def _problem(self, connection: Connection, current: str | None, target: str, *, back: bool) -> str | None:
+        applied = self._journal(connection, current)
+        for name, entry in applied.items():
+            if name in self.known and entry.digest != self.known[name].digest:
+                return (
+                    f"{self.known[name].file} was edited after it was applied to this database: "
+                    "undo the edit and put the change into a new revision"
+                )
+        if back:
+            if current not in self.known:
+                return f"the way back from {current} is in the version that brought it; this one does not know it"
+            return self.schemas.refusal_to_go_back(target)
+        for entry in applied.values():
+            if entry.takes_from(target):
+                return (
+                    f"code of schema {target} no longer runs on this database: {entry.name} took away what code before "
+                    f"schema {entry.unused_since} uses; run a version with {entry.unused_since} or later"
+                )
+        if current is None:
+            return None  # no code uses what is not there yet
+        pending = [self.known[name] for name in sorted(self.known) if current < name <= target]
+        return next((reason for revision in pending if (reason := self.schemas.refusal(revision))), None)
+
+    def _journal(self, connection: Connection, current: str | None) -> dict[str, Revision]:
+        """Return what was applied, by revision; from before there was a journal, as this version knows it."""
+        found = connection.execute(text("SELECT to_regclass('migration_log')")).scalar()
+        rows = (
+            connection.execute(text("SELECT revision, phase, unused_since, digest FROM migration_log")) if found else ()
+        )
+        applied = {name: self.known[name] for name in self.known} | {row[0]: Revision(*row) for row in rows}
+        connection.rollback()
+        return {name: revision for name, revision in applied.items() if current and name <= current}
+
+    def _apply(self, connection: Connection, current: str | None, target: str, *, back: bool) -> None:
+        def record(*, ctx: MigrationContext, step: MigrationInfo, **_: object) -> None:
+            assert ctx.connection is not None
+            name = step.up_revision_id
+            assert name is not None
+            ctx.connection.execute(text("DELETE FROM migration_log WHERE revision = :name"), {"name": name})
+            if step.is_upgrade:
+                self.known[name].enter(ctx.connection)
+
+        _committed(connection, _JOURNAL)
+        for name in self.known:
+            if current and name <= current:
+                self.known[name].enter(connection)
+        connection.commit()
+        self.config.attributes.update(
+            connection=connection,
+            on_version_apply=record,
+            # In one transaction: no run that was cut off leaves a database that is neither empty nor in use.
+            transaction_per_migration=current is not None,
+        )
+        (command.downgrade if back else command.upgrade)(self.config, target)
 
 
-def _run(connection: Connection, statements: str) -> None:
+def _committed(connection: Connection, statements: str) -> None:
     connection.execute(text(statements))
     connection.commit()
 
 
-def main(arguments: list[str], env: Mapping[str, str]) -> int:
+def main(arguments: Sequence[str], env: Mapping[str, str]) -> int:
     """Return the exit code: 0 when the database is at the revision or past it, 1 with the reason logged if not."""
     logs.setup()
-    if len(arguments) != 1:
-        _log.critical("usage: python -m app.migrate REVISION")
-        return 1
+    match list(arguments):
+        case [target] if not target.startswith("-"):
+            go = migrate
+        case ["--back", target]:
+            go = back
+        case _:
+            _log.critical("usage: python -m app.migrate [--back] REVISION")
+            return 1
     name = "MIGRATION_DATABASE_URL" if env.get("MIGRATION_DATABASE_URL") else "DATABASE_URL"
     try:
         url = postgres_url(env.get(name, ""))
@@ -101,7 +205,7 @@ def main(arguments: list[str], env: Mapping[str, str]) -> int:
         return 1
     logs.setup(secrets=database_secrets(url))
     try:
-        migrate(url, arguments[0])
+        go(url, target, Schemas.read(env))
     except (MigrationError, SQLAlchemyError) as error:
         _log.critical("migration failed: %s", getattr(error, "orig", None) or error)
         return 1

@@ -1,1 +1,1 @@
-"""Schema revisions: expand-only, four digits, in one line. An applied one is never edited."""
+"""Schema revisions: four digits, in one line, each with its phase. An applied one is never edited."""

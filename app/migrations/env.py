@@ -2,9 +2,13 @@
 
 from alembic import context
 
-connection = context.config.attributes.get("connection")
+given = context.config.attributes
+connection = given.get("connection")
 context.configure(
-    connection=connection, dialect_name=None if connection else "postgresql", transaction_per_migration=True
+    connection=connection,
+    dialect_name=None if connection else "postgresql",
+    transaction_per_migration=given.get("transaction_per_migration", True),
+    on_version_apply=given.get("on_version_apply"),
 )
 with context.begin_transaction():
     context.run_migrations()
