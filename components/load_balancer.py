@@ -1,19 +1,20 @@
 """The load balancer that all services of an environment share, and its listeners."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import pulumi
 from pulumi_aws import ec2, lb, vpc
+
+from components.log_bucket import ACCESS_LOGS, CONNECTION_LOGS
+from components.model import CONTENT_SECURITY_POLICY
 
 TLS_POLICY: Final = "ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09"
 """TLS 1.3 and 1.2, post-quantum key exchange; unset, AWS takes a policy that allows TLS 1.0 (ELB guide, policies)."""
 
 HSTS: Final = "max-age=31536000"
 """One year, without ``includeSubDomains``: hosts below a service's own are not ours to bind."""
-
-CONTENT_SECURITY_POLICY: Final = "default-src 'self'; base-uri 'self'; frame-ancestors 'none'; object-src 'none'"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +34,14 @@ class LoadBalancerArgs:
     pod_ports: Collection[int]
     """All that the load balancer itself may reach: requests and health checks share a service's port."""
     certificate_arn: pulumi.Input[str]
-    """For every service's host and, on the test listener, the colors' hosts below it."""
+    """What a client gets whose host no other certificate names."""
+    extra_certificate_arns: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
+    """By host; each is for the host and, on the test listener, for the colors' hosts below it."""
+    content_security_policy: str = CONTENT_SECURITY_POLICY
+    cors_origin: str | None = None
+    """The one other origin whose pages may read answers; None sends no such header."""
+    log_bucket: pulumi.Input[str] | None = None
+    """The name of a `LogBucket`, whose output waits for its policy; None logs nothing."""
     idle_timeout: int
     """Seconds; every service must keep its connections open for longer."""
     deletion_protection: bool
@@ -47,9 +55,12 @@ class LoadBalancer(pulumi.ComponentResource):
     Listeners: 443 for production, 80 which only redirects there, and one for tests.
     """
 
+    arn: pulumi.Output[str]
     arn_suffix: pulumi.Output[str]
     """What CloudWatch calls it: ``app/<name>/<id>``."""
     dns_name: pulumi.Output[str]
+    zone_id: pulumi.Output[str]
+    """The hosted zone of ``dns_name``, as an alias record names it."""
     listener_arn: pulumi.Output[str]
     """Of the production listener."""
     test_listener_arn: pulumi.Output[str]
@@ -75,6 +86,9 @@ class LoadBalancer(pulumi.ComponentResource):
             desync_mitigation_mode="defensive",
             drop_invalid_header_fields=True,
             xff_header_processing_mode="append",
+            # A bucket alone does not switch them on: `enabled` is false by default in the provider.
+            access_logs=_logs(args.log_bucket, ACCESS_LOGS),
+            connection_logs=_logs(args.log_bucket, CONNECTION_LOGS),
             tags=args.tags,
             opts=child,
         )
@@ -98,7 +112,8 @@ class LoadBalancer(pulumi.ComponentResource):
                 ],
                 routing_http_response_server_enabled=False,
                 routing_http_response_strict_transport_security_header_value=HSTS,
-                routing_http_response_content_security_policy_header_value=CONTENT_SECURITY_POLICY,
+                routing_http_response_content_security_policy_header_value=args.content_security_policy,
+                routing_http_response_access_control_allow_origin_header_value=args.cors_origin,
                 routing_http_response_x_content_type_options_header_value="nosniff",
                 routing_http_response_x_frame_options_header_value="DENY",
                 tags=args.tags,
@@ -106,6 +121,11 @@ class LoadBalancer(pulumi.ComponentResource):
             )
             for suffix, port in (("https", 443), ("test", args.test_port))
         )
+        for suffix, listener in (("https", production), ("test", test)):
+            for host, arn in args.extra_certificate_arns.items():
+                lb.ListenerCertificate(
+                    f"{name}-{suffix}-{host}", listener_arn=listener.arn, certificate_arn=arn, opts=child
+                )
         lb.Listener(
             f"{name}-http",
             load_balancer_arn=balancer.arn,
@@ -118,8 +138,10 @@ class LoadBalancer(pulumi.ComponentResource):
             tags=args.tags,
             opts=child,
         )
+        self.arn = balancer.arn
         self.arn_suffix = balancer.arn_suffix
         self.dns_name = balancer.dns_name
+        self.zone_id = balancer.zone_id
         self.listener_arn = production.arn
         self.test_listener_arn = test.arn
         self.test_port = args.test_port
@@ -169,3 +191,8 @@ class LoadBalancer(pulumi.ComponentResource):
                     opts=pulumi.ResourceOptions(parent=self),
                 )
         return group
+
+
+def _logs(bucket: pulumi.Input[str] | None, prefix: str) -> lb.LoadBalancerAccessLogsArgsDict | None:
+    """One kind of log; access and connection logs have the same three members."""
+    return {"bucket": bucket, "prefix": prefix, "enabled": True} if bucket is not None else None

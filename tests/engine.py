@@ -63,7 +63,7 @@ class Engine(MockMonitor):
         self.exports: dict[str, Any] = {}
         """What the stack exported, where `tests/program.py` ran one."""
         self.hooks: dict[str, pulumi.ResourceHook] = {}
-        self.answers: dict[str, Mapping[str, Any]] = {}
+        self.answers: dict[str, Answer] = {**ANSWERS, "aws:ec2/getSubnet:getSubnet": subnets_in("vpc-1")}
         """What each provider function answers, by token; any other call fails the test."""
         self.computed: dict[str, Mapping[str, Any]] = dict(COMPUTED)
         """What each AWS type computes, ``{name}`` standing for the physical name; a type not named here is refused."""
@@ -147,8 +147,11 @@ class Engine(MockMonitor):
     def Invoke(self, request: resource_pb2.ResourceInvokeRequest) -> provider_pb2.InvokeResponse:  # noqa: N802
         if request.tok not in self.answers:
             raise AssertionError(f"the program called {request.tok}, to which this test has no answer")
-        answer = provider_pb2.InvokeResponse()
-        getattr(answer, "return").update(self.answers[request.tok])
+        answer, found = provider_pb2.InvokeResponse(), self.answers[request.tok]
+        try:
+            getattr(answer, "return").update(found(plain(request.args)) if callable(found) else found)
+        except LookupError as error:
+            answer.failures.add(reason=str(error.args[0]))
         return answer
 
     def ReadResource(self, request: resource_pb2.ReadResourceRequest) -> NoReturn:  # noqa: N802
@@ -167,11 +170,23 @@ class Engine(MockMonitor):
             return {"metadata": {"name": inputs.get("metadata", {}).get("name", random)}}
         if type_ not in self.computed:
             raise AssertionError(f"tests/engine.py does not say what {type_} computes")
+        physical = inputs.get("name", random)
         return {
-            key: value.format(name=inputs.get("name", random))
+            key: _named(value, physical)
             for key, value in self.computed[type_].items()
             if key == "name" or not self.preview
         }
+
+
+def _named(value: Any, name: str) -> Any:  # noqa: ANN401 - as the provider computes it
+    match value:
+        case str():
+            return value.format(name=name)
+        case list():
+            return [_named(item, name) for item in value]
+        case Mapping():
+            return {key: _named(item, name) for key, item in value.items()}
+    return value
 
 
 def urn_of(stack: str, parent: str, type_: str, name: str) -> str:
@@ -202,7 +217,20 @@ def _plain(value: object) -> object:
 
 
 _ARN = "arn:aws:elasticloadbalancing:eu-west-1:123456789012"
-COMPUTED: Final[Mapping[str, Mapping[str, str]]] = {
+_ACM = "arn:aws:acm:eu-west-1:123456789012:certificate/{name}"
+COMPUTED: Final[Mapping[str, Mapping[str, Any]]] = {
+    "aws:acm/certificate:Certificate": {
+        "arn": _ACM,
+        "domainValidationOptions": [
+            {
+                "domainName": "{name}",
+                "resourceRecordName": "_proof.{name}.",
+                "resourceRecordType": "CNAME",
+                "resourceRecordValue": "_value.{name}.acm-validations.aws.",
+            }
+        ],
+    },
+    "aws:acm/certificateValidation:CertificateValidation": {},
     "aws:cloudwatch/metricAlarm:MetricAlarm": {
         "name": "{name}",
         "arn": "arn:aws:cloudwatch:eu-west-1:123456789012:alarm:{name}",
@@ -211,6 +239,18 @@ COMPUTED: Final[Mapping[str, Mapping[str, str]]] = {
         "name": "{name}",
         "arn": "arn:aws:ec2:eu-west-1:123456789012:security-group/{name}",
     },
+    "aws:kms/alias:Alias": {"name": "{name}", "arn": "arn:aws:kms:eu-west-1:123456789012:{name}"},
+    "aws:kms/key:Key": {"arn": "arn:aws:kms:eu-west-1:123456789012:key/{name}", "keyId": "{name}"},
+    "aws:lb/listenerCertificate:ListenerCertificate": {},
+    "aws:ecr/lifecyclePolicy:LifecyclePolicy": {},
+    "aws:ecr/repository:Repository": {
+        "arn": "arn:aws:ecr:eu-west-1:123456789012:repository/{name}",
+        "repositoryUrl": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/{name}",
+    },
+    "aws:ecr/repositoryPolicy:RepositoryPolicy": {},
+    "aws:eks/podIdentityAssociation:PodIdentityAssociation": {"associationId": "a-{name}"},
+    "aws:iam/role:Role": {"name": "{name}", "arn": "arn:aws:iam::123456789012:role/{name}"},
+    "aws:iam/rolePolicyAttachment:RolePolicyAttachment": {},
     "aws:lb/listener:Listener": {"arn": f"{_ARN}:listener/app/edge/0/{{name}}"},
     "aws:lb/listenerRule:ListenerRule": {"arn": f"{_ARN}:listener-rule/app/edge/0/0/{{name}}"},
     "aws:lb/loadBalancer:LoadBalancer": {
@@ -218,12 +258,20 @@ COMPUTED: Final[Mapping[str, Mapping[str, str]]] = {
         "arn": f"{_ARN}:loadbalancer/app/{{name}}/0",
         "arnSuffix": "app/{name}/0",
         "dnsName": "{name}.eu-west-1.elb.amazonaws.com",
+        "zoneId": "Z32O12XQLNTSW2",
     },
     "aws:lb/targetGroup:TargetGroup": {
         "name": "{name}",
         "arn": f"{_ARN}:targetgroup/{{name}}/0",
         "arnSuffix": "targetgroup/{name}/0",
     },
+    "aws:route53/record:Record": {"fqdn": "{name}"},
+    "aws:s3/bucket:Bucket": {"bucket": "{name}", "arn": "arn:aws:s3:::{name}"},
+    "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": {},
+    "aws:s3/bucketOwnershipControls:BucketOwnershipControls": {},
+    "aws:s3/bucketPolicy:BucketPolicy": {},
+    "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": {},
+    "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": {},
     "aws:secretsmanager/secret:Secret": {
         "name": "{name}",
         "arn": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:{name}",
@@ -232,8 +280,40 @@ COMPUTED: Final[Mapping[str, Mapping[str, str]]] = {
     "aws:secretsmanager/secretRotation:SecretRotation": {},
     "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": {"arn": "arn:aws:ec2:::security-group-rule/{name}"},
     "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": {"arn": "arn:aws:ec2:::security-group-rule/{name}"},
+    "docker:index/image:Image": {"repoDigest": f"123456789012.dkr.ecr.eu-west-1.amazonaws.com/shop@sha256:{'d' * 64}"},
+    "aws:wafv2/webAcl:WebAcl": {"arn": "arn:aws:wafv2:eu-west-1:123456789012:regional/webacl/{name}/0"},
+    "aws:wafv2/webAclAssociation:WebAclAssociation": {},
 }
 """What the provider computes; ``name`` it chooses in Check, so that even a preview knows it."""
+
+Answer = Mapping[str, Any] | Callable[[Mapping[str, Any]], Mapping[str, Any]]
+"""What a function answers, whatever it is asked, or by its arguments; a LookupError is the provider's refusal."""
+
+
+def subnets_in(vpc_id: str) -> Answer:
+    """Answer what ``ec2.get_subnet`` does of any id: a network each, and zones in turn."""
+    seen: list[str] = []
+
+    def subnet(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        if arguments["id"] not in seen:
+            seen.append(arguments["id"])
+        number = seen.index(arguments["id"])
+        zone = f"eu-west-1{'abc'[number % 3]}"
+        return {
+            "id": arguments["id"],
+            "vpcId": vpc_id,
+            "availabilityZone": zone,
+            "cidrBlock": f"10.0.{number}.0/24",
+        }
+
+    return subnet
+
+
+ANSWERS: Final[Mapping[str, Answer]] = {
+    "aws:index/getCallerIdentity:getCallerIdentity": {"accountId": "123456789012"},
+    "aws:route53/getZone:getZone": lambda arguments: {"name": arguments["name"], "zoneId": "Z0123456789"},
+}
+"""What every program may ask."""
 
 
 P = ParamSpec("P")

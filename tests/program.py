@@ -10,7 +10,7 @@ import pulumi
 import yaml
 from pulumi.runtime.stack import Stack
 
-from tests.engine import Engine, in_stack, installed
+from tests.engine import Engine, in_stack, installed, subnets_in
 
 ROOT = Path(__file__).parent.parent
 STACKS = sorted(file.suffixes[0].removeprefix(".") for file in ROOT.glob("Pulumi.*.yaml"))
@@ -31,6 +31,8 @@ def run(stack: str, change: Callable[[Config], None] = lambda _: None, *, previe
     values = config(stack)
     change(values)
     with installed(stack=stack, preview=preview) as engine:
+        if vpc_id := values["hueshift:network"].get("vpcId"):
+            engine.answers["aws:ec2/getSubnet:getSubnet"] = subnets_in(vpc_id)
         pulumi.runtime.set_all_config(
             {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
         )

@@ -1,8 +1,11 @@
 """The product's load balancer (tests/test_load_balancer.py is about the local cloud's)."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from components.load_balancer import TLS_POLICY, LoadBalancer
+from components.log_bucket import LogBucket, LogBucketArgs
 from tests import samples
 from tests.engine import Engine, in_stack
 
@@ -55,6 +58,15 @@ async def test_plain_http_is_only_redirected(engine: Engine) -> None:
     ]
 
 
+def headers(listener: Mapping[str, Any]) -> dict[str, str]:
+    """The response headers that a listener sets, by the middle of their argument's name."""
+    return {
+        key.removeprefix("routingHttpResponse").removesuffix("HeaderValue"): value
+        for key, value in listener.items()
+        if key.endswith("HeaderValue")
+    }
+
+
 @in_stack
 async def test_both_tls_listeners_have_a_modern_policy_and_security_headers(engine: Engine) -> None:
     LoadBalancer("edge", replace(samples.LOAD_BALANCER, test_port=9443))
@@ -64,15 +76,60 @@ async def test_both_tls_listeners_have_a_modern_policy_and_security_headers(engi
         assert "TLS13" in TLS_POLICY
         assert listener["certificateArn"].endswith("certificate/0")
         assert listener["routingHttpResponseServerEnabled"] is False
-        headers = {
-            key.removeprefix("routingHttpResponse").removesuffix("HeaderValue"): value
-            for key, value in listener.items()
-            if key.endswith("HeaderValue")
-        }
-        assert headers["StrictTransportSecurity"].startswith("max-age=")
-        assert "frame-ancestors 'none'" in headers["ContentSecurityPolicy"]
-        assert headers["XContentTypeOptions"] == "nosniff"
-        assert headers["XFrameOptions"] == "DENY"
+        sent = headers(listener)
+        assert sent["StrictTransportSecurity"].startswith("max-age=")
+        assert "frame-ancestors 'none'" in sent["ContentSecurityPolicy"]
+        assert sent["XContentTypeOptions"] == "nosniff"
+        assert sent["XFrameOptions"] == "DENY"
+
+
+@in_stack
+async def test_no_other_origin_may_read_answers_unless_one_is_named(engine: Engine) -> None:
+    LoadBalancer("closed", samples.LOAD_BALANCER)
+    LoadBalancer("open", replace(samples.LOAD_BALANCER, cors_origin="https://www.example.com"))
+    for suffix in ("https", "test"):
+        assert not [name for name in headers(await engine.inputs(f"closed-{suffix}")) if name.startswith("Access")]
+        assert headers(await engine.inputs(f"open-{suffix}"))["AccessControlAllowOrigin"] == "https://www.example.com"
+
+
+@in_stack
+async def test_a_page_may_be_given_a_policy_of_its_own(engine: Engine) -> None:
+    LoadBalancer("edge", replace(samples.LOAD_BALANCER, content_security_policy="default-src 'none'"))
+    for name in ("edge-https", "edge-test"):
+        assert headers(await engine.inputs(name))["ContentSecurityPolicy"] == "default-src 'none'"
+
+
+@in_stack
+async def test_each_hosts_certificate_is_on_both_tls_listeners_beside_the_default_one(engine: Engine) -> None:
+    arns = {"shop.example.com": "arn:shop", "cart.example.com": "arn:cart"}
+    LoadBalancer("edge", replace(samples.LOAD_BALANCER, extra_certificate_arns=arns))
+    for suffix in ("https", "test"):
+        listener = (await engine.resource(f"edge-{suffix}")).computed["arn"]
+        for host, arn in arns.items():
+            attached = await engine.inputs(f"edge-{suffix}-{host}", "ListenerCertificate")
+            assert attached == {"listenerArn": listener, "certificateArn": arn}
+    assert len(await engine.of_type("ListenerCertificate")) == 4
+
+
+@in_stack
+async def test_both_kinds_of_logs_are_switched_on_and_wait_for_the_buckets_policy(engine: Engine) -> None:
+    bucket = LogBucket("logs", LogBucketArgs(account_id="123456789012", production=True, tags=samples.TAGS))
+    LoadBalancer("edge", replace(samples.LOAD_BALANCER, log_bucket=bucket.name))
+    balancer = await engine.resource("edge-alb")
+    for kind in ("access", "connection"):
+        logs = balancer.inputs[f"{kind}Logs"]
+        assert (logs["bucket"], logs["enabled"]) == (
+            (await engine.resource("logs-bucket", "Bucket")).computed["bucket"],
+            True,
+        )
+        assert logs["prefix"].endswith(kind)
+    assert (await engine.resource("logs-policy")).urn in engine.ancestry(balancer.urn)
+
+
+@in_stack
+async def test_without_a_bucket_nothing_is_logged(engine: Engine) -> None:
+    LoadBalancer("edge", samples.LOAD_BALANCER)
+    assert not {"accessLogs", "connectionLogs"} & (await engine.inputs("edge-alb")).keys()
 
 
 @in_stack
