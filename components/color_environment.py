@@ -1,14 +1,15 @@
 """Everything in the cluster that makes up one color of a service."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import pulumi
-from pulumi_kubernetes import apps, autoscaling, core, meta, policy
+from pulumi_kubernetes import apps, autoscaling, core, meta, networking, policy
 from pulumi_kubernetes.apiextensions import CustomResource
 
-from components.model import Color, Health, Replicas, Resources, Timing
+from components.identity import WorkloadIdentity
+from components.model import Color, Egress, Health, Replicas, Resources, Strategy, StrategyKind, Timing
 from components.secret_entries import SecretMount, deliver
 from components.workload import (
     RESTRICTED_CONTAINER,
@@ -19,6 +20,7 @@ from components.workload import (
     color_labels,
     environment_variables,
     from_secrets,
+    network_policy,
     patience,
     requirements,
     selector,
@@ -33,6 +35,12 @@ STARTUP_CHECKS: Final = 60
 STARTUP_INTERVAL: Final = 2
 """Seconds. Short, since every start of a pod waits for the next check."""
 
+REQUEST_METRIC: Final = "http_requests_per_second"
+"""What an adapter of the cluster's (such as prometheus-adapter) must call a pod's rate of requests."""
+
+SCALE_DOWN_WINDOWS: Final = (300, 3600)
+"""Least (the default of Kubernetes) and most (its limit) seconds of low load after which pods are removed."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ColorEnvironmentArgs:
@@ -46,7 +54,18 @@ class ColorEnvironmentArgs:
     target_group_arn: pulumi.Input[str]
     load_balancer_security_group_id: pulumi.Input[str]
     """Whose traffic may reach the pods."""
-    image: str
+    load_balancer_cidrs: Sequence[pulumi.Input[str]] = ()
+    """The subnets it comes from, for the network policy."""
+    monitoring_namespace: str | None = None
+    """Whose pods may scrape; None where metrics come from elsewhere."""
+    egress: Sequence[Egress] = ()
+    """What pods may call besides DNS."""
+    identity: WorkloadIdentity | None = None
+    """None for pods that may do nothing in AWS."""
+    strategy: Strategy = field(default_factory=Strategy)
+    priority_class: str | None = None
+    """A PriorityClass of the cluster; None for its default."""
+    image: pulumi.Input[str]
     version: str
     port: int
     parked: bool
@@ -84,8 +103,32 @@ class ColorEnvironment(pulumi.ComponentResource):
         fixed = meta.v1.ObjectMetaArgs(name=physical, namespace=args.namespace, labels=labels)
         child = pulumi.ResourceOptions(parent=self)
 
+        if args.strategy.kind is StrategyKind.RECREATE and not args.parked:
+            pulumi.log.warn(_downtime(args), resource=self)
+
         account = core.v1.ServiceAccount(
-            f"{name}-account", metadata=fixed, automount_service_account_token=False, opts=child
+            f"{name}-account",
+            metadata=meta.v1.ObjectMetaArgs(
+                name=physical,
+                namespace=args.namespace,
+                labels=labels,
+                annotations=(args.identity and args.identity.account_annotations) or None,
+            ),
+            automount_service_account_token=False,
+            opts=child,
+        )
+        network = networking.v1.NetworkPolicy(
+            f"{name}-network",
+            metadata=fixed,
+            spec=network_policy(
+                match,
+                egress=args.egress,
+                port=args.port,
+                client_cidrs=args.load_balancer_cidrs,
+                monitoring_namespace=args.monitoring_namespace,
+                pod_identity=args.identity is not None and args.identity.pod_identity,
+            ),
+            opts=child,
         )
         service = core.v1.Service(
             f"{name}-service",
@@ -175,10 +218,7 @@ class ColorEnvironment(pulumi.ComponentResource):
                 selector=meta.v1.LabelSelectorArgs(match_labels=match),
                 revision_history_limit=REVISIONS,
                 progress_deadline_seconds=patience(args.timing.await_timeout),
-                strategy=apps.v1.DeploymentStrategyArgs(
-                    type="RollingUpdate",
-                    rolling_update=apps.v1.RollingUpdateDeploymentArgs(max_surge=1, max_unavailable=0),
-                ),
+                strategy=_strategy(args.strategy),
                 template=core.v1.PodTemplateSpecArgs(
                     metadata=meta.v1.ObjectMetaArgs(
                         labels=versioned,
@@ -191,6 +231,7 @@ class ColorEnvironment(pulumi.ComponentResource):
                     ),
                     spec=core.v1.PodSpecArgs(
                         service_account_name=physical,
+                        priority_class_name=args.priority_class,
                         automount_service_account_token=False,
                         enable_service_links=False,
                         termination_grace_period_seconds=args.timing.grace_period,
@@ -203,17 +244,76 @@ class ColorEnvironment(pulumi.ComponentResource):
             ),
             opts=pulumi.ResourceOptions(
                 parent=self,
-                # The controller gives the readiness gate to pods that are created after Service and binding.
-                depends_on=[account, service, binding, *secrets.values(), *autoscalers, *args.migrations],
+                # The controller gives the readiness gate to pods that are created after Service and binding; EKS gives
+                # credentials to those created after the identity; and no pod is open before its policy closes it.
+                depends_on=[
+                    account,
+                    network,
+                    service,
+                    binding,
+                    *secrets.values(),
+                    *autoscalers,
+                    *args.migrations,
+                    *([args.identity] if args.identity else []),
+                ],
                 custom_timeouts=pulumi.CustomTimeouts(create=timeout, update=timeout),
             ),
         )
         self.register_outputs({"deployment": self.deployment.metadata.name})
 
 
+def _downtime(args: ColorEnvironmentArgs) -> str:
+    times = args.timing
+    return (
+        f"strategy recreate: every update of {args.service} stops all its pods before it starts new ones. Users "
+        f"get 503 while the old pods end ({times.pre_stop} to {times.grace_period} s) and until a new one has started "
+        f"and passed a health check (every {args.health.interval} s). Set strategy.kind to "
+        f"{StrategyKind.BLUE_GREEN} to avoid it."
+    )
+
+
+def _strategy(strategy: Strategy) -> apps.v1.DeploymentStrategyArgs:
+    if strategy.kind is StrategyKind.RECREATE:
+        return apps.v1.DeploymentStrategyArgs(type="Recreate")
+    # A color of two is never short of a pod: it is what traffic goes back to.
+    surge, missing = (strategy.max_surge, strategy.max_unavailable) if strategy.kind is StrategyKind.ROLLING else (1, 0)
+    return apps.v1.DeploymentStrategyArgs(
+        type="RollingUpdate",
+        rolling_update=apps.v1.RollingUpdateDeploymentArgs(max_surge=surge, max_unavailable=missing),
+    )
+
+
 def _autoscaler(
     name: str, args: ColorEnvironmentArgs, metadata: meta.v1.ObjectMetaArgs, opts: pulumi.ResourceOptions
 ) -> autoscaling.v2.HorizontalPodAutoscaler:
+    replicas = args.replicas
+
+    def resource(kind: str, percent: int) -> autoscaling.v2.MetricSpecArgs:
+        return autoscaling.v2.MetricSpecArgs(
+            type="Resource",
+            resource=autoscaling.v2.ResourceMetricSourceArgs(
+                name=kind,
+                target=autoscaling.v2.MetricTargetArgs(type="Utilization", average_utilization=percent),
+            ),
+        )
+
+    # Of several metrics the one that asks for most pods decides.
+    metrics = [resource("cpu", replicas.cpu_target)]
+    if replicas.memory_target:
+        metrics.append(resource("memory", replicas.memory_target))
+    if replicas.requests_per_second:
+        metrics.append(
+            autoscaling.v2.MetricSpecArgs(
+                type="Pods",
+                pods=autoscaling.v2.PodsMetricSourceArgs(
+                    metric=autoscaling.v2.MetricIdentifierArgs(name=REQUEST_METRIC),
+                    target=autoscaling.v2.MetricTargetArgs(
+                        type="AverageValue", average_value=str(replicas.requests_per_second)
+                    ),
+                ),
+            )
+        )
+    least, most = SCALE_DOWN_WINDOWS
     return autoscaling.v2.HorizontalPodAutoscaler(
         name,
         metadata=metadata,
@@ -221,19 +321,15 @@ def _autoscaler(
             scale_target_ref=autoscaling.v2.CrossVersionObjectReferenceArgs(
                 api_version="apps/v1", kind="Deployment", name=f"{args.service}-{args.color}"
             ),
-            min_replicas=args.replicas.min,
-            max_replicas=args.replicas.max,
-            metrics=[
-                autoscaling.v2.MetricSpecArgs(
-                    type="Resource",
-                    resource=autoscaling.v2.ResourceMetricSourceArgs(
-                        name="cpu",
-                        target=autoscaling.v2.MetricTargetArgs(
-                            type="Utilization", average_utilization=args.replicas.cpu_target
-                        ),
-                    ),
+            min_replicas=replicas.min,
+            max_replicas=replicas.max,
+            metrics=metrics,
+            # A flip takes all load from a color at once: it keeps its pods while it may be wanted back.
+            behavior=autoscaling.v2.HorizontalPodAutoscalerBehaviorArgs(
+                scale_down=autoscaling.v2.HPAScalingRulesArgs(
+                    stabilization_window_seconds=min(max(least, args.timing.overlap), most)
                 )
-            ],
+            ),
         ),
         opts=opts,
     )

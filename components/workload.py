@@ -1,14 +1,15 @@
 """What every pod of a service has in common: its labels, how it is judged, and what it may do.
 
-No function here creates a resource; `color_environment.py` and `migration.py` do.
+No function here creates a resource; `service.py`, `color_environment.py` and `migration.py` do.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from pulumi_kubernetes import core
+import pulumi
+from pulumi_kubernetes import core, meta, networking
 
-from components.model import Color, Resources
+from components.model import Color, Egress, Resources
 from components.rules import is_production
 
 READINESS_GATE_LABEL: Final = {"elbv2.k8s.aws/pod-readiness-gate-inject": "enabled"}
@@ -86,3 +87,69 @@ def app_env(environment: str) -> str:
 def patience(await_timeout: int) -> int:
     """Return the seconds after which the cluster gives up: before Pulumi does, so that its reason is the one shown."""
     return await_timeout * 9 // 10
+
+
+_DNS_PORTS: Final = [networking.v1.NetworkPolicyPortArgs(protocol=protocol, port=53) for protocol in ("UDP", "TCP")]
+_NODE_LOCAL_DNS: Final = "169.254.20.10/32"
+"""Where a NodeLocal DNSCache listens: on the node, which no pod selector matches."""
+_POD_IDENTITY_AGENT: Final = "169.254.170.23/32"
+"""Where the EKS Pod Identity agent of a node gives pods their credentials, on port 80."""
+
+
+def network_policy(
+    match: Mapping[str, str],
+    *,
+    egress: Sequence[Egress],
+    port: int | None = None,
+    client_cidrs: Sequence[pulumi.Input[str]] = (),
+    monitoring_namespace: str | None = None,
+    pod_identity: bool = False,
+) -> networking.v1.NetworkPolicySpecArgs:
+    """Return what these pods may be called by and may call; all else is closed, in both directions.
+
+    The kubelet's probes need no rule: a pod's own node always reaches it.
+
+    Args:
+        match: labels of the pods; empty for all of the namespace. Of several policies for one pod each opens its part.
+        egress: what they may call over TCP, besides DNS.
+        port: where they may be called; None for nowhere.
+        client_cidrs: by whom. A load balancer's nodes are no pods: only their subnets tell them.
+        monitoring_namespace: whose pods may call them too.
+        pod_identity: whether they get credentials from the node's EKS Pod Identity agent.
+
+    """
+
+    def peers(*cidrs: pulumi.Input[str]) -> list[networking.v1.NetworkPolicyPeerArgs]:
+        return [networking.v1.NetworkPolicyPeerArgs(ip_block=networking.v1.IPBlockArgs(cidr=cidr)) for cidr in cidrs]
+
+    def namespace(name: str) -> meta.v1.LabelSelectorArgs:
+        return meta.v1.LabelSelectorArgs(match_labels={"kubernetes.io/metadata.name": name})
+
+    def tcp(*ports: int) -> list[networking.v1.NetworkPolicyPortArgs]:
+        return [networking.v1.NetworkPolicyPortArgs(protocol="TCP", port=number) for number in ports]
+
+    clients = peers(*client_cidrs)
+    if monitoring_namespace:
+        clients.append(networking.v1.NetworkPolicyPeerArgs(namespace_selector=namespace(monitoring_namespace)))
+    resolvers = [
+        networking.v1.NetworkPolicyPeerArgs(
+            namespace_selector=namespace("kube-system"),
+            pod_selector=meta.v1.LabelSelectorArgs(match_labels={"k8s-app": "kube-dns"}),
+        ),
+        *peers(_NODE_LOCAL_DNS),
+    ]
+    targets = [(item.cidr, item.ports) for item in egress]
+    if pod_identity:
+        targets.append((_POD_IDENTITY_AGENT, [80]))
+    return networking.v1.NetworkPolicySpecArgs(
+        pod_selector=meta.v1.LabelSelectorArgs(match_labels=match or None),
+        policy_types=["Ingress", "Egress"],
+        # No rule without a client: an empty `from` lets everybody in.
+        ingress=[networking.v1.NetworkPolicyIngressRuleArgs(from_=clients, ports=tcp(port))]
+        if port and clients
+        else [],
+        egress=[
+            networking.v1.NetworkPolicyEgressRuleArgs(to=resolvers, ports=_DNS_PORTS),
+            *(networking.v1.NetworkPolicyEgressRuleArgs(to=peers(cidr), ports=tcp(*ports)) for cidr, ports in targets),
+        ],
+    )

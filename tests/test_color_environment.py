@@ -5,13 +5,16 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from pulumi_kubernetes import core
+from pulumi_kubernetes import core, networking
 
 from components.color_environment import ColorEnvironment
-from components.model import Health, Replicas, Timing
+from components.identity import WorkloadIdentity
+from components.model import Color, Egress, Health, Replicas, Strategy, StrategyKind, Timing
 from components.rules import RESERVED_VARIABLES
+from components.workload import network_policy
 from tests import samples
-from tests.engine import Engine, in_stack
+from tests.engine import UNKNOWN, Engine, in_stack
+from tests.test_identity import IRSA, POD_IDENTITY
 
 
 async def pod(engine: Engine) -> Mapping[str, Any]:
@@ -65,6 +68,7 @@ async def test_pods_come_after_all_that_gives_them_gate_secrets_and_schema(engin
         "shop-green-config",
         "shop-green-account",
         "shop-green-autoscaler",
+        "shop-green-network",
         "schema",
         "route",
     } <= await waits(engine, "shop-green-deployment")
@@ -144,12 +148,53 @@ async def test_the_autoscaler_alone_says_how_many(engine: Engine) -> None:
 
 
 @in_stack
+async def test_more_pods_come_for_cpu_alone_unless_memory_and_requests_are_stated(engine: Engine) -> None:
+    ColorEnvironment("shop-green", samples.ENVIRONMENT)
+    asked = Replicas(memory_target=80, requests_per_second=50)
+    ColorEnvironment("shop-blue", replace(samples.ENVIRONMENT, color=Color.BLUE, replicas=asked))
+    (cpu,) = (await engine.inputs("shop-green-autoscaler"))["spec"]["metrics"]
+    assert cpu["resource"]["name"] == "cpu"
+    metrics = (await engine.inputs("shop-blue-autoscaler"))["spec"]["metrics"]
+    assert metrics == [
+        cpu,
+        {
+            "type": "Resource",
+            "resource": {"name": "memory", "target": {"type": "Utilization", "averageUtilization": 80}},
+        },
+        {
+            "type": "Pods",
+            "pods": {
+                "metric": {"name": "http_requests_per_second"},
+                "target": {"type": "AverageValue", "averageValue": "50"},
+            },
+        },
+    ]
+
+
+@in_stack
+@pytest.mark.parametrize(
+    ("timing", "window"),
+    [
+        (Timing(bake=900), 960),
+        (Timing(bake=60), 300),
+        (Timing(bake=86_400), 3600),
+    ],
+)
+async def test_a_color_that_loses_its_load_keeps_its_pods_while_it_may_be_wanted_back(
+    engine: Engine, timing: Timing, window: int
+) -> None:
+    ColorEnvironment("shop-green", replace(samples.ENVIRONMENT, timing=timing))
+    behavior = (await engine.inputs("shop-green-autoscaler"))["spec"]["behavior"]
+    assert behavior == {"scaleDown": {"stabilizationWindowSeconds": window}}
+
+
+@in_stack
 async def test_a_parked_color_has_no_pods_no_autoscaler_and_no_secrets(engine: Engine) -> None:
     ColorEnvironment("shop-green", replace(samples.ENVIRONMENT, parked=True))
     assert (await engine.inputs("shop-green-deployment"))["spec"]["replicas"] == 0
     kinds = {r.type.split(":")[-1] for r in engine.registrations.values()}
     assert not kinds & {"HorizontalPodAutoscaler", "ExternalSecret"}
-    assert kinds >= {"Service", "TargetGroupBinding", "ConfigMap", "PodDisruptionBudget"}
+    assert kinds >= {"Service", "TargetGroupBinding", "ConfigMap", "PodDisruptionBudget", "NetworkPolicy"}
 
 
 @in_stack
@@ -208,10 +253,147 @@ async def test_memory_is_limited_to_what_is_requested_and_cpu_is_not_limited(eng
 
 @in_stack
 async def test_an_update_goes_pod_by_pod_and_leaves_versions_to_go_back_to(engine: Engine) -> None:
-    ColorEnvironment("shop-green", samples.ENVIRONMENT)
+    loose = Strategy(max_surge=3, max_unavailable=2)
+    ColorEnvironment("shop-green", replace(samples.ENVIRONMENT, strategy=loose))
     spec = (await engine.inputs("shop-green-deployment"))["spec"]
     assert spec["strategy"] == {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
     assert spec["revisionHistoryLimit"] == 5
+
+
+@in_stack
+async def test_a_rolling_service_has_the_surge_and_the_gap_it_states(
+    engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    rolling = Strategy(kind=StrategyKind.ROLLING, max_surge=2, max_unavailable=1)
+    ColorEnvironment("shop-green", replace(samples.ENVIRONMENT, strategy=rolling))
+    spec = (await engine.inputs("shop-green-deployment"))["spec"]
+    assert spec["strategy"] == {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 2, "maxUnavailable": 1}}
+    assert not caplog.messages
+
+
+RECREATE = replace(samples.ENVIRONMENT, strategy=Strategy(kind=StrategyKind.RECREATE))
+
+
+@in_stack
+async def test_recreate_stops_all_pods_first_and_says_what_that_costs(
+    engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    ColorEnvironment("shop-green", replace(RECREATE, timing=Timing(pre_stop=41, grace_period=99)))
+    assert (await engine.inputs("shop-green-deployment"))["spec"]["strategy"] == {"type": "Recreate"}
+    (warning,) = caplog.messages
+    for part in ("every update of shop stops all its pods", "503", "41 to 99 s", "Set strategy.kind to blueGreen"):
+        assert part in warning
+
+
+@in_stack
+async def test_a_preview_says_the_downtime_too(preview: Engine, caplog: pytest.LogCaptureFixture) -> None:
+    ColorEnvironment("shop-green", RECREATE)
+    await preview.settle()
+    (warning,) = caplog.messages
+    assert "Users get 503" in warning
+
+
+@in_stack
+async def test_a_parked_color_has_no_downtime_to_tell_of(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
+    ColorEnvironment("shop-green", replace(RECREATE, parked=True))
+    await engine.settle()
+    assert not caplog.messages
+
+
+DNS = {
+    "to": [
+        {
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}},
+            "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}},
+        },
+        {"ipBlock": {"cidr": "169.254.20.10/32"}},
+    ],
+    "ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}],
+}
+
+
+@in_stack
+async def test_only_the_load_balancer_and_the_monitoring_reach_a_pod_and_only_on_its_port(engine: Engine) -> None:
+    subnets = ["10.2.0.0/24", "10.2.1.0/24"]
+    args = replace(samples.ENVIRONMENT, port=9000, load_balancer_cidrs=subnets, monitoring_namespace="observability")
+    ColorEnvironment("shop-green", args)
+    policy = (await engine.inputs("shop-green-network"))["spec"]
+    assert policy["podSelector"] == {
+        "matchLabels": {"app.kubernetes.io/name": "shop", "hueshift.dev/color": "green"},
+    }
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
+    assert policy["ingress"] == [
+        {
+            "from": [
+                {"ipBlock": {"cidr": "10.2.0.0/24"}},
+                {"ipBlock": {"cidr": "10.2.1.0/24"}},
+                {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "observability"}}},
+            ],
+            "ports": [{"protocol": "TCP", "port": 9000}],
+        }
+    ]
+
+
+@in_stack
+async def test_a_pod_calls_dns_and_what_is_listed_and_nothing_else(engine: Engine) -> None:
+    ColorEnvironment("shop-green", replace(samples.ENVIRONMENT, egress=[]))
+    listed = [Egress(cidr="10.3.0.0/16", ports=[5432, 6379])]
+    ColorEnvironment("shop-blue", replace(samples.ENVIRONMENT, color=Color.BLUE, egress=listed))
+    assert (await engine.inputs("shop-green-network"))["spec"]["egress"] == [DNS]
+    assert (await engine.inputs("shop-blue-network"))["spec"]["egress"] == [
+        DNS,
+        {
+            "to": [{"ipBlock": {"cidr": "10.3.0.0/16"}}],
+            "ports": [{"protocol": "TCP", "port": 5432}, {"protocol": "TCP", "port": 6379}],
+        },
+    ]
+
+
+@in_stack
+async def test_pods_that_nobody_may_call_are_closed_and_not_open_to_all(engine: Engine) -> None:
+    networking.v1.NetworkPolicy("other", spec=network_policy({}, egress=[]))
+    networking.v1.NetworkPolicy("unheard", spec=network_policy({}, egress=[], port=8080))
+    for name in ("other", "unheard"):
+        spec = (await engine.inputs(name))["spec"]
+        assert spec == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"], "ingress": [], "egress": [DNS]}
+
+
+@in_stack
+async def test_pods_wait_for_their_identity_and_reach_its_agent(engine: Engine) -> None:
+    identity = WorkloadIdentity("shop-identity", POD_IDENTITY)
+    ColorEnvironment("shop-green", replace(samples.ENVIRONMENT, identity=identity))
+    assert "shop-identity-green" in await waits(engine, "shop-green-deployment")
+    agent = {"to": [{"ipBlock": {"cidr": "169.254.170.23/32"}}], "ports": [{"protocol": "TCP", "port": 80}]}
+    assert agent in (await engine.inputs("shop-green-network"))["spec"]["egress"]
+    assert "annotations" not in (await engine.inputs("shop-green-account"))["metadata"]
+
+
+@in_stack
+async def test_with_irsa_the_account_names_the_role_and_no_agent_is_called(engine: Engine) -> None:
+    identity = WorkloadIdentity("shop-identity", IRSA)
+    ColorEnvironment("shop-green", replace(samples.ENVIRONMENT, identity=identity))
+    annotations = (await engine.inputs("shop-green-account"))["metadata"]["annotations"]
+    assert annotations == {"eks.amazonaws.com/role-arn": (await engine.resource("shop-identity-role")).computed["arn"]}
+    assert "shop-identity-orders-cb4d5b" in await waits(engine, "shop-green-deployment")
+    assert (await engine.inputs("shop-green-network"))["spec"]["egress"] == [DNS]
+
+
+@in_stack
+async def test_a_priority_class_is_named_only_if_stated(engine: Engine) -> None:
+    ColorEnvironment("shop-green", replace(samples.ENVIRONMENT, priority_class="serving"))
+    ColorEnvironment("shop-blue", replace(samples.ENVIRONMENT, color=Color.BLUE))
+    assert (await pod(engine))["priorityClassName"] == "serving"
+    blue = (await engine.inputs("shop-blue-deployment"))["spec"]["template"]["spec"]
+    assert "priorityClassName" not in blue
+
+
+@in_stack
+async def test_a_preview_shows_everything_but_what_only_an_update_can_know(preview: Engine) -> None:
+    identity = WorkloadIdentity("shop-identity", IRSA)
+    ColorEnvironment("shop-green", replace(samples.ENVIRONMENT, identity=identity, load_balancer_cidrs=["10.2.0.0/24"]))
+    await preview.settle()
+    unknown = {r.name for r in preview.registrations.values() if UNKNOWN in str(r.inputs)}
+    assert unknown == {"shop-green-account"}, "the ARN of a role that is yet to be made"
 
 
 @in_stack

@@ -1,0 +1,115 @@
+"""The IAM role of a service's pods, where they call AWS themselves."""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final
+
+import pulumi
+from pulumi_aws import eks, iam
+
+from components.model import Color, IdentityKind
+
+AUDIENCE: Final = "sts.amazonaws.com"
+"""Whom the token of a service account must be meant for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkloadIdentityArgs:
+    """All plain, configuration decides it: a preview shows whom the role trusts."""
+
+    service: str
+    namespace: str
+    colors: Collection[Color]
+    """Whose pods get the role."""
+    policy_arns: Sequence[str]
+    """What the role may do; nothing else is attached to it."""
+    kind: IdentityKind
+    cluster_name: str | None
+    """For Pod Identity."""
+    oidc_provider_arn: str | None
+    """For IRSA."""
+    tags: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        if self.kind is IdentityKind.IRSA and not self.oidc_provider_arn:
+            raise ValueError("oidc_provider_arn is None; IRSA needs the OIDC provider of the cluster")
+        if self.kind is IdentityKind.POD_IDENTITY and not self.cluster_name:
+            raise ValueError("cluster_name is None; Pod Identity needs the name of the EKS cluster")
+
+
+class WorkloadIdentity(pulumi.ComponentResource):
+    """One role for the pods of both colors, which only their service accounts can take on.
+
+    Both colors share it, so that a flip changes no permission. Pods get their credentials when they
+    are created: what makes pods must wait for this component.
+    """
+
+    role_arn: pulumi.Output[str]
+    account_annotations: Mapping[str, pulumi.Output[str]]
+    """What the service accounts must carry."""
+    pod_identity: bool
+    """Whether pods must reach the agent of their node."""
+
+    def __init__(self, name: str, args: WorkloadIdentityArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("hueshift:identity:WorkloadIdentity", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        self.pod_identity = args.kind is IdentityKind.POD_IDENTITY
+        role = iam.Role(
+            f"{name}-role",
+            description=f"Pods of {args.service} in namespace {args.namespace}",
+            assume_role_policy=json.dumps(_trust(args)),
+            tags=args.tags,
+            opts=child,
+        )
+        for arn in args.policy_arns:
+            # Two policies of different accounts or paths may end alike.
+            tail = f"{arn.rpartition('/')[2]}-{sha256(arn.encode()).hexdigest()[:6]}"
+            iam.RolePolicyAttachment(f"{name}-{tail}", role=role.name, policy_arn=arn, opts=child)
+        if self.pod_identity:
+            for color in Color:
+                if color in args.colors:
+                    eks.PodIdentityAssociation(
+                        f"{name}-{color}",
+                        cluster_name=args.cluster_name,
+                        namespace=args.namespace,
+                        service_account=f"{args.service}-{color}",
+                        role_arn=role.arn,
+                        tags={**args.tags, "color": color.value},
+                        opts=child,
+                    )
+        self.role_arn = role.arn
+        self.account_annotations = {} if self.pod_identity else {"eks.amazonaws.com/role-arn": role.arn}
+        self.register_outputs({"role_arn": self.role_arn})
+
+
+def _trust(args: WorkloadIdentityArgs) -> dict[str, object]:
+    accounts = [f"{args.service}-{color}" for color in Color if color in args.colors]
+    statement: dict[str, object]
+    if args.kind is IdentityKind.POD_IDENTITY:
+        statement = {
+            "Principal": {"Service": "pods.eks.amazonaws.com"},
+            "Action": ["sts:AssumeRole", "sts:TagSession"],
+            # EKS tags each session with the pod's place; else any association of the account could use the role.
+            "Condition": {
+                "StringEquals": {
+                    "aws:RequestTag/eks-cluster-name": args.cluster_name,
+                    "aws:RequestTag/kubernetes-namespace": args.namespace,
+                    "aws:RequestTag/kubernetes-service-account": accounts,
+                }
+            },
+        }
+    else:
+        issuer = (args.oidc_provider_arn or "").partition(":oidc-provider/")[2]
+        statement = {
+            "Principal": {"Federated": args.oidc_provider_arn},
+            "Action": "sts:AssumeRoleWithWebIdentity",
+            "Condition": {
+                "StringEquals": {
+                    f"{issuer}:aud": AUDIENCE,
+                    f"{issuer}:sub": [f"system:serviceaccount:{args.namespace}:{account}" for account in accounts],
+                }
+            },
+        }
+    return {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", **statement}]}
