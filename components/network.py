@@ -29,6 +29,30 @@ class Network:
     """Their networks: the addresses from which the load balancer's requests and health checks reach the pods."""
 
 
+def find(
+    *,
+    vpc_id: str | None = None,
+    subnet_ids: Sequence[str] | None = None,
+    vpc_tags: Mapping[str, str] | None = None,
+    subnet_tags: Mapping[str, str] | None = None,
+    stack_reference: str | None = None,
+) -> Network:
+    """Return the network by whichever of the three ways is taken: both ids, the tags of both, or another stack.
+
+    Raises:
+        NetworkError: as the way that is taken does.
+        ValueError: none is whole.
+
+    """
+    if stack_reference is not None:
+        return referenced(stack_reference)
+    if vpc_tags is not None and subnet_tags is not None:
+        return looked_up(vpc_tags, subnet_tags)
+    if vpc_id is not None and subnet_ids is not None:
+        return given(vpc_id, subnet_ids)
+    raise ValueError("a network needs both ids, the tags of both, or a stack that has them as outputs")
+
+
 def given(vpc_id: str, subnet_ids: Sequence[str]) -> Network:
     """Return the network with these ids.
 

@@ -57,6 +57,17 @@ async def test_another_stack_says_where(engine: Engine) -> None:
 
 
 @in_stack
+async def test_each_way_alone_finds_it_and_half_a_way_does_not(engine: Engine) -> None:
+    tagged(engine, SUBNETS)
+    other_stack(engine, vpcId="vpc-1", subnetIds=SUBNETS)
+    assert network.find(vpc_id="vpc-1", subnet_ids=SUBNETS) == NETWORK
+    assert network.find(vpc_tags={"Name": "main"}, subnet_tags={"tier": "public"}) == NETWORK
+    assert network.find(stack_reference=STACK) == NETWORK
+    with pytest.raises(ValueError, match="needs both ids"):
+        network.find(vpc_id="vpc-1", subnet_tags={"tier": "public"})
+
+
+@in_stack
 async def test_one_subnet_is_too_few_and_the_tags_that_found_it_are_named(engine: Engine) -> None:
     tagged(engine, ["subnet-1"])
     with pytest.raises(NetworkError, match=r"subnetTags tier=public in vpc-1: 1 is too few; at least 2"):
