@@ -1,13 +1,14 @@
 import json
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from cryptography import x509
 
+from sandbox import ca
 from sandbox.aws.envoy import Host
-from sandbox.aws.metrics import Datum, Requests, data, parse_requests, parse_times, since, thin
+from sandbox.aws.metrics import Datum, Requests, data, expiries, parse_requests, parse_times, since
 from sandbox.aws.translate import LoadBalancer
 
 ARN = "arn:aws:elasticloadbalancing:eu-west-1:123456789012"
@@ -15,12 +16,11 @@ BALANCER = LoadBalancer(number=1, arn=f"{ARN}:loadbalancer/app/shop/1", attribut
 GROUP = f"{ARN}:targetgroup/blue/2"
 OF_GROUP = [{"Name": "TargetGroup", "Value": "targetgroup/blue/2"}, {"Name": "LoadBalancer", "Value": "app/shop/1"}]
 OF_BALANCER = OF_GROUP[1:]
-MINUTE = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def said(code: str, flags: str, group: str = "blue/2") -> dict[str, list[str]]:
     """The metrics that one request counts in, by scope."""
-    result = data(Counter({("app/shop/1", group, code, flags): 1}), {}, {}, {}, MINUTE)
+    result = data(Counter({("app/shop/1", group, code, flags): 1}), {}, {}, {})
     return {
         "group": sorted(one["MetricName"] for one in result if one["Dimensions"] == OF_GROUP),
         "balancer": sorted(one["MetricName"] for one in result if one["Dimensions"] == OF_BALANCER),
@@ -50,13 +50,13 @@ def test_answers_of_rules_are_counted_apart(code: str, name: str) -> None:
 
 
 def test_a_minute_without_traffic_reports_no_requests_and_no_zero() -> None:
-    assert data(Counter(), {}, {}, {GROUP: BALANCER}, MINUTE) == []
+    assert data(Counter(), {}, {}, {GROUP: BALANCER}) == []
 
 
 def test_host_counts_are_reported_for_groups_that_have_targets() -> None:
     well, ill, new = Host(True, False, False), Host(False, False, False), Host(False, True, False)
     hosts = {"blue/2": {("10.0.0.1", 80): well, ("10.0.0.2", 80): ill, ("10.0.0.3", 80): new}}
-    result: list[Datum] = data(Counter(), {}, hosts, {GROUP: BALANCER}, MINUTE)
+    result: list[Datum] = data(Counter(), {}, hosts, {GROUP: BALANCER})
     assert {one["MetricName"]: one["Value"] for one in result} == {"HealthyHostCount": 1, "UnHealthyHostCount": 2}
     assert all(one["Dimensions"] == OF_GROUP for one in result)
 
@@ -83,10 +83,18 @@ def test_what_was_counted_before_is_not_counted_again_and_a_restart_loses_nothin
     assert since(Counter({("b", "g", "200", "-"): 4}), before) == {("b", "g", "200", "-"): 4}
 
 
-@given(st.dictionaries(st.floats(0, 60), st.integers(1, 50_000), max_size=30))
-def test_thinning_keeps_at_most_about_a_thousand_samples_of_the_same_spread(times: dict[float, int]) -> None:
-    spread = thin(Counter(times))
-    assert spread.total() <= 1001
-    assert set(spread) <= set(times)
-    if 0 < sum(times.values()) <= 1000:
-        assert spread == times
+def test_every_response_time_is_kept_with_how_often_it_was_there() -> None:
+    times = {"blue/2": Counter({0.205: 3, 1.5: 1})}
+    spread = [one for one in data(Counter(), times, {}, {GROUP: BALANCER}) if one["MetricName"] == "TargetResponseTime"]
+    assert [one["Dimensions"] for one in spread] == [OF_GROUP, OF_BALANCER]
+    assert all((one["Values"], one["Counts"], one["Unit"]) == ([0.205, 1.5], [3, 1], "Seconds") for one in spread)
+
+
+def test_a_certificate_tells_the_whole_days_that_it_is_still_valid(tmp_path: Path) -> None:
+    chain, _ = ca.issue(("shop.localhost",), tmp_path / "ca.crt", tmp_path / "ca.key")
+    ends = x509.load_pem_x509_certificate(chain).not_valid_after_utc
+    seen = [
+        expiries([("arn:cert", chain)], ends - timedelta(days=days, hours=1))[0]["Value"] for days in (30, 1, 0, -2)
+    ]
+    assert seen == [30, 1, 0, 0]
+    assert expiries([("arn:cert", chain)], ends)[0]["Dimensions"] == [{"Name": "CertificateArn", "Value": "arn:cert"}]

@@ -788,7 +788,6 @@ def test_the_counts_of_envoy_become_the_metrics_of_an_alb(world: World) -> None:
         metrics.parse_times(times()),
         world.cloud.envoy.health(),
         world.cloud.balancing.owners(),
-        datetime.now(UTC),
     )
     values = {
         (one["MetricName"], *[dimension["Value"] for dimension in one["Dimensions"]]): one
@@ -812,7 +811,7 @@ def test_the_counts_of_envoy_become_the_metrics_of_an_alb(world: World) -> None:
     spread = values["TargetResponseTime", group_name, balancer_name]
     assert sum(spread["Counts"]) == 9
     assert max(spread["Values"]) == pytest.approx(0.2, abs=0.03)
-    metrics.put(data)
+    metrics.backend().record(metrics.NAMESPACE, data, metrics.backend().clock.now())
     cloudwatch = client("cloudwatch")
     of_balancer = [{"Name": "LoadBalancer", "Value": balancer_name}]
     of_group_too = [*of_balancer, {"Name": "TargetGroup", "Value": group_name}]
@@ -865,28 +864,6 @@ def test_a_protected_load_balancer_and_its_security_group_cannot_be_deleted(worl
     protect("false")
     world.elb.delete_load_balancer(LoadBalancerArn=balancer)
     ec2.delete_security_group(GroupId=group)
-
-
-@pytest.mark.usefixtures("cloud")
-def test_a_new_alarm_has_too_little_data_and_a_changed_one_keeps_its_state() -> None:
-    cloudwatch = client("cloudwatch")
-
-    def put(threshold: float) -> str:
-        cloudwatch.put_metric_alarm(
-            AlarmName="errors",
-            Namespace=metrics.NAMESPACE,
-            MetricName="RequestCount",
-            ComparisonOperator="GreaterThanThreshold",
-            EvaluationPeriods=1,
-            Period=60,
-            Statistic="Sum",
-            Threshold=threshold,
-        )
-        return str(cloudwatch.describe_alarms(AlarmNames=["errors"])["MetricAlarms"][0]["StateValue"])
-
-    assert put(1) == "INSUFFICIENT_DATA"
-    cloudwatch.set_alarm_state(AlarmName="errors", StateValue="ALARM", StateReason="seen")
-    assert put(2) == "ALARM"
 
 
 def test_the_account_of_every_life_has_the_ids_that_the_stack_file_names(tmp_path: Path) -> None:

@@ -3,14 +3,10 @@
 ``sandbox/README.md`` lists them. Everything else is moto's.
 """
 
-import copy
 import time
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
 from typing import Any
 
-from moto.cloudwatch import models as cloudwatch_models
-from moto.cloudwatch.models import Alarm, CloudWatchBackend, Dimension, Statistics, cloudwatch_backends
 from moto.ec2.exceptions import DependencyViolationError
 from moto.ec2.models import EC2Backend, ec2_backends
 from moto.elbv2.exceptions import DuplicateLoadBalancerName, ELBClientError, TargetGroupNotFoundError, ValidationError
@@ -24,6 +20,7 @@ from moto.elbv2.models import (
     elbv2_backends,
 )
 
+from sandbox.aws import cloudwatch
 from sandbox.aws.envoy import Host
 from sandbox.aws.translate import cluster_name, groups_of
 
@@ -149,57 +146,12 @@ class Ec2(EC2Backend):
         super().delete_security_group(name, group_id)
 
 
-class CloudWatch(CloudWatchBackend):
-    """Alarms begin as INSUFFICIENT_DATA and keep their state when changed; each set of dimensions is its own metric."""
-
-    __module__ = CloudWatchBackend.__module__
-
-    def put_metric_alarm(self, name: str, *args: Any, **kwargs: Any) -> Alarm:  # noqa: ANN401
-        before = self.alarms.get(name)
-        alarm = super().put_metric_alarm(name, *args, **kwargs)
-        if before is None:
-            alarm.state_value = "INSUFFICIENT_DATA"
-        else:
-            alarm.state_value, alarm.state_reason = before.state_value, before.state_reason
-            alarm.state_reason_data, alarm.history = before.state_reason_data, before.history
-            alarm.state_updated_timestamp = before.state_updated_timestamp
-        return alarm
-
-    def get_metric_statistics(
-        self,
-        namespace: str,
-        metric_name: str,
-        start_time: datetime,
-        end_time: datetime,
-        period: int,
-        stats: list[str],
-        dimensions: list[dict[str, str]],
-        unit: str | None = None,
-    ) -> list[Statistics]:
-        exact = copy.copy(self)
-        exact.metric_data = [datum for datum in self.metric_data if len(datum.dimensions) == len(dimensions)]
-        return CloudWatchBackend.get_metric_statistics(
-            exact, namespace, metric_name, start_time, end_time, period, stats, dimensions, unit
-        )
-
-
-def _dimension_order(one: Dimension, other: Dimension) -> bool:
-    return (one.name or "", one.value or "") < (other.name or "", other.value or "")
-
-
-def _same_dimensions(metric_dimensions: list[Dimension], dimensions: list[Dimension]) -> bool:
-    return sorted(metric_dimensions) == sorted(dimensions)
-
-
 def fill() -> None:
     """Puts the subclasses in moto's place; before its first request."""
-    # moto's own order is none, so that it finds a metric or not by the order in which its dimensions were given.
-    Dimension.__lt__ = _dimension_order  # type: ignore[method-assign]
-    cloudwatch_models.are_dimensions_same = _same_dimensions
     FakeLoadBalancer.VALID_ATTRS |= {"health_check_logs.s3.bucket", "health_check_logs.s3.prefix"}
     elbv2_backends.backend = Elbv2
     ec2_backends.backend = Ec2
-    cloudwatch_backends.backend = CloudWatch
+    cloudwatch.fill()
 
 
 def registered(group: FakeTargetGroup) -> list[Target]:

@@ -4,30 +4,31 @@ As the user guide has it (cloudwatch-metrics): namespace ``AWS/ApplicationELB``;
 {LoadBalancer, TargetGroup} and appear once more under {LoadBalancer} alone; errors of the load balancer itself carry
 {LoadBalancer} only, so that requests which no target answered are in no group's errors; what is zero is not reported,
 nothing is without traffic, and the host counts are reported only for groups that have targets.
+
+Beside them goes ``DaysToExpiry`` of ``AWS/CertificateManager`` for each certificate, once a minute (AWS: twice a day).
 """
 
 import json
 import logging
 import re
-import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from cryptography import x509
+from moto.acm.models import acm_backends
 from moto.cloudwatch.models import cloudwatch_backends
 
 from sandbox import paths
+from sandbox.aws.cloudwatch import CloudWatch
 from sandbox.aws.envoy import Envoy, Host
 from sandbox.aws.translate import LoadBalancer, cluster_name, suffix
 
 _LOG = logging.getLogger(__name__)
 
 NAMESPACE = "AWS/ApplicationELB"
-_PERIOD = 60
-
-_SAMPLES = 1000
-"""Response times per group and minute; more are thinned, since moto keeps each for ever. A p95 needs some 200."""
+CERTIFICATES = "AWS/CertificateManager"
 
 _LINE = re.compile(r"^envoy_alb_requests\{(.*)\} (\d+)$", re.MULTILINE)
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
@@ -77,7 +78,6 @@ def data(
     times: Mapping[str, Counter[float]],
     hosts: Mapping[str, Mapping[tuple[str, int], Host]],
     owners: Mapping[str, LoadBalancer],
-    at: datetime,
 ) -> list[Datum]:
     """The metric data of one minute, in the form of PutMetricData.
 
@@ -86,7 +86,6 @@ def data(
         times: response times of the minute.
         hosts: each cluster's hosts now.
         owners: each target group in use, with its load balancer.
-        at: the minute's timestamp.
 
     """
     result: list[Datum] = []
@@ -95,7 +94,7 @@ def data(
         dimensions = [{"Name": "LoadBalancer", "Value": balancer}]
         if group:
             dimensions.insert(0, {"Name": "TargetGroup", "Value": f"targetgroup/{group}"})
-        result.append({"MetricName": name, "Dimensions": dimensions, "Timestamp": at, "Unit": unit, **values})
+        result.append({"MetricName": name, "Dimensions": dimensions, "Unit": unit, **values})
 
     sums: defaultdict[tuple[str, str | None], Counter[str]] = defaultdict(Counter)
     for (balancer, group, code, flags), count in requests.items():
@@ -110,7 +109,7 @@ def data(
         if states:
             add("HealthyHostCount", "Count", balancer, group, Value=sum(states))
             add("UnHealthyHostCount", "Count", balancer, group, Value=len(states) - sum(states))
-        if spread := thin(times.get(group, Counter())):
+        if spread := times.get(group):
             for scope_group in group, None:
                 add(
                     "TargetResponseTime",
@@ -145,47 +144,52 @@ def _names(code: str, flags: str, group: str, *, whole: bool) -> list[str]:
 _SINGLE = {"500", "502", "503", "504"}
 
 
-def thin(times: Counter[float]) -> Counter[float]:
-    """At most about ``_SAMPLES`` of the same spread."""
-    step = max(1.0, times.total() / _SAMPLES)
-    seen, taken, spread = 0, 0, Counter[float]()
-    for value, count in sorted(times.items()):
-        seen += count
-        share = round(seen / step) - taken
-        if share > 0:
-            spread[value] = share
-            taken += share
-    return spread
+def expiries(certificates: Iterable[tuple[str, bytes]], now: datetime) -> list[Datum]:
+    """Whole days that each certificate, by its ARN, is still valid."""
+    return [
+        {
+            "MetricName": "DaysToExpiry",
+            "Dimensions": [{"Name": "CertificateArn", "Value": arn}],
+            "Unit": "Count",
+            "Value": max(0, (x509.load_pem_x509_certificate(chain).not_valid_after_utc - now).days),
+        }
+        for arn, chain in certificates
+    ]
 
 
-def put(minute: list[Datum]) -> None:
-    """Puts metric data into moto, which compares times as UTC without a time zone."""
-    cloudwatch_backends[paths.ACCOUNT][paths.REGION].put_metric_data(
-        NAMESPACE, [{**datum, "Timestamp": datum["Timestamp"].astimezone(UTC).replace(tzinfo=None)} for datum in minute]
-    )
+def backend() -> CloudWatch:
+    """Where all of it goes."""
+    result = cloudwatch_backends[paths.ACCOUNT][paths.REGION]
+    assert isinstance(result, CloudWatch)
+    return result
 
 
-def run(envoy: Envoy, owners: Callable[[], Mapping[str, LoadBalancer]]) -> None:
-    """Puts the metrics of every full minute for ever; the body of a daemon thread."""
-    requests: Requests = Counter()
-    times: Times = {}
-    while True:
-        time.sleep(_PERIOD - time.time() % _PERIOD)
-        start = datetime.fromtimestamp(time.time() // _PERIOD * _PERIOD - _PERIOD, UTC)
+class Meter:
+    """Puts what happened since the last time that it was asked to."""
+
+    def __init__(self, envoy: Envoy, owners: Callable[[], Mapping[str, LoadBalancer]]) -> None:
+        self._envoy = envoy
+        self._owners = owners
+        self._requests: Requests = Counter()
+        self._times: Times = {}
+
+    def put(self, at: float) -> None:
+        """Puts the metrics of the minute that began at ``at``, a moment of CloudWatch's clock."""
         try:
-            requests_now = parse_requests(envoy.statistics("/prometheus?filter=^alb"))
-            times_now = parse_times(
-                envoy.statistics("?format=json&histogram_buckets=detailed&filter=upstream_rq_time$")
+            requests = parse_requests(self._envoy.statistics("/prometheus?filter=^alb"))
+            times = parse_times(
+                self._envoy.statistics("?format=json&histogram_buckets=detailed&filter=upstream_rq_time$")
             )
-        except OSError:
-            continue
-        put(
-            data(
-                since(requests_now, requests),
-                {name: since(now, times.get(name, Counter())) for name, now in times_now.items()},
-                envoy.health(),
-                owners(),
-                start,
-            )
+        except OSError as error:
+            _LOG.warning("Envoy does not tell its counts, so that the next minute has those of two: %s", error)
+            return
+        minute = data(
+            since(requests, self._requests),
+            {name: since(now, self._times.get(name, Counter())) for name, now in times.items()},
+            self._envoy.health(),
+            self._owners(),
         )
-        requests, times = requests_now, times_now
+        backend().record(NAMESPACE, minute, at)
+        self._requests, self._times = requests, times
+        certificates = acm_backends[paths.ACCOUNT][paths.REGION].list_certificates(["ISSUED"], {})
+        backend().record(CERTIFICATES, expiries([(one.arn, one.cert) for one in certificates], datetime.now(UTC)), at)

@@ -2,8 +2,11 @@
 
 Beside the AWS APIs it answers
     GET /_hueshift/health             {"id": another in each life, "vpcId", "subnetIds", "certificateArn",
-                                       "loadBalancers": {name: address}, "propagationDelay": s, "problems": [sentence]}
+                                       "loadBalancers": {name: address}, "propagationDelay": s, "alarmScale": s,
+                                       "problems": [sentence]}
     PUT /_hueshift/propagation-delay  body: seconds, 0 to 2; answers {"propagationDelay": s}
+    PUT /_hueshift/alarm-time         body: {"scale": s}, 1 to 60: a minute of CloudWatch takes 60 / s seconds
+                                      (its metrics, periods and waits; not Prometheus); answers {"scale": s}
 """
 
 import io
@@ -30,7 +33,8 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug.serving import make_server
 
 from sandbox import ca, paths
-from sandbox.aws import gaps, metrics
+from sandbox.aws import cloudwatch, gaps, metrics
+from sandbox.aws.clock import parse_scale
 from sandbox.aws.envoy import Envoy
 from sandbox.aws.load_balancing import LoadBalancing
 from sandbox.aws.translate import Bind
@@ -77,7 +81,7 @@ def seed(authority: tuple[Path, Path] = (paths.CA_CERTIFICATE, paths.CA_KEY)) ->
 
 
 class Application:
-    """The WSGI application: our own two paths, and moto behind the lock and the wake-up that load balancers need."""
+    """The WSGI application: our own three paths, and moto behind the lock and the wake-up that load balancers need."""
 
     def __init__(self, seeds: Seeds, balancing: LoadBalancing) -> None:
         self._id = uuid4().hex
@@ -91,6 +95,8 @@ class Application:
             return _answer(start_response, HTTPStatus.OK, self._health())
         if path == "/_hueshift/propagation-delay" and method == "PUT":
             return self._set_delay(environ, start_response)
+        if path == "/_hueshift/alarm-time" and method == "PUT":
+            return self._set_scale(environ, start_response)
         service = _service(environ)
         if service not in {"elasticloadbalancing", "acm"}:
             return _iterable(self._moto(environ, start_response))
@@ -107,6 +113,7 @@ class Application:
             **asdict(self._seeds),
             "loadBalancers": self._balancing.addresses(),
             "propagationDelay": self._balancing.delay,
+            "alarmScale": cloudwatch.CloudWatch.clock.scale,
             "problems": self._balancing.problems,
         }
 
@@ -116,6 +123,14 @@ class Application:
         except ValueError as error:
             return _answer(start_response, HTTPStatus.BAD_REQUEST, {"error": str(error)})
         return _answer(start_response, HTTPStatus.OK, {"propagationDelay": self._balancing.delay})
+
+    def _set_scale(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        clock = cloudwatch.CloudWatch.clock
+        try:
+            clock.scale = parse_scale(_body(environ))
+        except ValueError as error:
+            return _answer(start_response, HTTPStatus.BAD_REQUEST, {"error": str(error)})
+        return _answer(start_response, HTTPStatus.OK, {"scale": clock.scale})
 
 
 def parse_delay(text: str) -> float:
@@ -171,6 +186,7 @@ class LocalAws:
         admin: tuple[str, int],
         bind: Bind,
         delay: float,
+        alarm_seconds: float = cloudwatch.DEFAULT_SECONDS,
     ) -> None:
         gaps.fill()
         ca.ensure_ca(*authority)
@@ -179,6 +195,8 @@ class LocalAws:
         self.seeds = seed(authority)
         self.balancing = LoadBalancing(self.envoy, bind, authority, delay)
         gaps.Elbv2.observe = staticmethod(self.envoy.health)
+        self._alarm_seconds = alarm_seconds
+        self._stopped = threading.Event()
         self._server = make_server(
             *endpoint,
             Application(self.seeds, self.balancing),
@@ -196,13 +214,18 @@ class LocalAws:
         for work in (
             self._server.serve_forever,
             self.balancing.run,
-            lambda: metrics.run(self.envoy, self.balancing.owners),
+            self._watch,
         ):
             threading.Thread(target=work, daemon=True).start()
         return process
 
+    def _watch(self) -> None:
+        meter = metrics.Meter(self.envoy, self.balancing.owners)
+        cloudwatch.run(metrics.backend(), meter.put, self._alarm_seconds, self._stopped)
+
     def stop(self) -> None:
         """Ends the APIs and Envoy."""
+        self._stopped.set()
         self._server.shutdown()
         self._server.server_close()
         self.envoy.stop()
@@ -223,6 +246,7 @@ def main() -> None:
         admin=(admin, int(admin_port)),
         bind=lambda number, listener_port: (f"127.0.0.{number}", listener_port),
         delay=parse_delay(os.environ.get("HUESHIFT_PROPAGATION_DELAY", str(DEFAULT_DELAY))),
+        alarm_seconds=float(os.environ.get("HUESHIFT_ALARM_SECONDS", str(cloudwatch.DEFAULT_SECONDS))),
     )
     # Named like the processes of the local cloud, so that it does not pass for one that a killed run left.
     pid_file = paths.STATE / "envoy.pid"
