@@ -1,4 +1,9 @@
-"""The Job that brings a service's database to a schema version, once for all who need that version."""
+"""The Job that brings a service's database to a schema version, once for all who need that version.
+
+What a Job was given when it was made is frozen, and which color needs which schema moves on. That is told by
+ConfigMaps, which a Job reads whenever it runs: one with what each color is configured to need, written before any Job
+runs, and one for each color with what its pods run, written when they are ready.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +12,7 @@ from typing import Final
 import pulumi
 from pulumi_kubernetes import batch, core, meta
 
-from components.model import Resources
+from components.model import Color, Resources
 from components.secret_entries import SecretMount, deliver
 from components.workload import (
     RESTRICTED_CONTAINER,
@@ -15,6 +20,7 @@ from components.workload import (
     TMP_MOUNT,
     TMP_VOLUME,
     app_env,
+    color_labels,
     environment_variables,
     from_secrets,
     patience,
@@ -25,6 +31,69 @@ from components.workload import (
 PREFIX: Final = "MIGRATION_"
 """What the secret keys begin with that only the Job gets, such as the URL of a role that may change the schema."""
 
+DECLARED: Final = "DECLARED_SCHEMAS"
+RUNNING: Final = "RUNNING_SCHEMA_"
+"""Variables of the Job, the second one followed by the color; `app/schemas.py` says what it makes of them."""
+NO_PODS: Final = "none"
+
+
+def declare(
+    name: str,
+    schemas: Mapping[Color, str],
+    *,
+    service: str,
+    environment: str,
+    namespace: pulumi.Input[str],
+    parent: pulumi.Resource,
+) -> core.v1.ConfigMap:
+    """Tell the Jobs of a service what each color is configured to need, live or idle, with pods or without."""
+    told = {DECLARED: " ".join(f"{color}={schema}" for color, schema in sorted(schemas.items()))}
+    return _config_map(name, _declared(service), told, namespace, service_labels(service, environment), parent)
+
+
+def record(
+    name: str,
+    color: Color,
+    schema: str,
+    *,
+    parked: bool,
+    service: str,
+    environment: str,
+    namespace: pulumi.Input[str],
+    ready: pulumi.Resource,
+    parent: pulumi.Resource,
+) -> core.v1.ConfigMap:
+    """Tell the Jobs of a service what the pods of a color need, once ``ready`` is: until then the old ones may run."""
+    told = {f"{RUNNING}{color.upper()}": NO_PODS if parked else schema}
+    labels = color_labels(service, environment, color)
+    return _config_map(name, _running(service, color), told, namespace, labels, parent, ready)
+
+
+def _declared(service: str) -> str:
+    return f"{service}-schemas"
+
+
+def _running(service: str, color: Color) -> str:
+    return f"{service}-{color}-schema"
+
+
+def _config_map(
+    name: str,
+    physical: str,
+    data: Mapping[str, str],
+    namespace: pulumi.Input[str],
+    labels: Mapping[str, str],
+    parent: pulumi.Resource,
+    *after: pulumi.Resource,
+) -> core.v1.ConfigMap:
+    """Declare one by a fixed name, which Jobs know for good; other data replaces it, the old one deleted first."""
+    return core.v1.ConfigMap(
+        name,
+        metadata=meta.v1.ObjectMetaArgs(name=physical, namespace=namespace, labels=labels),
+        data=data,
+        opts=pulumi.ResourceOptions(parent=parent, depends_on=after),
+    )
+
 
 @dataclass(frozen=True, kw_only=True)
 class MigrationArgs:
@@ -34,7 +103,7 @@ class MigrationArgs:
     environment: str
     namespace: pulumi.Input[str]
     schema: str
-    image: str
+    image: pulumi.Input[str]
     """An image that knows this schema version: that of the color which needs it."""
     env: Mapping[str, str]
     secrets: Sequence[SecretMount]
@@ -42,16 +111,18 @@ class MigrationArgs:
     await_timeout: int
     """Seconds after which an update gives up on the Job."""
     after: Sequence[pulumi.Resource] = ()
-    """Migrations to earlier versions."""
+    """What `declare` made, and what `record` made for each color that needs an earlier version: such a color is
+    brought to it, pods and all, before this runs."""
 
 
 class Migration(pulumi.ComponentResource):
-    """One run of ``python3 -m app.migrate <schema>``.
+    """One run of ``python3 -m app.migrate <schema>``, which refuses what a color could not live with.
 
     The Job is named after the schema version and never changes: a new image that needs the same
     schema does not run it again, nor does a rollback. A Job that failed is run again by the next
     update, still with its first image; to use a mended one delete the Job first (``kubectl
-    delete job``) and update with ``--refresh``.
+    delete job``) and update with ``--refresh``. The engine has no way to freeze what a Job that
+    is complete was given and not what a failed one was.
     """
 
     job: batch.v1.Job
@@ -98,7 +169,9 @@ class Migration(pulumi.ComponentResource):
                                 image=args.image,
                                 command=["python3", "-m", "app.migrate", args.schema],
                                 env=environment_variables({"APP_ENV": app_env(args.environment), **args.env}),
-                                env_from=from_secrets(secrets),
+                                env_from=[*from_secrets(secrets), *_told(args.service)],
+                                # The last lines of the log become the pod's status, which an update that fails shows.
+                                termination_message_policy="FallbackToLogsOnError",
                                 resources=requirements(args.resources),
                                 security_context=RESTRICTED_CONTAINER,
                                 volume_mounts=[TMP_MOUNT],
@@ -116,3 +189,12 @@ class Migration(pulumi.ComponentResource):
             ),
         )
         self.register_outputs({"schema": args.schema})
+
+
+def _told(service: str) -> list[core.v1.EnvFromSourceArgs]:
+    """Return the part of the Job's ``env_from`` that says who needs what; what is missing lets nothing contract."""
+    names = [_declared(service), *(_running(service, color) for color in Color)]
+    return [
+        core.v1.EnvFromSourceArgs(config_map_ref=core.v1.ConfigMapEnvSourceArgs(name=name, optional=True))
+        for name in names
+    ]

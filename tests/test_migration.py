@@ -1,10 +1,15 @@
 """The Job that brings a database to a schema version."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import pulumi
 
-from components.migration import Migration
+from app.schemas import Schemas
+from components.migration import Migration, declare, record
+from components.model import Color
 from tests import samples
 from tests.engine import Engine, in_stack
 
@@ -36,14 +41,66 @@ async def test_the_job_ends_by_itself_before_the_update_gives_up_and_stays_to_be
 
 
 @in_stack
-async def test_the_job_waits_for_its_secrets_and_for_earlier_migrations(engine: Engine) -> None:
+async def test_the_job_waits_for_its_secrets_and_for_what_comes_before_it(engine: Engine) -> None:
     first = Migration("shop-migrate-0001", replace(samples.MIGRATION, schema="0001"))
     Migration("shop-migrate-0002", replace(samples.MIGRATION, after=[first.job]))
     second = await engine.resource("shop-migrate-0002-job")
     expected = {(await engine.resource(name)).urn for name in ("shop-migrate-0002-app", "shop-migrate-0001-job")}
     assert expected <= second.waits_for
     (container,) = second.inputs["spec"]["template"]["spec"]["containers"]
-    assert container["envFrom"] == [{"secretRef": {"name": "shop-migrate-0002-app"}}]
+    assert container["envFrom"][0] == {"secretRef": {"name": "shop-migrate-0002-app"}}
+
+
+class _Home(pulumi.ComponentResource):
+    """Stands for the service, which tells its migrations who needs what."""
+
+    def __init__(self) -> None:
+        super().__init__("hueshift:tests:Home", "shop")
+        shop: Callable[..., dict[str, Any]] = partial(
+            dict, service="shop", environment="staging", namespace="staging-shop", parent=self
+        )
+        declared = declare("shop-schemas", {Color.GREEN: "0002", Color.BLUE: "0001"}, **shop())
+        for color, parked in ((Color.BLUE, True), (Color.GREEN, False)):
+            record(f"shop-{color}-schema", color, "0002", **shop(parked=parked, ready=declared))
+        self.register_outputs({})
+
+
+@in_stack
+async def test_a_job_is_told_what_each_color_needs_by_what_changes_while_the_job_does_not(engine: Engine) -> None:
+    _Home()
+    Migration("shop-migrate-0002", samples.MIGRATION)
+    (container,) = (await engine.inputs("shop-migrate-0002-job"))["spec"]["template"]["spec"]["containers"]
+    told = {}
+    for source in (source["configMapRef"] for source in container["envFrom"] if "configMapRef" in source):
+        (config_map,) = [
+            found.inputs
+            for found in await engine.of_type(":ConfigMap")
+            if found.inputs["metadata"]["name"] == source["name"]
+        ]
+        assert config_map["metadata"]["namespace"] == "staging-shop"
+        assert source["optional"]  # a color that was never ready has none
+        told[source["name"]] = config_map["data"]
+    assert told == {
+        "shop-schemas": {"DECLARED_SCHEMAS": "blue=0001 green=0002"},
+        "shop-blue-schema": {"RUNNING_SCHEMA_BLUE": "none"},
+        "shop-green-schema": {"RUNNING_SCHEMA_GREEN": "0002"},
+    }
+    env = {name: value for data in told.values() for name, value in data.items()}
+    assert Schemas.read(env) == Schemas({"blue": "0001", "green": "0002"}, {"blue": "none", "green": "0002"})
+
+
+@in_stack
+async def test_what_a_color_runs_is_told_when_its_pods_are_ready(engine: Engine) -> None:
+    _Home()
+    schemas = await engine.resource("shop-schemas")
+    assert schemas.urn in (await engine.resource("shop-blue-schema")).waits_for
+
+
+@in_stack
+async def test_the_end_of_the_log_of_a_job_that_fails_is_in_its_pods_status(engine: Engine) -> None:
+    Migration("shop-migrate-0002", samples.MIGRATION)
+    (container,) = (await engine.inputs("shop-migrate-0002-job"))["spec"]["template"]["spec"]["containers"]
+    assert container["terminationMessagePolicy"] == "FallbackToLogsOnError"
 
 
 @in_stack
