@@ -1,0 +1,5 @@
+"""`python -m release`: the `hueshift` command."""
+
+from release.cli import main
+
+main()

@@ -1,0 +1,25 @@
+"""The `hueshift` command and its parts; each part is a module with an ``app`` of its own."""
+
+import typer
+
+from release import secrets
+
+app = typer.Typer(
+    name="hueshift",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Operate the services of a stack.",
+)
+app.add_typer(secrets.app, name="secrets")
+
+
+@app.callback()
+def _hueshift() -> None:
+    """Keep a command group even while it has one part."""
+
+
+def main() -> None:
+    """Run the command line."""
+    app(prog_name="hueshift")

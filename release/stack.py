@@ -1,0 +1,145 @@
+"""A stack as its files describe it, without an engine: for commands that act beside `pulumi up`."""
+
+import copy
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import boto3
+import yaml
+
+from components.settings import StackSettings, parse
+from release.report import RefusedError, unknown
+
+UNPINNED: Final = "00000000-0000-0000-0000-000000000000"
+"""Stands in the settings for a version that no color names yet, so that all else in them can be judged."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stack:
+    """One environment: its settings, and where its files are."""
+
+    name: str
+    project: str
+    """The project's name, the namespace of its keys."""
+    folder: Path
+    """Where Pulumi.yaml is."""
+    settings: StackSettings
+    """Judged whole, but for secret versions that are missing: see ``UNPINNED``."""
+    region: str | None
+    profile: str | None
+
+    @property
+    def file(self) -> Path:
+        """The stack file."""
+        return self.folder / f"Pulumi.{self.name}.yaml"
+
+    def aws(self) -> boto3.Session:
+        """Return a session for the stack's region, with the caller's own credentials."""
+        return boto3.Session(region_name=self.region, profile_name=self.profile)
+
+    def configure(self, path: str, value: str) -> None:
+        """Write one key of the stack file as text, through ``pulumi config set --path``, which keeps comments.
+
+        Raises ``RefusedError`` with what pulumi says.
+        """
+        key = f"{self.project}:{path}"
+        _pulumi(self.folder, "config", "set", "--path", "--type", "string", "--stack", self.name, "--", key, value)
+
+
+def load(name: str | None) -> Stack:
+    """Return the stack, the selected one if none is named, from the project that holds the current folder.
+
+    Raises ``RefusedError`` if there is none, and ``SettingsError`` if its settings are wrong.
+    """
+    folder = _project()
+    project = _yaml(folder / "Pulumi.yaml")
+    full = name or _pulumi(folder, "stack", "--show-name")
+    short = full.rpartition("/")[2]
+    file = folder / f"Pulumi.{short}.yaml"
+    if not file.exists():
+        known = sorted(
+            found.name.removeprefix("Pulumi.").removesuffix(".yaml") for found in folder.glob("Pulumi.*.yaml")
+        )
+        raise unknown("stack with a file here", short, known)
+    own = f"{project['name']}:"
+    values = {**_defaults(project), **_yaml(file).get("config", {})}
+    settings = {
+        key.removeprefix(own): _decoded(value) for key, value in values.items() if ":" not in key or key.startswith(own)
+    }
+    return Stack(
+        name=short,
+        project=project["name"],
+        folder=folder,
+        settings=parse(_with_pins(settings), stack=short),
+        region=values.get("aws:region"),
+        profile=values.get("aws:profile"),
+    )
+
+
+def _project() -> Path:
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / "Pulumi.yaml").exists():
+            return folder
+    raise RefusedError(f"no Pulumi.yaml in {here} or above; run this in the project")
+
+
+def _yaml(file: Path) -> Mapping[str, Any]:
+    try:
+        content = yaml.safe_load(file.read_text())
+    except yaml.YAMLError as error:
+        raise RefusedError(f"{file} is no YAML: {' '.join(str(error).split())}") from None
+    return content if isinstance(content, dict) else {}
+
+
+def _defaults(project: Mapping[str, Any]) -> dict[str, object]:
+    """What the project says of keys that a stack file leaves out."""
+    found = {}
+    for key, declared in project.get("config", {}).items():
+        if not isinstance(declared, dict):
+            found[key] = declared
+        elif "value" in declared or "default" in declared:
+            found[key] = declared.get("value", declared.get("default"))
+    return found
+
+
+def _decoded(value: object) -> object:
+    """``pulumi config set`` without ``--path`` writes objects and lists as JSON."""
+    return json.loads(value) if isinstance(value, str) and value.startswith(("{", "[")) else value
+
+
+def _with_pins(values: Mapping[str, object]) -> Mapping[str, object]:
+    """Return the settings with ``UNPINNED`` wherever a color names no version of an entry; the rest is as it was."""
+    values = copy.deepcopy(dict(values))
+    for service in _mappings(values.get("services")):
+        entries = service.get("secrets")
+        for color in _mappings(service.get("colors")):
+            versions = color.setdefault("secretVersions", {})
+            if isinstance(versions, dict) and isinstance(entries, dict):
+                versions.update({entry: UNPINNED for entry in entries if entry not in versions})
+    return values
+
+
+def _mappings(parent: object) -> Iterator[dict[str, Any]]:
+    """Yield what in a mapping is a mapping itself; all else is for the settings to judge."""
+    for child in parent.values() if isinstance(parent, dict) else ():
+        if isinstance(child, dict):
+            yield child
+
+
+def _pulumi(folder: Path, *arguments: str) -> str:
+    if shutil.which("pulumi") is None:
+        raise RefusedError(
+            "the program pulumi is not on PATH; install it, or on the local cloud run `make sandbox-env`"
+        )
+    done = subprocess.run(
+        ["pulumi", "--non-interactive", *arguments], cwd=folder, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise RefusedError(f"`pulumi {' '.join(arguments)}` failed: {done.stderr.strip().removeprefix('error: ')}")
+    return done.stdout.strip()
