@@ -27,8 +27,9 @@ import pytest
 import yaml
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from moto.acm.models import acm_backends
 
-from sandbox import paths
+from sandbox import ca, paths
 from sandbox.aws import metrics
 from sandbox.aws.server import LocalAws
 
@@ -509,20 +510,31 @@ def test_an_https_listener_shows_a_certificate_for_the_names_of_its_acm_certific
     assert (secure.version(), secure.selected_alpn_protocol()) == ("TLSv1.3", "h2")
 
 
+def imported(world: World, name: str) -> str:
+    chain, key = ca.issue([name], *world.cloud.authority)
+    return str(client("acm").import_certificate(Certificate=chain, PrivateKey=key)["CertificateArn"])
+
+
 def test_an_https_listener_picks_a_further_certificate_by_server_name(world: World) -> None:
     listener = world.listener(world.balancer(), fixed("200"), port=443, SslPolicy=POLICY)
-    other = client("acm").request_certificate(DomainName="other.test")["CertificateArn"]
+    other, default = imported(world, "other.test"), imported(world, "new.test")
     world.elb.add_listener_certificates(ListenerArn=listener.arn, Certificates=[{"CertificateArn": other}])
     handshake(world, listener, "other.test")
     handshake(world, listener, "shop.localhost")
     with pytest.raises(ssl.SSLCertVerificationError):
-        handshake(world, listener, "third.test")
+        handshake(world, listener, "new.test")
+
+    world.elb.modify_listener(ListenerArn=listener.arn, Certificates=[{"CertificateArn": default}])
+
+    handshake(world, listener, "other.test")
+    handshake(world, listener, "new.test")
+    with pytest.raises(ssl.SSLCertVerificationError):
+        handshake(world, listener, "shop.localhost")
 
 
 def test_a_certificate_that_acm_has_no_more_is_told_and_stops_no_other_listener(world: World) -> None:
     balancer = world.balancer()
-    acm = client("acm")
-    gone = acm.request_certificate(DomainName="gone.test")["CertificateArn"]
+    gone = imported(world, "gone.test")
     world.elb.create_listener(
         LoadBalancerArn=balancer,
         Protocol="HTTPS",
@@ -532,7 +544,9 @@ def test_a_certificate_that_acm_has_no_more_is_told_and_stops_no_other_listener(
         DefaultActions=[fixed()],
     )
     world.settle()
-    acm.delete_certificate(CertificateArn=gone)
+    with pytest.raises(ClientError, match="ResourceInUseException"):
+        client("acm").delete_certificate(CertificateArn=gone)
+    del acm_backends[paths.ACCOUNT][paths.REGION]._certificates[gone]
     assert fetch(world.listener(balancer, fixed("200")).connect()).status == 200
     until(lambda: any("No TLS certificates" in problem for problem in world.cloud.balancing.problems))
 

@@ -1,14 +1,16 @@
-"""The stand-in for the AWS provider against moto in this process, handler by handler as the engine would ask."""
+"""The stand-in for the AWS provider against the local cloud's APIs in this process, as the engine would ask."""
 # ruff: noqa: ANN401 - clients and type hints of the SDK have no static type
 
 import collections.abc
 import json
 import operator
 import sys
+import tempfile
 import typing
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
+from pathlib import Path
 from typing import Any
 
 import pulumi._types
@@ -17,12 +19,15 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
+from sandbox import ca
+from sandbox.aws import gaps
 from sandbox.providers.aws import base, elb
 from sandbox.providers.aws.__main__ import provider
 from sandbox.providers.aws.base import AwsResource, Cloud
 from sandbox.providers.aws.schema import JSON, MAP, PAIRS, Arg, Schema, align
 from sandbox.providers.plugin import UNKNOWN, CheckFailure, PartialFailure, Properties, Provider, differences
 
+gaps.fill()
 REGION = "eu-west-1"
 FIXED = {"type": "fixed-response", "fixedResponse": {"contentType": "text/plain", "statusCode": "503"}}
 EVERYWHERE = [{"pathPattern": {"values": ["/*"]}}]
@@ -77,7 +82,16 @@ class World:
     @cached_property
     def certificates(self) -> list[str]:
         acm = self.cloud.client("acm")
-        return [acm.request_certificate(DomainName=f"{name}.example.com")["CertificateArn"] for name in "ab"]
+        return [acm.import_certificate(Certificate=chain, PrivateKey=key)["CertificateArn"] for chain, key in _signed()]
+
+    @cached_property
+    def logs(self) -> str:
+        """A bucket that takes a load balancer's logs."""
+        bucket = self.make(BUCKET, "logs", {})[0]
+        who = {"Service": "logdelivery.elasticloadbalancing.amazonaws.com"}
+        policy = _allow("s3:PutObject", Principal=who, Resource=f"arn:aws:s3:::{bucket}/*")
+        self.cloud.client("s3").put_bucket_policy(Bucket=bucket, Policy=policy)
+        return bucket
 
     @cached_property
     def groups(self) -> list[str]:
@@ -112,6 +126,14 @@ class World:
     def live_weights(self, rule: str) -> dict[str, int]:
         found = self.elb.describe_rules(RuleArns=[rule])["Rules"][0]["Actions"][0]["ForwardConfig"]["TargetGroups"]
         return {item["TargetGroupArn"]: item["Weight"] for item in found}
+
+
+@cache
+def _signed() -> list[tuple[bytes, bytes]]:
+    """Two certificates and their keys; the authority is as good as any."""
+    with tempfile.TemporaryDirectory() as folder:
+        authority = Path(folder) / "ca.crt", Path(folder) / "ca.key"
+        return [ca.issue([f"{name}.example.com"], *authority) for name in "ab"]
 
 
 def http_group(world: World, **more: Any) -> Properties:
@@ -236,7 +258,6 @@ CASES = {
             "clientKeepAlive": 120,
             "desyncMitigationMode": "strictest",
             "dropInvalidHeaderFields": True,
-            "enableDeletionProtection": True,
             "enableHttp2": False,
             "enableTlsVersionAndCipherSuiteHeaders": True,
             "enableWafFailOpen": True,
@@ -245,8 +266,8 @@ CASES = {
             "idleTimeout": 120,
             "preserveHostHeader": True,
             "xffHeaderProcessingMode": "remove",
-            "accessLogs": {"bucket": "logs", "enabled": True, "prefix": "a"},
-            "connectionLogs": {"bucket": "logs", "enabled": True, "prefix": "c"},
+            "accessLogs": {"bucket": w.logs, "enabled": True, "prefix": "a"},
+            "connectionLogs": {"bucket": w.logs, "enabled": True, "prefix": "c"},
             "tags": {"a": "b"},
         },
         lambda w: {
@@ -254,7 +275,8 @@ CASES = {
             "securityGroups": w.groups[:1],
             "internal": True,
             "ipAddressType": "dualstack",
-            "accessLogs": {"bucket": "logs", "enabled": False},
+            "enableDeletionProtection": True,
+            "accessLogs": {"bucket": w.logs, "enabled": False},
         },
     ),
     "a network load balancer": Case(
@@ -1246,7 +1268,7 @@ def test_an_argument_that_the_api_completes_stays_when_the_program_drops_it(worl
 
 def test_a_log_that_the_program_drops_is_switched_off(world: World) -> None:
     subnets = {"subnets": world.subnets[:2]}
-    logs = {"accessLogs": {"bucket": "logs", "enabled": True}}
+    logs = {"accessLogs": {"bucket": world.logs, "enabled": True}}
     made, old, state = world.make(LB, "shop", subnets | logs)
 
     world[LB].update(made, state, old, world[LB].check("shop", old, subnets), 5)
@@ -1444,13 +1466,14 @@ def test_the_wait_for_a_certificate_ends_when_it_is_issued_and_fails_when_it_is_
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     token = "acm/certificateValidation:CertificateValidation"
-    inputs = world[token].check("v", None, {"certificateArn": world.certificates[0]})
+    requested = world.cloud.client("acm").request_certificate(DomainName="a.example.com", ValidationMethod="DNS")
+    inputs = world[token].check("v", None, {"certificateArn": requested["CertificateArn"]})
     with pytest.raises(TimeoutError, match="PENDING_VALIDATION, wanted ISSUED"):
         world[token].create(inputs, 0)
 
     client = Answers(describe_certificate={"Certificate": {"Status": "ISSUED"}})
     monkeypatch.setattr(world.cloud, "client", lambda *_: client)
-    assert world[token].create(inputs, 0)[0] == world.certificates[0]
+    assert world[token].create(inputs, 0)[0] == requested["CertificateArn"]
 
 
 # --- buckets and web ACLs -------------------------------------------------------------------------------------------
@@ -1533,9 +1556,7 @@ def test_a_zone_and_a_certificate_are_found_by_name(world: World) -> None:
     call = world.provider.functions
     created = world.cloud.client("route53").create_hosted_zone(Name="example.com", CallerReference="1")
     found = call["aws:route53/getZone:getZone"]({"name": "example.com"})
-    certificate = call["aws:acm/getCertificate:getCertificate"](
-        {"domain": world.certificates and "a.example.com", "statuses": ["PENDING_VALIDATION"]}
-    )
+    certificate = call["aws:acm/getCertificate:getCertificate"]({"domain": world.certificates and "a.example.com"})
     assert created["HostedZone"]["Id"].endswith(found["zoneId"])
     assert certificate["arn"] == world.certificates[0]
 

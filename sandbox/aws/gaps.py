@@ -20,7 +20,7 @@ from moto.elbv2.models import (
     elbv2_backends,
 )
 
-from sandbox.aws import cloudwatch
+from sandbox.aws import certificates, cloudwatch, log_delivery, pod_identity, registry, rotation, waf
 from sandbox.aws.envoy import Host
 from sandbox.aws.translate import cluster_name, groups_of
 
@@ -75,9 +75,44 @@ class Elbv2(ELBv2Backend):
             )
         if protocol == "HTTPS" and not certificate:
             raise ValidationError("A certificate must be specified for HTTPS listeners")
+        if certificate:
+            certificates.refuse_unusable(self.account_id, self.region_name, certificate)
         return super().create_listener(
             load_balancer_arn, protocol, port, ssl_policy, certificate, actions, alpn_policy, tags
         )
+
+    def modify_listener(self, arn: str, *args: Any, **kwargs: Any) -> FakeListener:  # noqa: ANN401
+        """Another default certificate leaves the further ones alone."""
+        given = kwargs.get("certificates", args[3] if len(args) > 3 else None)
+        for certificate in given or []:
+            certificates.refuse_unusable(self.account_id, self.region_name, certificate["CertificateArn"])
+        further = self.describe_listener_certificates(arn)[1:]
+        listener = super().modify_listener(arn, *args, **kwargs)
+        listener.certificates = [*listener.certificates[:1], *further]
+        return listener
+
+    def add_listener_certificates(self, arn: str, added: list[dict[str, Any]]) -> list[str]:
+        """One that is there already is not added again."""
+        further = self.describe_listener_certificates(arn)[1:]
+        for certificate in added:
+            certificates.refuse_unusable(self.account_id, self.region_name, certificate["CertificateArn"])
+        new = [certificate for certificate in added if certificate["CertificateArn"] not in further]
+        return super().add_listener_certificates(arn, new)
+
+    def remove_listener_certificates(self, arn: str, removed: list[dict[str, Any]]) -> None:
+        """The default one is not among the further ones, and stays."""
+        (listener,) = self.describe_listeners(None, [arn])
+        default, further = listener.certificates[:1], listener.certificates[1:]
+        gone = {certificate["CertificateArn"] for certificate in removed}
+        if gone.intersection(default) - set(further):
+            raise ELBClientError("OperationNotPermitted", "Default certificate cannot be deleted")
+        listener.certificates = [*default, *(certificate for certificate in further if certificate not in gone)]
+
+    def modify_load_balancer_attributes(self, arn: str, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Logs are switched on only if they can be written."""
+        if balancer := self.load_balancers.get(arn):
+            log_delivery.deliver(arn, balancer.attrs, attrs)
+        return super().modify_load_balancer_attributes(arn, attrs)
 
     def _validate_actions(self, actions: list[FakeAction]) -> None:
         super()._validate_actions(actions)
@@ -151,7 +186,8 @@ def fill() -> None:
     FakeLoadBalancer.VALID_ATTRS |= {"health_check_logs.s3.bucket", "health_check_logs.s3.prefix"}
     elbv2_backends.backend = Elbv2
     ec2_backends.backend = Ec2
-    cloudwatch.fill()
+    for part in (certificates, cloudwatch, pod_identity, registry, rotation, waf):
+        part.fill()
 
 
 def registered(group: FakeTargetGroup) -> list[Target]:

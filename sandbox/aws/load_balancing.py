@@ -155,7 +155,7 @@ class LoadBalancing:
             protocol=one.protocol,
             port=int(one.port),
             ssl_policy=one.ssl_policy,
-            certificates=tuple(pair for arn in one.certificates if (pair := self._certificate(arn))),
+            certificates=tuple(pair for arn in dict.fromkeys(one.certificates) if (pair := self._certificate(arn))),
             attributes={key: str(value) for key, value in one.attributes.items()},
             rules=tuple(
                 Rule(

@@ -170,6 +170,8 @@ class Provider:
     """By type token, ``aws:lb/listenerRule:ListenerRule``."""
     functions: Mapping[str, Function] = field(default_factory=dict)
     """By token, ``aws:index/getCallerIdentity:getCallerIdentity``."""
+    secret_answers: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """By token, what of a function's answer is secret even where no argument was."""
     configure: Callable[[Properties], None] = lambda _: None
     """Takes the provider's configuration, nested values decoded, before any other handler runs."""
     factory: Callable[[str], Resource | None] | None = None
@@ -635,8 +637,8 @@ class _Servicer(provider_pb2_grpc.ResourceProviderServicer):
             except CheckFailure as failure:
                 failed = provider_pb2.CheckFailure(property=failure.property, reason=failure.reason)
                 return provider_pb2.InvokeResponse(failures=[failed])
-            if _holds_secret(given):
-                answer = {key: _Secret(value) for key, value in answer.items()}
+            secret = answer.keys() if _holds_secret(given) else self.provider.secret_answers.get(request.tok, ())
+            answer = {key: _Secret(value) if key in secret else value for key, value in answer.items()}
             response = provider_pb2.InvokeResponse()
             getattr(response, "return").CopyFrom(_encode_struct(answer))
             return response

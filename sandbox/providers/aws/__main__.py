@@ -16,7 +16,7 @@ from sandbox.providers.aws import (
     wafv2,
 )
 from sandbox.providers.aws.base import AwsResource, Cloud
-from sandbox.providers.aws.functions import functions
+from sandbox.providers.aws.functions import SECRET_ANSWERS, functions
 from sandbox.providers.plugin import Provider, serve
 
 VERSION = "7.29.0"
@@ -33,6 +33,7 @@ def provider(cloud: Cloud) -> Provider:
         "ec2/securityGroup:SecurityGroup": ec2.SecurityGroup,
         "ecr/lifecyclePolicy:LifecyclePolicy": ecr.LifecyclePolicy,
         "ecr/repository:Repository": ecr.Repository,
+        "ecr/repositoryPolicy:RepositoryPolicy": ecr.RepositoryPolicy,
         "eks/podIdentityAssociation:PodIdentityAssociation": iam.PodIdentityAssociation,
         "iam/role:Role": iam.Role,
         "iam/rolePolicy:RolePolicy": iam.RolePolicy,
@@ -68,6 +69,7 @@ def provider(cloud: Cloud) -> Provider:
         version=VERSION,
         resources={f"aws:{token}": type_(cloud) for token, type_ in types.items()},
         functions=functions(cloud),
+        secret_answers=SECRET_ANSWERS,
         configure=cloud.configure,
         arguments=Cloud.arguments,
     )

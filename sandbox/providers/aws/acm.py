@@ -98,7 +98,7 @@ class Certificate(AwsResource):
                     "resourceRecordType": item["ResourceRecord"]["Type"],
                     "resourceRecordValue": item["ResourceRecord"]["Value"],
                 }
-                for item in validations
+                for item in sorted(validations, key=lambda item: _place(item["DomainName"], found, inputs))
                 if item.get("ResourceRecord")
             ],
             "notAfter": _when(found.get("NotAfter")),
@@ -128,6 +128,12 @@ class Certificate(AwsResource):
     def remove(self, api: Any, id: str, state: Properties, timeout: float) -> None:
         patience = min(timeout, PATIENCE)
         retry(lambda: api.delete_certificate(CertificateArn=id), ["ResourceInUseException"], patience)
+
+
+def _place(name: str, found: dict[str, Any], inputs: Properties) -> tuple[int, str]:
+    """Where a domain stands in the program; the API's order means nothing."""
+    names = [found["DomainName"], *(inputs.get("subjectAlternativeNames") or [])]
+    return (names.index(name) if name in names else len(names), name)
 
 
 def _alternatives(found: dict[str, Any], inputs: Properties) -> list[str]:

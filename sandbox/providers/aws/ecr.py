@@ -102,3 +102,29 @@ class LifecyclePolicy(AwsResource):
 
     def remove(self, api: Any, id: str, state: Properties, timeout: float) -> None:
         api.delete_lifecycle_policy(repositoryName=id)
+
+
+class RepositoryPolicy(AwsResource):
+    """``aws:ecr/repositoryPolicy:RepositoryPolicy``; the ID is the repository's name."""
+
+    service = "ecr"
+    outputs = ("registryId",)
+    gone = ("RepositoryPolicyNotFoundException", "RepositoryNotFoundException")
+    schema = {"policy": Arg(type=JSON, required=True), "repository": Arg(required=True, replace=True)}
+
+    def make(self, api: Any, inputs: Properties, timeout: float) -> str:
+        return str(
+            api.set_repository_policy(repositoryName=inputs["repository"], policyText=inputs["policy"])[
+                "repositoryName"
+            ]
+        )
+
+    def describe(self, api: Any, id: str, inputs: Properties) -> Properties | None:
+        found = api.get_repository_policy(repositoryName=id)
+        return {"policy": found["policyText"], "repository": id, "registryId": found.get("registryId")}
+
+    def change(self, api: Any, id: str, old: Properties, new: Properties) -> None:
+        self.make(api, new, 0)
+
+    def remove(self, api: Any, id: str, state: Properties, timeout: float) -> None:
+        api.delete_repository_policy(repositoryName=id)

@@ -1,7 +1,9 @@
 """Functions that a program calls for what exists already."""
 
+import base64
 import json
 from collections.abc import Callable
+from datetime import UTC
 from functools import partial
 from typing import Any, Final
 
@@ -231,6 +233,22 @@ def zone(cloud: Cloud, arguments: Properties) -> Properties:
     }
 
 
+def registry_token(cloud: Cloud, arguments: Properties) -> Properties:
+    api = cloud.client("ecr", arguments.get("region"))
+    wanted = {"registryIds": [arguments["registryId"]]} if arguments.get("registryId") else {}
+    data = api.get_authorization_token(**wanted)["authorizationData"][0]
+    user, _, password = base64.b64decode(data["authorizationToken"]).decode().partition(":")
+    return {
+        "id": api.meta.region_name,
+        "authorizationToken": data["authorizationToken"],
+        "expiresAt": data["expiresAt"].astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "password": password,
+        "proxyEndpoint": data["proxyEndpoint"],
+        "region": api.meta.region_name,
+        "userName": user,
+    }
+
+
 def policy_document(cloud: Cloud, arguments: Properties) -> Properties:  # noqa: ARG001 - it calls nobody
     """Write an IAM policy; lists of one become a text, as in the official provider."""
     statements = [
@@ -293,6 +311,9 @@ def _principals(blocks: list[Properties]) -> Any:  # noqa: ANN401 - "*" or a map
     return {kind: _values(identifiers) for kind, identifiers in merged.items()}
 
 
+_TOKEN: Final = "aws:ecr/getAuthorizationToken:getAuthorizationToken"
+SECRET_ANSWERS: Final = {_TOKEN: frozenset({"authorizationToken", "password"})}
+"""By token, what of a function's answer is secret."""
 _FUNCTIONS: Final[dict[str, tuple[Function, set[str]]]] = {
     "aws:acm/getCertificate:getCertificate": (
         certificate,
@@ -301,6 +322,7 @@ _FUNCTIONS: Final[dict[str, tuple[Function, set[str]]]] = {
     "aws:ec2/getSubnet:getSubnet": (subnet, {*_SUBNET, "filters", "id", "region", "tags"}),
     "aws:ec2/getSubnets:getSubnets": (subnets, {"filters", "region", "tags"}),
     "aws:ec2/getVpc:getVpc": (vpc, {*_VPC, "filters", "id", "region", "tags"}),
+    _TOKEN: (registry_token, {"region", "registryId"}),
     "aws:iam/getPolicyDocument:getPolicyDocument": (
         policy_document,
         {"overridePolicyDocuments", "policyId", "sourcePolicyDocuments", "statements", "version"},

@@ -5,7 +5,7 @@ import json
 from typing import Any
 from urllib.parse import unquote
 
-from sandbox.providers.aws.base import NAME, NAME_PREFIX, TAGS, AwsResource, changed, tag_list, tag_map
+from sandbox.providers.aws.base import NAME, NAME_PREFIX, PATIENCE, TAGS, AwsResource, changed, retry, tag_list, tag_map
 from sandbox.providers.aws.schema import JSON, Arg, from_api, to_api
 from sandbox.providers.plugin import Properties
 
@@ -217,7 +217,13 @@ class PodIdentityAssociation(AwsResource):
             for key in ("clusterName", "disableSessionTags", "namespace", "roleArn", "serviceAccount", "targetRoleArn")
             if inputs.get(key) is not None
         }
-        made = api.create_pod_identity_association(**request, tags=inputs.get("tagsAll") or {})
+        # A role is known to EKS only some seconds after it was made.
+        made = retry(
+            lambda: api.create_pod_identity_association(**request, tags=inputs.get("tagsAll") or {}),
+            ["InvalidParameterException"],
+            min(timeout, PATIENCE),
+            text="does not exist",
+        )
         return str(made["association"]["associationId"])
 
     def describe(self, api: Any, id: str, inputs: Properties) -> Properties | None:

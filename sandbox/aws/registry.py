@@ -1,0 +1,41 @@
+"""ECR whose images lie in the local cloud's own registry: what a program pushes to a repository's URL can be pulled."""
+
+import base64
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from moto.core.responses import ActionResult
+from moto.ecr.models import ECRBackend, Repository, ecr_backends
+from moto.ecr.responses import ECRResponse
+
+from sandbox import paths
+
+_TOKEN_LIFE: Final = timedelta(hours=12)
+
+
+class Ecr(ECRBackend):
+    """Names the registry as the node and its Docker daemon do."""
+
+    __module__ = ECRBackend.__module__
+
+    def create_repository(self, *args: Any, **kwargs: Any) -> Repository:  # noqa: ANN401 - moto's own
+        made = super().create_repository(*args, **kwargs)
+        made.uri = f"{paths.REGISTRY}/{made.name}"
+        return made
+
+
+def _authorization_token(self: ECRResponse) -> ActionResult:
+    """A token for the local registry, which asks for none."""
+    token = base64.b64encode(b"AWS:sandbox").decode()
+    data = {
+        "authorizationToken": token,
+        "expiresAt": datetime.now(UTC) + _TOKEN_LIFE,
+        "proxyEndpoint": f"http://{paths.REGISTRY}",
+    }
+    return ActionResult({"authorizationData": [data for _ in self._get_param("registryIds") or [""]]})
+
+
+def fill() -> None:
+    """Puts the subclass in moto's place."""
+    ecr_backends.backend = Ecr
+    ECRResponse.get_authorization_token = _authorization_token  # type: ignore[method-assign]
