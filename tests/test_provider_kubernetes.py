@@ -376,6 +376,10 @@ def pod(*, gate: bool = False, **state: Any) -> Properties:
             "ended with exit code 3 [Error]",
         ),
         (pod(state={"terminated": {"exitCode": 1, "reason": "Error"}}), "last lines of its log:\nboom"),
+        (
+            pod(state={"terminated": {"exitCode": 1, "reason": "Error", "message": "no table"}}),
+            "code 1 [Error] no table",
+        ),
         (pod(gate=True, state={"running": {}}), "pod web-1: [ReadinessGatesNotReady] gate not True"),
     ],
 )
@@ -402,6 +406,9 @@ def test_a_failed_job_is_given_up_with_the_end_of_its_log(cluster: FakeCluster) 
     assert found.hopeless
     assert found.reasons[0] == "[BackoffLimitExceeded] too often"
     assert "relation users is missing" in found.reasons[-1]
+    ended = {"exitCode": 3, "reason": "Error", "message": "relation users is missing"}
+    cluster.owned["Pod"] = [pod(state={"terminated": ended})]
+    assert "\n".join(look(cluster, JOB, job("Failed")).reasons).count("relation users is missing") == 1
     assert look(cluster, JOB, job("Complete")).ready
     assert not look(cluster, JOB, {**NAMED, "status": {"active": 1}}).hopeless
 

@@ -100,7 +100,8 @@ def pod_problems(related: Related, pod: Properties) -> Iterator[str]:
             text = f"{who}: ended with exit code {ended.get('exitCode')} [{ended.get('reason', 'Error')}]"
             yield f"{text} {ended.get('message', '')}".strip()
             previous = not one.get("state", {}).get("terminated")
-            if log := related.logs(pod, one["name"], LOG_LINES, previous=previous):
+            # The official provider shows the message alone; the log is for containers that leave none.
+            if not ended.get("message") and (log := related.logs(pod, one["name"], LOG_LINES, previous=previous)):
                 yield f"{who}, last lines of its log:\n{log}"
     found = conditions(pod)
     scheduled, ready = found.get("PodScheduled", {}), found.get("Ready", {})
