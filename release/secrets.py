@@ -34,8 +34,15 @@ app = typer.Typer(
 LIMIT: Final = 65_536
 """Bytes that Secrets Manager stores in one version."""
 
-MAKE_CONTAINERS: Final = ("**:BlueGreenService::*", "**:SecretEntries::*", "**/secret:Secret::*", "**/key:Key::*")
-"""What to aim a first update at: the containers, their parents, and the key that encrypts them."""
+MAKE_CONTAINERS: Final = (
+    "**:BlueGreenService::*",
+    "**:SecretEntries::*",
+    "**/secret:Secret::*",
+    "**/secretPolicy:SecretPolicy::*",
+    "**:EncryptionKey::*",
+    "**/key:Key::*",
+)
+"""What to aim a first update at: the containers with their policies, the key that encrypts them, and the parents."""
 
 Service = Annotated[str, typer.Argument(metavar="SERVICE", help="A service of the stack.", show_default=False)]
 Entry = Annotated[str, typer.Argument(metavar="ENTRY", help="A secret entry of the service.", show_default=False)]

@@ -18,6 +18,7 @@ import typer
 from rich.console import Console
 from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
+from release.secrets import MAKE_CONTAINERS
 from sandbox import engine as engines
 from sandbox import environment, fakes, images, paths, processes, prometheus
 from sandbox.steps import Step, StepError, Steps
@@ -35,8 +36,6 @@ STACK = "sandbox"
 VERSIONS = ("1.4.0", "1.5.0")
 """The two builds of the reference service that Pulumi.sandbox.yaml names."""
 
-_SECRETS = ("**:BlueGreenService::*", "**:SecretEntries::*", "**/secret:Secret::*")
-"""The secret containers and their parents: values are put into them before anything reads them."""
 _OWN = ("prometheus", "controllers", "aws")
 """The processes on this machine, in the order in which they are ended."""
 
@@ -83,7 +82,7 @@ def up() -> None:
         with steps.step("stack: secrets") as step:
             _stacks()
             if not _secrets():
-                _pulumi("up", "--yes", "--skip-preview", *(f"--target={urn}" for urn in _SECRETS))
+                _pulumi("up", "--yes", "--skip-preview", *(f"--target={urn}" for urn in MAKE_CONTAINERS))
             empty = [arn for arn, has_value in _secrets().items() if not has_value]
             for arn in empty:
                 boto3.client("secretsmanager").put_secret_value(
