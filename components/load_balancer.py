@@ -86,7 +86,6 @@ class LoadBalancer(pulumi.ComponentResource):
             desync_mitigation_mode="defensive",
             drop_invalid_header_fields=True,
             xff_header_processing_mode="append",
-            # A bucket alone does not switch them on: `enabled` is false by default in the provider.
             access_logs=_logs(args.log_bucket, ACCESS_LOGS),
             connection_logs=_logs(args.log_bucket, CONNECTION_LOGS),
             tags=args.tags,
@@ -193,6 +192,10 @@ class LoadBalancer(pulumi.ComponentResource):
         return group
 
 
-def _logs(bucket: pulumi.Input[str] | None, prefix: str) -> lb.LoadBalancerAccessLogsArgsDict | None:
-    """One kind of log; access and connection logs have the same three members."""
-    return {"bucket": bucket, "prefix": prefix, "enabled": True} if bucket is not None else None
+def _logs(bucket: pulumi.Input[str] | None, prefix: str) -> lb.LoadBalancerAccessLogsArgsDict:
+    """One kind of log; access and connection logs have the same three members.
+
+    Always stated: a bucket alone does not switch a log on, and leaving the block out does not switch it off again (the
+    provider's ``SuppressMissingOptionalConfigurationBlock``).
+    """
+    return {"bucket": bucket if bucket is not None else "", "prefix": prefix, "enabled": bucket is not None}
