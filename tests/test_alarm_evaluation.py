@@ -510,10 +510,26 @@ def test_what_would_not_be_evaluated_is_refused_when_it_is_put() -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("cloud")
-def test_a_child_is_not_deleted_before_its_composite_alarm() -> None:
+def test_a_composite_alarm_is_kept_whole_and_its_child_is_not_deleted_before_it() -> None:
     cloudwatch = client("cloudwatch")
     put_alarm(cloudwatch, "child")
-    cloudwatch.put_composite_alarm(AlarmName="parent", AlarmRule='ALARM("child")')
+    given = {
+        "AlarmName": "parent",
+        "AlarmRule": 'ALARM("child")',
+        "AlarmDescription": "of a child",
+        "ActionsEnabled": False,
+        "AlarmActions": ["arn:aws:sns:eu-west-1:123456789012:a"],
+        "OKActions": ["arn:aws:sns:eu-west-1:123456789012:b"],
+        "InsufficientDataActions": [],
+        "ActionsSuppressor": "child",
+        "ActionsSuppressorWaitPeriod": 60,
+        "ActionsSuppressorExtensionPeriod": 120,
+    }
+    cloudwatch.put_composite_alarm(**given, Tags=[{"Key": "severity", "Value": "critical"}])
+    parent = describe(cloudwatch, "parent")
+    assert {key: parent[key] for key in given} == given
+    tags = cloudwatch.list_tags_for_resource(ResourceARN=parent["AlarmArn"])["Tags"]
+    assert tags == [{"Key": "severity", "Value": "critical"}]
     assert cloudwatch.describe_alarms(AlarmNames=["parent"])["CompositeAlarms"] == [], "AlarmTypes was not asked for"
     parents = cloudwatch.describe_alarms(ParentsOfAlarmName="child")["CompositeAlarms"]
     assert [one["AlarmName"] for one in parents] == ["parent"]
