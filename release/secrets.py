@@ -20,6 +20,7 @@ from rich.table import Table
 from components.model import Color, SecretEntry, secret_name
 from components.rules import secret_version_problem
 from components.settings import ServiceSettings
+from release.bootstrap import MAKE_CONTAINERS
 from release.containers import Container, SecretsManager
 from release.report import Json, RefusedError, StackName, advice, console, emit, reported, unknown
 from release.stack import UNPINNED, Stack, load
@@ -33,16 +34,6 @@ app = typer.Typer(
 
 LIMIT: Final = 65_536
 """Bytes that Secrets Manager stores in one version."""
-
-MAKE_CONTAINERS: Final = (
-    "**:BlueGreenService::*",
-    "**:SecretEntries::*",
-    "**/secret:Secret::*",
-    "**/secretPolicy:SecretPolicy::*",
-    "**:EncryptionKey::*",
-    "**/key:Key::*",
-)
-"""What to aim a first update at: the containers with their policies, the key that encrypts them, and the parents."""
 
 Service = Annotated[str, typer.Argument(metavar="SERVICE", help="A service of the stack.", show_default=False)]
 Entry = Annotated[str, typer.Argument(metavar="ENTRY", help="A secret entry of the service.", show_default=False)]

@@ -18,7 +18,7 @@ import typer
 from rich.console import Console
 from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from release.secrets import MAKE_CONTAINERS
+from release.bootstrap import MAKE_CONTAINERS
 from sandbox import engine as engines
 from sandbox import environment, fakes, images, paths, processes, prometheus
 from sandbox.steps import Step, StepError, Steps
