@@ -1,84 +1,49 @@
-"""When a person must hear of a color, stated once for CloudWatch and for Prometheus.
+"""The alarms of a color, of a service and of a load balancer: `alerts.py` in CloudWatch and in Prometheus.
 
-CloudWatch sees what clients of the load balancer see, Prometheus what the pods answered; each
-covers for the other's blindness. Neither sees a color without traffic, and CloudWatch counts
-the 502 and 503 of a color without targets for the whole load balancer, not for the color.
+Only what a person can act on by itself sends a message. Of a color that is one composite alarm, so that an incident is
+one message; its children, which say what is wrong, are silent, and so are those that only machines read.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
+from decimal import Decimal
 from typing import Final
 
 import pulumi
 from pulumi_aws import cloudwatch
 from pulumi_kubernetes.apiextensions import CustomResource
 
-from components.model import ALARM_PERIOD, ALARM_PERIODS, Color
-from components.workload import color_labels
-
-DATAPOINTS: Final = ALARM_PERIODS - 1
-"""Breaching periods of ``ALARM_PERIODS`` that raise a CloudWatch alarm. Not all: the counts of the newest minute come
-one after another, and a count that is late looks like 0."""
-
-MINIMUM_REQUESTS: Final = 20
-"""Requests a minute below which nothing is judged: at 10, one failure is already 10 %. The blind spot: a service that
-quiet can fail without an alarm, and needs a probe from outside."""
-
-ERROR_PERCENT: Final = 5
-"""Percent of requests. Far above what retries and clients' aborts cause, low enough that most users still succeed when
-somebody hears of it. The blind spot: a slow leak of up to 5 %; a canary step is judged more strictly by its release."""
-
-P95_SECONDS: Final = 1
-"""Seconds within which 95 of 100 requests are answered; beyond it people notice. The blind spot: the slowest 5 %, and a
-route that fails fast lowers it."""
-
-
-class Severity(StrEnum):
-    """How soon a person must look."""
-
-    CRITICAL = "critical"
-    """Now: users are failing."""
-    WARNING = "warning"
-    """Today: users are waiting."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Alert:
-    """One thing that may go wrong with a color."""
-
-    name: str
-    severity: Severity
-    summary: str
-    threshold: int
-    reason: str
-    runbook: str
-    """Path and heading in this repository."""
-    promql: str
-    """What is compared with the threshold; ``%(own)s`` stands for the matchers of the color's own samples."""
-
-
-ERRORS: Final = Alert(
-    name="errors",
-    severity=Severity.CRITICAL,
-    summary=f"more than {ERROR_PERCENT} % of the requests fail",
-    threshold=ERROR_PERCENT,
-    reason="Answers with 5xx, and connections that the pods did not take, as a share of all requests.",
-    runbook="docs/operations.md#errors",
-    promql='100 * sum(rate(http_requests_total{%(own)s,status=~"5.."}[2m]))'
-    " / sum(rate(http_requests_total{%(own)s}[2m]))",
+from components.alerts import (
+    CERTIFICATE,
+    COLOR_ALERTS,
+    LOAD_BALANCER_ERRORS,
+    MOVING,
+    SERVICE_ALERTS,
+    TRAFFIC,
+    Alert,
+    CloudWatch,
+    Comparison,
+    Metric,
+    Severity,
 )
-LATENCY: Final = Alert(
-    name="latency",
-    severity=Severity.WARNING,
-    summary=f"the 95th percentile of the answer time is above {P95_SECONDS} s",
-    threshold=P95_SECONDS,
-    reason="One request in twenty takes longer than people wait without noticing.",
-    runbook="docs/operations.md#latency",
-    promql="histogram_quantile(0.95, sum by (le) (rate(http_request_duration_seconds_bucket{%(own)s}[2m])))",
-)
-ENOUGH: Final = f"60 * sum(rate(http_requests_total{{%(own)s}}[2m])) >= {MINIMUM_REQUESTS}"
-"""Two minutes are four scrapes at the usual 30 s: one that fails leaves no gap."""
+from components.model import Color, Resources, alarm_name, namespace
+from components.workload import color_labels, service_labels
+
+WAIT: Final = 60
+"""Seconds that a composite alarm waits for its suppressor, whose counts are of the same minute."""
+EXTENSION: Final = 120
+"""Seconds for which it stays held back after a move of traffic, until its minutes have left the children."""
+
+OVERVIEW: Final = "docs/alerts/README.md"
+
+_OPERATORS: Final = {
+    Comparison.ABOVE: "GreaterThanThreshold",
+    Comparison.AT_LEAST: "GreaterThanOrEqualToThreshold",
+    Comparison.BELOW: "LessThanThreshold",
+}
+_BYTES: Final = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "k": 10**3, "M": 10**6, "G": 10**9}
+
+Dimensions = Mapping[str, pulumi.Input[str]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,122 +58,352 @@ class AlertRulesArgs:
     """``arn_suffix`` of the load balancer."""
     target_group: pulumi.Input[str]
     """``arn_suffix`` of the color's target group."""
+    resources: Resources
+    """Of a pod: what its use is compared with."""
+    cluster_name: str | None = None
+    """In EKS, where Container Insights watches the pods; without it only Prometheus knows of memory and CPU."""
+    moving: pulumi.Input[str] | None = None
+    """`ServiceAlerts.moving`: the alarm that holds messages back; None for a service with one color."""
     topic_arns: Sequence[pulumi.Input[str]]
     """Who hears of an alarm and of its end; none for nobody."""
+    owner: str | None = None
+    """Whose service it is."""
+    on_call: str | None = None
+    """Who is called, and how."""
     tags: Mapping[str, str]
 
 
 class AlertRules(pulumi.ComponentResource):
     """The alarms of one color. They belong to it for life: after a flip the old color keeps being watched."""
 
-    alarm_names: Sequence[pulumi.Output[str]]
-    """In CloudWatch."""
+    alarm_names: Mapping[str, str]
+    """In CloudWatch, by the name of the alert."""
+    composite_name: str
+    """The alarm that is on when one of those is that a person would hear of; what the gate and a release read."""
 
     def __init__(self, name: str, args: AlertRulesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("hueshift:alert_rules:AlertRules", name, None, opts)
-        alarms = [self._errors(name, args), self._latency(name, args)]
-        labels = color_labels(args.service, args.environment, args.color)
-        CustomResource(
-            f"{name}-prometheus",
-            api_version="monitoring.coreos.com/v1",
-            kind="PrometheusRule",
-            metadata={"name": f"{args.service}-{args.color}", "namespace": args.namespace, "labels": labels},
-            spec={
-                "groups": [
-                    {
-                        "name": f"{args.service}-{args.color}",
-                        "rules": [prometheus_rule(alert, args) for alert in (ERRORS, LATENCY)],
-                    }
-                ]
-            },
-            opts=pulumi.ResourceOptions(parent=self),
+        about = f"{args.service} {args.color} in {args.environment}"
+        whose = _Whose(about, args.owner, args.on_call, args.tags)
+        prefix = (args.environment, args.service, args.color.value)
+        watched = [
+            alert
+            for alert in COLOR_ALERTS
+            if alert.cloudwatch and (args.cluster_name or not _needs_insights(alert.cloudwatch))
+        ]
+        self.alarm_names = {alert.name: alarm_name(*prefix, alert.name) for alert in watched}
+        alarms = [
+            _alarm(f"{name}-{alert.name}", alert, self, whose, self.alarm_names[alert.name], _of_color(args))
+            for alert in watched
+        ]
+        self.composite_name = alarm_name(*prefix)
+        heard = [alert for alert in watched if alert.severity is not Severity.NONE]
+        worst = min((alert.severity for alert in heard), key=list(Severity).index)
+        cloudwatch.CompositeAlarm(
+            f"{name}-composite",
+            alarm_name=self.composite_name,
+            alarm_description=_description(
+                whose, "one of its alarms is on", "Its children say which: one incident, one message.", worst, OVERVIEW
+            ),
+            alarm_rule=" OR ".join(f'ALARM("{self.alarm_names[alert.name]}")' for alert in heard),
+            actions_suppressor=None
+            if args.moving is None
+            else {"alarm": args.moving, "wait_period": WAIT, "extension_period": EXTENSION},
+            alarm_actions=args.topic_arns or None,
+            ok_actions=args.topic_arns or None,
+            tags=whose.tagged(worst),
+            # By name alone the API would be asked too early, and too late when they go.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=alarms),
         )
-        self.alarm_names = [alarm.name for alarm in alarms]
+        own = {"service": args.service, "color": args.color.value, "environment": args.environment}
+        _prometheus(
+            f"{name}-prometheus",
+            self,
+            {
+                "name": f"{args.service}-{args.color}",
+                "namespace": args.namespace,
+                "labels": color_labels(args.service, args.environment, args.color),
+            },
+            [prometheus_rule(alert, whose, own, args.resources) for alert in COLOR_ALERTS if alert.prometheus],
+        )
+        self.register_outputs({"alarm_names": self.alarm_names, "composite_name": self.composite_name})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceAlertsArgs:
+    """What the load balancer supplies is an Input; the rest is plain."""
+
+    service: str
+    environment: str
+    namespace: pulumi.Input[str]
+    load_balancer: pulumi.Input[str]
+    """``arn_suffix`` of the load balancer."""
+    target_groups: Mapping[Color, pulumi.Input[str]]
+    """``arn_suffix`` of the target group of each color that the service has."""
+    expects_traffic: bool = True
+    """Whether five minutes without a request are wrong; not so for a service that may be quiet at night."""
+    topic_arns: Sequence[pulumi.Input[str]]
+    owner: str | None = None
+    on_call: str | None = None
+    tags: Mapping[str, str]
+
+
+class ServiceAlerts(pulumi.ComponentResource):
+    """The alarms of a service as a whole: of the sum over its colors, so that no weight matters."""
+
+    alarm_names: Mapping[str, str]
+    """In CloudWatch, by the name of the alert."""
+    moving: pulumi.Output[str] | None
+    """The name of the alarm that is on while traffic moves between colors; None if there is one color."""
+
+    def __init__(self, name: str, args: ServiceAlertsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("hueshift:alert_rules:ServiceAlerts", name, None, opts)
+        whose = _Whose(f"{args.service} in {args.environment}", args.owner, args.on_call, args.tags)
+        watched = [
+            alert
+            for alert in SERVICE_ALERTS
+            if (alert is not TRAFFIC or args.expects_traffic) and (alert is not MOVING or len(args.target_groups) > 1)
+        ]
+
+        def of_color(color: str, _: Metric) -> Dimensions | None:
+            group = args.target_groups.get(Color(color))
+            return {"LoadBalancer": args.load_balancer, "TargetGroup": group} if group is not None else None
+
+        self.alarm_names = {alert.name: alarm_name(args.environment, args.service, alert.name) for alert in watched}
+        total = " + ".join(f"FILL({color}, 0)" for color in Color if color in args.target_groups)
+        alarms = {
+            alert.name: _alarm(
+                f"{name}-{alert.name}",
+                alert,
+                self,
+                whose,
+                self.alarm_names[alert.name],
+                of_color,
+                topics=args.topic_arns,
+                total=total,
+            )
+            for alert in watched
+        }
+        _prometheus(
+            f"{name}-prometheus",
+            self,
+            {
+                "name": args.service,
+                "namespace": args.namespace,
+                "labels": service_labels(args.service, args.environment),
+            },
+            [
+                prometheus_rule(alert, whose, {"service": args.service, "environment": args.environment})
+                for alert in watched
+                if alert.prometheus
+            ],
+        )
+        self.moving = alarms[MOVING.name].name if MOVING.name in alarms else None
         self.register_outputs({"alarm_names": self.alarm_names})
 
-    def _errors(self, name: str, args: AlertRulesArgs) -> cloudwatch.MetricAlarm:
-        def count(identifier: str, metric: str) -> cloudwatch.MetricAlarmMetricQueryArgsDict:
-            return {
+
+@dataclass(frozen=True, kw_only=True)
+class EdgeAlertsArgs:
+    """What the load balancer supplies is an Input; the rest is plain."""
+
+    environment: str
+    load_balancer: pulumi.Input[str]
+    """``arn_suffix`` of the load balancer."""
+    certificates: Mapping[str, pulumi.Input[str]]
+    """The ARN of each certificate, by a name that becomes part of an alarm's."""
+    topic_arns: Sequence[pulumi.Input[str]]
+    owner: str | None = None
+    on_call: str | None = None
+    tags: Mapping[str, str]
+
+
+class EdgeAlerts(pulumi.ComponentResource):
+    """The alarms of what all services share: the load balancer's own errors, and its certificates."""
+
+    alarm_names: Mapping[str, str]
+    """In CloudWatch, by the name of the alert, of a certificate with its own behind it."""
+
+    def __init__(self, name: str, args: EdgeAlertsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("hueshift:alert_rules:EdgeAlerts", name, None, opts)
+
+        def alarm(alert: Alert, suffix: str, about: str, dimensions: Dimensions) -> str:
+            full = alarm_name(args.environment, "edge", suffix)
+            whose = _Whose(f"{about} in {args.environment}", args.owner, args.on_call, args.tags)
+            _alarm(f"{name}-{suffix}", alert, self, whose, full, lambda *_: dimensions, topics=args.topic_arns)
+            return full
+
+        balancer = {"LoadBalancer": args.load_balancer}
+        names = {
+            LOAD_BALANCER_ERRORS.name: alarm(
+                LOAD_BALANCER_ERRORS, LOAD_BALANCER_ERRORS.name, "the load balancer", balancer
+            )
+        }
+        for certificate, arn in args.certificates.items():
+            suffix = f"{CERTIFICATE.name}-{certificate}"
+            names[suffix] = alarm(CERTIFICATE, suffix, f"certificate {certificate}", {"CertificateArn": arn})
+        self.alarm_names = names
+        self.register_outputs({"alarm_names": self.alarm_names})
+
+
+@dataclass(frozen=True)
+class _Whose:
+    """What all alarms of one thing say of it."""
+
+    about: str
+    owner: str | None
+    on_call: str | None
+    tags: Mapping[str, str]
+
+    def tagged(self, severity: Severity) -> dict[str, str]:
+        return {**self.tags, "severity": severity.value, **({"owner": self.owner} if self.owner else {})}
+
+
+def _needs_insights(how: CloudWatch) -> bool:
+    return any(metric.namespace == "ContainerInsights" for metric in how.metrics.values())
+
+
+def _of_color(args: AlertRulesArgs) -> Callable[[str, Metric], Dimensions]:
+    """Return what gives a metric of a color its dimensions; a set of dimensions is a metric of its own."""
+    physical = f"{args.service}-{args.color}"
+    cluster = {"ClusterName": args.cluster_name or "", "Namespace": namespace(args.environment, args.service)}
+
+    def dimensions(_: str, metric: Metric) -> Dimensions:
+        if metric.namespace != "ContainerInsights":
+            return {"LoadBalancer": args.load_balancer, "TargetGroup": args.target_group}
+        # What a pod reserves is reported by workload only; so both halves of the share are taken from there.
+        if metric.name.startswith("pod_cpu"):
+            return {**cluster, "PodName": physical}
+        return {**cluster, "Service": physical}
+
+    return dimensions
+
+
+def _alarm(
+    resource: str,
+    alert: Alert,
+    parent: pulumi.Resource,
+    whose: _Whose,
+    physical: str,
+    dimensions: Callable[[str, Metric], Dimensions | None],
+    *,
+    topics: Sequence[pulumi.Input[str]] = (),
+    total: str = "",
+) -> cloudwatch.MetricAlarm:
+    """Make an alert's alarm, without metrics whose dimensions are None; nobody is told of one with severity none."""
+    how = alert.cloudwatch
+    assert how is not None
+    queries: list[cloudwatch.MetricAlarmMetricQueryArgsDict] = [
+        {
+            "id": identifier,
+            "return_data": not how.math,
+            "metric": {
+                "namespace": metric.namespace,
+                "metric_name": metric.name,
+                "dimensions": of,
+                "stat": metric.stat,
+                "period": how.period,
+            },
+        }
+        for identifier, metric in how.metrics.items()
+        if (of := dimensions(identifier, metric)) is not None
+    ]
+    last = list(how.math)[-1:]
+    for identifier, expression in how.math.items():
+        compared = identifier in last
+        queries.append(
+            {
                 "id": identifier,
-                "return_data": False,
-                "metric": {
-                    "namespace": "AWS/ApplicationELB",
-                    "metric_name": metric,
-                    "dimensions": {"LoadBalancer": args.load_balancer, "TargetGroup": args.target_group},
-                    "stat": "Sum",
-                    "period": ALARM_PERIOD,
-                },
+                "expression": expression % {"total": total},
+                "return_data": compared,
+                **({"label": alert.summary} if compared else {}),  # type: ignore[typeddict-item]
             }
-
-        return cloudwatch.MetricAlarm(
-            f"{name}-{ERRORS.name}",
-            alarm_description=_description(ERRORS, args),
-            comparison_operator="GreaterThanThreshold",
-            threshold=ERRORS.threshold,
-            evaluation_periods=ALARM_PERIODS,
-            datapoints_to_alarm=DATAPOINTS,
-            # No traffic is no error; whether a color has enough of it is the release's question.
-            treat_missing_data="notBreaching",
-            metric_queries=[
-                count("failed", "HTTPCode_Target_5XX_Count"),
-                count("refused", "TargetConnectionErrorCount"),
-                count("requests", "RequestCount"),
-                {
-                    "id": "rate",
-                    "label": ERRORS.summary,
-                    # Both counts are missing, not 0, in a minute without any.
-                    "expression": f"IF(requests >= {MINIMUM_REQUESTS}, "
-                    "100 * (FILL(failed, 0) + FILL(refused, 0)) / requests, 0)",
-                    "return_data": True,
-                },
-            ],
-            alarm_actions=args.topic_arns or None,
-            ok_actions=args.topic_arns or None,
-            tags={**args.tags, "severity": ERRORS.severity.value},
-            opts=pulumi.ResourceOptions(parent=self),
         )
-
-    def _latency(self, name: str, args: AlertRulesArgs) -> cloudwatch.MetricAlarm:
-        return cloudwatch.MetricAlarm(
-            f"{name}-{LATENCY.name}",
-            alarm_description=_description(LATENCY, args),
-            comparison_operator="GreaterThanThreshold",
-            threshold=LATENCY.threshold,
-            evaluation_periods=ALARM_PERIODS,
-            datapoints_to_alarm=DATAPOINTS,
-            treat_missing_data="notBreaching",
-            namespace="AWS/ApplicationELB",
-            metric_name="TargetResponseTime",
-            dimensions={"LoadBalancer": args.load_balancer, "TargetGroup": args.target_group},
-            extended_statistic="p95",
-            period=ALARM_PERIOD,
-            # A percentile of a handful of requests is the slowest of them.
-            evaluate_low_sample_count_percentiles="ignore",
-            alarm_actions=args.topic_arns or None,
-            ok_actions=args.topic_arns or None,
-            tags={**args.tags, "severity": LATENCY.severity.value},
-            opts=pulumi.ResourceOptions(parent=self),
-        )
+    actions = (topics if alert.severity is not Severity.NONE else ()) or None
+    return cloudwatch.MetricAlarm(
+        resource,
+        # Fixed, so that the gate can ask for it and a composite can name it in a preview.
+        name=physical,
+        alarm_description=_description(
+            whose, alert.summary, f"{alert.reason} Not seen: {alert.blind_spot}", alert.severity, alert.runbook
+        ),
+        comparison_operator=_OPERATORS[alert.comparison],
+        threshold=alert.threshold,
+        evaluation_periods=how.periods,
+        datapoints_to_alarm=how.datapoints,
+        treat_missing_data=how.missing,
+        metric_queries=queries,
+        alarm_actions=actions,
+        ok_actions=actions,
+        tags=whose.tagged(alert.severity),
+        opts=pulumi.ResourceOptions(parent=parent),
+    )
 
 
-def prometheus_rule(alert: Alert, args: AlertRulesArgs) -> dict[str, object]:
-    """Return the alert as a rule of a PrometheusRule, for the samples of this color only."""
-    own = {"service": args.service, "color": args.color.value, "environment": args.environment}
-    matchers = ",".join(f'{label}="{value}"' for label, value in own.items())
+def _description(whose: _Whose, summary: str, reason: str, severity: Severity, runbook: str) -> str:
+    """Return what a person reads in a message, most important first: CloudWatch takes 1024 characters."""
+    people = "".join(
+        f" {title}: {value}." for title, value in (("Owner", whose.owner), ("On call", whose.on_call)) if value
+    )
+    return f"{whose.about}: {summary}. Severity: {severity}. Runbook: {runbook}.{people} {reason}"[:1024]
+
+
+def _prometheus(
+    resource: str, parent: pulumi.Resource, metadata: Mapping[str, object], rules: Iterable[Mapping[str, object]]
+) -> None:
+    CustomResource(
+        resource,
+        api_version="monitoring.coreos.com/v1",
+        kind="PrometheusRule",
+        metadata=metadata,
+        spec={"groups": [{"name": metadata["name"], "rules": list(rules)}]},
+        opts=pulumi.ResourceOptions(parent=parent),
+    )
+
+
+def prometheus_rule(
+    alert: Alert, whose: _Whose, own: Mapping[str, str], resources: Resources | None = None
+) -> dict[str, object]:
+    """Return the alert as a rule of a PrometheusRule, for the samples with the labels ``own`` only."""
+    how = alert.prometheus
+    assert how is not None
+    pods = {
+        "namespace": namespace(own["environment"], own["service"]),
+        "container": "app",
+    }
+    values = {
+        "own": ",".join(f'{label}="{value}"' for label, value in own.items()),
+        # The pods of the Deployment `<service>-<color>`; a migration's are called otherwise.
+        "pods": ",".join(f'{label}="{value}"' for label, value in pods.items())
+        + f',pod=~"{own["service"]}-{own.get("color", "")}-[a-z0-9]+-[a-z0-9]+"',
+        "memory": _bytes(resources.memory) if resources else 0,
+        "cpu": _cores(resources.cpu) if resources else 0,
+    }
+    condition = f"{how.value} {alert.comparison} {alert.threshold:g}" + (f" and {how.enough}" if how.enough else "")
     return {
-        "alert": f"{alert.name.capitalize()}High",
-        "expr": f"{alert.promql} > {alert.threshold} and {ENOUGH}" % {"own": matchers},
-        "for": f"{ALARM_PERIOD * ALARM_PERIODS}s",
-        "labels": {**own, "severity": alert.severity.value},
+        "alert": alert.title,
+        "expr": condition % values,
+        "for": f"{how.hold}s",
+        "labels": {
+            **own,
+            "severity": alert.severity.value,
+            **({"owner": whose.owner} if whose.owner else {}),
+        },
         "annotations": {
-            "summary": f"{args.service} {args.color} in {args.environment}: {alert.summary}",
-            "description": alert.reason,
+            "summary": f"{whose.about}: {alert.summary}",
+            "description": f"{alert.reason} Not seen: {alert.blind_spot}",
             "runbook": alert.runbook,
+            **({"owner": whose.owner} if whose.owner else {}),
+            **({"on_call": whose.on_call} if whose.on_call else {}),
         },
     }
 
 
-def _description(alert: Alert, args: AlertRulesArgs) -> str:
-    return (
-        f"{args.service} {args.color} in {args.environment}: {alert.summary}. {alert.reason} Runbook: {alert.runbook}"
-    )
+def _bytes(memory: str) -> int:
+    for unit, factor in _BYTES.items():
+        if memory.endswith(unit):
+            return int(memory.removesuffix(unit)) * factor
+    raise ValueError(f"{memory!r} is no amount of memory such as 128Mi")
+
+
+def _cores(cpu: str) -> float:
+    return float(Decimal(cpu.removesuffix("m")) / (1000 if cpu.endswith("m") else 1))

@@ -8,27 +8,41 @@ Deployments are available. Nor does that wait for `minimum` pods: a new Deployme
 the autoscaler, which exists before it and looks every 15 seconds, asks for more. So a first `up`
 may serve its first seconds with one pod, and an `up` that unparks a color and gives it traffic
 may be refused; the next `up` then finds the pods.
+
+The alarms are asked only when traffic moves between two colors. In a new environment they know nothing for their first
+minutes, and a flip so early is refused.
 """
 
 import asyncio
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 import boto3
 import pulumi
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
-from components.model import Color
-from components.rules import traffic_gate
+from components.model import Color, alarm_name
+from components.rules import ColorAlarms, traffic_gate
 
 if TYPE_CHECKING:
+    from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
+
+
+FAST: Final = Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 2})
+"""An answer that takes longer is none: an update that waits holds the stack's lock, which a rollback may need."""
+
+EMERGENCY: Final = 'in an emergency: docs/operations.md, "Emergency without Pulumi"'
 
 
 class TrafficRefusedError(Exception):
     """The gate refused new weights; the message says why and what to do."""
 
 
-def traffic_gate_hook(name: str, *, service: str, namespace: str, minimum: int) -> pulumi.ResourceHook:
+def traffic_gate_hook(
+    name: str, *, service: str, environment: str, namespace: str, colors: Sequence[Color], minimum: int
+) -> pulumi.ResourceHook:
     """Return the hook that goes before every update of a service's production rule.
 
     AWS is reached as boto3's default chain says, in the region of the rule itself.
@@ -36,55 +50,105 @@ def traffic_gate_hook(name: str, *, service: str, namespace: str, minimum: int) 
     Args:
         name: unique in the stack.
         service: how messages call the service.
+        environment: where it is; with the service's name it names the alarms.
         namespace: where its pods are, for the commands in messages.
+        colors: the colors of the rule's target groups, in their order.
         minimum: healthy targets without which a color is given no traffic.
 
     """
 
     async def before_update(args: pulumi.ResourceHookArgs) -> None:
         region = args.id.split(":")[3]  # the rule's id is its ARN
-        client = boto3.client("elbv2", region_name=region)
+
+        def ask() -> None:
+            check(
+                boto3.client("elbv2", region_name=region, config=FAST),
+                boto3.client("cloudwatch", region_name=region, config=FAST),
+                args,
+                service=service,
+                environment=environment,
+                namespace=namespace,
+                colors=colors,
+                minimum=minimum,
+            )
+
         # Off the event loop, which other resources of the update need meanwhile.
-        await asyncio.to_thread(check, client, args, service=service, namespace=namespace, minimum=minimum)
+        await asyncio.to_thread(ask)
 
     return pulumi.ResourceHook(name, before_update)
 
 
 def check(
     client: "ElasticLoadBalancingv2Client",
+    cloudwatch: "CloudWatchClient",
     args: pulumi.ResourceHookArgs,
     *,
     service: str,
+    environment: str,
     namespace: str,
+    colors: Sequence[Color],
     minimum: int,
 ) -> None:
-    """Compare a production rule's old and new weights with what the load balancer says.
+    """Compare a production rule's old and new weights with what the load balancer and the alarms say.
 
     Raises:
-        TrafficRefusedError: a color that gains traffic cannot serve it, or the live weights are not those of the state.
-        botocore.exceptions.ClientError: the load balancer could not be read, which refuses the update just as well.
+        TrafficRefusedError: a color that gains traffic cannot serve it or is in trouble, the live weights are not those
+            of the state, or one of these could not be read.
 
     """
     old, new = _weights(args.old_inputs), _weights(args.new_inputs)
-    rule = client.describe_rules(RuleArns=[args.id])["Rules"][0]
-    live = {
-        group["TargetGroupArn"]: group.get("Weight", 0)
-        for action in rule["Actions"]
-        for group in action.get("ForwardConfig", {}).get("TargetGroups", [])
-    }
-    groups = dict(zip(Color, new, strict=True))  # TrafficSplit writes them in this order
+    groups = dict(zip(colors, new, strict=True))  # TrafficSplit writes them in this order
+    # A color that gets another group starts there with nothing, whatever its weight was.
+    before = {color: old.get(arn, 0) for color, arn in groups.items()}
+    after = {color: new[arn] for color, arn in groups.items()}
+    try:
+        rule = client.describe_rules(RuleArns=[args.id])["Rules"][0]
+        weights = {
+            group["TargetGroupArn"]: group.get("Weight", 0)
+            for action in rule["Actions"]
+            for group in action.get("ForwardConfig", {}).get("TargetGroups", [])
+        }
+        live = {color: weights.get(arn, 0) for color, arn in groups.items()}
+        healthy = {color: _healthy(client, arn) for color, arn in groups.items()}
+    except (BotoCoreError, ClientError) as error:
+        raise TrafficRefusedError(
+            f"{service}: the load balancer cannot be read: {error}; look with `aws elbv2 describe-rules --rule-arns "
+            f"{args.id}`; {EMERGENCY}"
+        ) from error
+    moves = live != after and len(colors) > 1
     problems = traffic_gate(
         service=service,
         namespace=namespace,
-        # A color that gets another group starts there with nothing, whatever its weight was.
-        old={color: old.get(arn, 0) for color, arn in groups.items()},
-        new={color: new[arn] for color, arn in groups.items()},
-        live={color: live.get(arn, 0) for color, arn in groups.items()},
-        healthy={color: _healthy(client, arn) for color, arn in groups.items()},
+        old=before,
+        new=after,
+        live=live,
+        healthy=healthy,
         minimum=minimum,
+        environment=environment,
+        alarms=_alarms(cloudwatch, service, environment, colors) if moves else {},
     )
     if problems:
         raise TrafficRefusedError("\n".join(problems))
+
+
+def _alarms(
+    cloudwatch: "CloudWatchClient", service: str, environment: str, colors: Sequence[Color]
+) -> Mapping[Color, ColorAlarms]:
+    names = {
+        color: [alarm_name(environment, service, color), alarm_name(environment, service, color, "canary-errors")]
+        for color in colors
+    }
+    asked = [name for pair in names.values() for name in pair]
+    try:
+        found = cloudwatch.describe_alarms(AlarmNames=asked, AlarmTypes=["CompositeAlarm", "MetricAlarm"])
+    except (BotoCoreError, ClientError) as error:
+        raise TrafficRefusedError(
+            f"{service}: the alarms cannot be read: {error}; look with `aws cloudwatch describe-alarms --alarm-types "
+            f"CompositeAlarm MetricAlarm --alarm-names {' '.join(asked)}`; {EMERGENCY}"
+        ) from error
+    states = {alarm["AlarmName"]: alarm["StateValue"] for alarm in found.get("MetricAlarms", [])}
+    states |= {alarm["AlarmName"]: alarm["StateValue"] for alarm in found.get("CompositeAlarms", [])}
+    return {color: ColorAlarms(*(states.get(name) for name in pair)) for color, pair in names.items()}
 
 
 def _healthy(client: "ElasticLoadBalancingv2Client", arn: str) -> int:

@@ -83,6 +83,15 @@ def secret_name(environment: str, service: str, entry: str) -> str:
     return f"{environment}/{service}/{entry}"
 
 
+def alarm_name(environment: str, *parts: str) -> str:
+    """The name of an alarm in CloudWatch, whose limit of 255 characters no settings reach.
+
+    ``alarm_name(environment, service, color, alert)`` of a color, without the color of a service; without the alert it
+    is the color's composite alarm. Those of a load balancer are of the service ``edge``.
+    """
+    return "-".join((environment, *parts))
+
+
 def color_host(color: Color, host: str) -> str:
     """The name by which the test listener reaches one color whatever the weights."""
     return f"{color}.{host}"

@@ -151,6 +151,7 @@ class BlueGreenService(pulumi.ComponentResource):
                     namespace=home,
                     load_balancer=args.load_balancer.arn_suffix,
                     target_group=groups.arn_suffixes[color],
+                    resources=args.resources,
                     topic_arns=args.topic_arns,
                     tags={**tags, "color": color.value},
                 ),
@@ -160,6 +161,7 @@ class BlueGreenService(pulumi.ComponentResource):
             f"{name}-traffic",
             TrafficSplitArgs(
                 service=name,
+                environment=args.environment,
                 namespace=home_name,
                 listener_arn=args.load_balancer.listener_arn,
                 target_group_arns=groups.arns,

@@ -67,6 +67,7 @@ class TrafficSplitArgs:
     """ARNs are Inputs, other resources supply them; who gets what is plain, so that a preview shows ``90 => 50``."""
 
     service: str
+    environment: str
     namespace: str
     listener_arn: pulumi.Input[str]
     target_group_arns: Mapping[Color, pulumi.Input[str]]
@@ -125,7 +126,12 @@ class TrafficSplit(pulumi.ComponentResource):
             )
 
         gate = traffic_gate_hook(
-            f"{name}-gate", service=args.service, namespace=args.namespace, minimum=args.minimum_healthy
+            f"{name}-gate",
+            service=args.service,
+            environment=args.environment,
+            namespace=args.namespace,
+            colors=list(self.weights),
+            minimum=args.minimum_healthy,
         )
         # Both colors stay listed at weight 0: a group that no rule names is not health-checked.
         # The gate reads them in this order. No ignore_changes on weights: configuration owns

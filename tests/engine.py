@@ -235,6 +235,7 @@ COMPUTED: Final[Mapping[str, Mapping[str, Any]]] = {
         "name": "{name}",
         "arn": "arn:aws:cloudwatch:eu-west-1:123456789012:alarm:{name}",
     },
+    "aws:cloudwatch/compositeAlarm:CompositeAlarm": {"arn": "arn:aws:cloudwatch:eu-west-1:123456789012:alarm:{name}"},
     "aws:ec2/securityGroup:SecurityGroup": {
         "name": "{name}",
         "arn": "arn:aws:ec2:eu-west-1:123456789012:security-group/{name}",
@@ -278,6 +279,9 @@ COMPUTED: Final[Mapping[str, Mapping[str, Any]]] = {
     },
     "aws:secretsmanager/secretPolicy:SecretPolicy": {},
     "aws:secretsmanager/secretRotation:SecretRotation": {},
+    "aws:sns/topic:Topic": {"name": "{name}", "arn": "arn:aws:sns:eu-west-1:123456789012:{name}"},
+    "aws:sns/topicPolicy:TopicPolicy": {},
+    "aws:sns/topicSubscription:TopicSubscription": {"arn": "arn:aws:sns:eu-west-1:123456789012:topic:{name}"},
     "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": {"arn": "arn:aws:ec2:::security-group-rule/{name}"},
     "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": {"arn": "arn:aws:ec2:::security-group-rule/{name}"},
     "docker:index/image:Image": {"repoDigest": f"123456789012.dkr.ecr.eu-west-1.amazonaws.com/shop@sha256:{'d' * 64}"},

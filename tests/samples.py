@@ -1,10 +1,11 @@
 """Arguments of every component that are right; tests replace one at a time."""
 
-from components.alert_rules import AlertRulesArgs
+from components.alert_rules import AlertRulesArgs, EdgeAlertsArgs, ServiceAlertsArgs
+from components.alert_topic import AlertTopicArgs
 from components.color_environment import ColorEnvironmentArgs
 from components.load_balancer import LoadBalancer, LoadBalancerArgs
 from components.migration import MigrationArgs
-from components.model import Color, Health, Release, Replicas, Resources, SecretEntry, Timing
+from components.model import Color, Health, Release, Replicas, Resources, SecretEntry, Subscription, Timing
 from components.secret_entries import SecretEntriesArgs, SecretMount
 from components.service import BlueGreenServiceArgs
 from components.target_groups import TargetGroupsArgs
@@ -88,6 +89,7 @@ ENVIRONMENT = ColorEnvironmentArgs(
     timing=Timing(),
     routes=[],
 )
+TOPIC = "arn:aws:sns:eu-west-1:123456789012:on-call"
 ALERTS = AlertRulesArgs(
     service="shop",
     color=Color.GREEN,
@@ -95,7 +97,43 @@ ALERTS = AlertRulesArgs(
     namespace="staging-shop",
     load_balancer="app/edge/0",
     target_group="targetgroup/green/0",
-    topic_arns=["arn:aws:sns:eu-west-1:123456789012:on-call"],
+    resources=Resources(),
+    cluster_name="main",
+    moving="staging-shop-moving",
+    topic_arns=[TOPIC],
+    owner="team-shop",
+    on_call="shop on duty, +49 30 901820",
+    tags={**TAGS, "service": "shop", "color": "green"},
+)
+SERVICE_ALERTS = ServiceAlertsArgs(
+    service="shop",
+    environment="staging",
+    namespace="staging-shop",
+    load_balancer="app/edge/0",
+    target_groups={color: f"targetgroup/{color}/0" for color in Color},
+    topic_arns=[TOPIC],
+    owner="team-shop",
+    on_call="shop on duty, +49 30 901820",
+    tags={**TAGS, "service": "shop"},
+)
+EDGE_ALERTS = EdgeAlertsArgs(
+    environment="staging",
+    load_balancer="app/edge/0",
+    certificates={"main": "arn:aws:acm:eu-west-1:123456789012:certificate/0"},
+    topic_arns=[TOPIC],
+    owner="team-edge",
+    on_call="edge on duty",
+    tags=TAGS,
+)
+ALERT_TOPIC = AlertTopicArgs(
+    environment="staging",
+    account_id="123456789012",
+    kms_key_arn="arn:aws:kms:eu-west-1:123456789012:key/0",
+    subscriptions=[
+        Subscription(protocol="email", endpoint="oncall@example.com"),
+        Subscription(protocol="https", endpoint="https://alerts.example.com/sns"),
+    ],
+    owner="team-shop",
     tags=TAGS,
 )
 BLUE = Release(

@@ -1,12 +1,12 @@
-"""The gate before the production rule, against answers of the load balancer."""
+"""The gate before the production rule, against answers of the load balancer and of the alarms."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pulumi
 import pytest
-from botocore.exceptions import ClientError
+from botocore.config import Config
 from botocore.stub import Stubber
 
 from components import gate
@@ -16,6 +16,8 @@ from tests.engine import Engine, in_stack
 from tests.samples import GROUPS
 
 if TYPE_CHECKING:
+    from mypy_boto3_cloudwatch import CloudWatchClient
+    from mypy_boto3_cloudwatch.literals import StateValueType
     from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
 
 RULE = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:listener-rule/app/edge/0/0/1"
@@ -42,6 +44,10 @@ class LoadBalancer:
             "elbv2", region_name="eu-west-1", aws_access_key_id="test", aws_secret_access_key="test"
         )
         self.stubber = Stubber(self.client)
+        self.alarms: CloudWatchClient = boto3.client(
+            "cloudwatch", region_name="eu-west-1", aws_access_key_id="test", aws_secret_access_key="test"
+        )
+        self.alarm_stubber = Stubber(self.alarms)
 
     def holds(self, blue: int, green: int, *, blue_group: str = GROUPS[Color.BLUE]) -> None:
         groups = [
@@ -60,15 +66,45 @@ class LoadBalancer:
                 {"TargetGroupArn": GROUPS[color]},
             )
 
-    def judge(self, args: pulumi.ResourceHookArgs) -> None:
-        check(self.client, args, service="shop", namespace="staging-shop", minimum=2)
+    def says(self, **states: "StateValueType") -> None:
+        """Answer with the states of alarms that exist, by their name without ``staging-shop-``."""
+        asked = [f"staging-shop-{color}{suffix}" for color in Color for suffix in ("", "-canary-errors")]
+        found = [
+            {"AlarmName": f"staging-shop-{name.replace('_', '-')}", "StateValue": state}
+            for name, state in states.items()
+        ]
+        self.alarm_stubber.add_response(
+            "describe_alarms",
+            {
+                "CompositeAlarms": [alarm for alarm in found if "canary" not in alarm["AlarmName"]],
+                "MetricAlarms": [alarm for alarm in found if "canary" in alarm["AlarmName"]],
+            },
+            {"AlarmNames": asked, "AlarmTypes": ["CompositeAlarm", "MetricAlarm"]},
+        )
+
+    def is_quiet(self) -> None:
+        self.says(blue="OK", blue_canary_errors="OK", green="OK", green_canary_errors="OK")
+
+    def judge(self, args: pulumi.ResourceHookArgs, colors: Sequence[Color] = tuple(Color)) -> None:
+        check(
+            self.client,
+            self.alarms,
+            args,
+            service="shop",
+            environment="staging",
+            namespace="staging-shop",
+            colors=colors,
+            minimum=2,
+        )
 
 
 @pytest.fixture
 def balancer() -> Iterator[LoadBalancer]:
     balancer = LoadBalancer()
-    with balancer.stubber:
+    with balancer.stubber, balancer.alarm_stubber:
         yield balancer
+    balancer.stubber.assert_no_pending_responses()
+    balancer.alarm_stubber.assert_no_pending_responses()
 
 
 GOOD = ["healthy", "healthy"]
@@ -77,14 +113,15 @@ GOOD = ["healthy", "healthy"]
 def test_a_color_with_enough_healthy_targets_gets_its_traffic(balancer: LoadBalancer) -> None:
     balancer.holds(100, 0)
     balancer.has({Color.BLUE: GOOD, Color.GREEN: GOOD})
+    balancer.is_quiet()
     balancer.judge(change((100, 0), (0, 100)))
-    balancer.stubber.assert_no_pending_responses()
 
 
 @pytest.mark.parametrize("states", [[], ["healthy"], ["healthy", "unhealthy"], ["initial", "draining", "unused"]])
 def test_a_color_without_enough_healthy_targets_gets_none(balancer: LoadBalancer, states: list[str]) -> None:
     balancer.holds(100, 0)
     balancer.has({Color.BLUE: GOOD, Color.GREEN: states})
+    balancer.is_quiet()
     with pytest.raises(TrafficRefusedError, match=rf"green .* {states.count('healthy')} healthy targets, and needs 2"):
         balancer.judge(change((100, 0), (90, 10)))
 
@@ -92,12 +129,14 @@ def test_a_color_without_enough_healthy_targets_gets_none(balancer: LoadBalancer
 def test_the_color_that_loses_traffic_need_not_be_healthy(balancer: LoadBalancer) -> None:
     balancer.holds(0, 100)
     balancer.has({Color.BLUE: GOOD, Color.GREEN: []})
+    balancer.is_quiet()
     balancer.judge(change((0, 100), (100, 0)))
 
 
 def test_weights_that_somebody_else_moved_are_refused(balancer: LoadBalancer) -> None:
     balancer.holds(50, 50)
     balancer.has({Color.BLUE: GOOD, Color.GREEN: GOOD})
+    balancer.is_quiet()
     with pytest.raises(TrafficRefusedError, match="the load balancer has blue 50, green 50"):
         balancer.judge(change((100, 0), (0, 100)))
 
@@ -110,6 +149,7 @@ def test_a_color_that_gets_another_group_needs_healthy_targets_there_even_at_its
     args.old_inputs["actions"][0]["forward"]["targetGroups"][0]["arn"] = "arn:the-former-group"
     balancer.holds(100, 0, blue_group="arn:the-former-group")
     balancer.has({Color.BLUE: ["initial"], Color.GREEN: GOOD})
+    balancer.is_quiet()
     with pytest.raises(TrafficRefusedError, match="blue would go from 0 to 100 percent with 0 healthy targets"):
         balancer.judge(args)
 
@@ -120,30 +160,100 @@ def test_the_order_in_which_a_refresh_left_the_groups_does_not_matter(balancer: 
     args.old_inputs["actions"][0]["forward"]["targetGroups"].reverse()
     balancer.holds(100, 0)
     balancer.has({Color.BLUE: [], Color.GREEN: GOOD})
+    balancer.is_quiet()
     balancer.judge(args)
 
 
-def test_an_update_that_moves_no_weight_is_not_refused(balancer: LoadBalancer) -> None:
+def test_an_update_that_moves_no_weight_is_not_refused_and_asks_no_alarm(balancer: LoadBalancer) -> None:
     balancer.holds(100, 0)
     balancer.has({Color.BLUE: [], Color.GREEN: []})
     balancer.judge(change((100, 0), (100, 0)))
 
 
+def test_what_an_emergency_wrote_is_taken_over_without_a_word_of_the_alarms(balancer: LoadBalancer) -> None:
+    balancer.holds(100, 0)
+    balancer.has({Color.BLUE: [], Color.GREEN: []})
+    balancer.judge(change((0, 100), (100, 0)))
+
+
+def test_a_service_with_one_color_asks_no_alarm(balancer: LoadBalancer) -> None:
+    args = change((100, 0), (100, 0))
+    for rule, arn in ((args.old_inputs, "arn:the-former-group"), (args.new_inputs, GROUPS[Color.BLUE])):
+        assert rule is not None
+        rule["actions"][0]["forward"]["targetGroups"] = [{"arn": arn, "weight": 100}]
+    balancer.holds(0, 0)
+    targets = [{"TargetHealth": {"State": state}} for state in GOOD]
+    balancer.stubber.add_response(
+        "describe_target_health", {"TargetHealthDescriptions": targets}, {"TargetGroupArn": GROUPS[Color.BLUE]}
+    )
+    balancer.judge(args, [Color.BLUE])
+
+
+def test_a_color_whose_alarm_is_on_gets_no_traffic(balancer: LoadBalancer) -> None:
+    balancer.holds(100, 0)
+    balancer.has({Color.BLUE: GOOD, Color.GREEN: GOOD})
+    balancer.says(blue="OK", blue_canary_errors="OK", green="ALARM", green_canary_errors="ALARM")
+    with pytest.raises(TrafficRefusedError, match="green would get more traffic while its alarm staging-shop-green is"):
+        balancer.judge(change((100, 0), (90, 10)))
+
+
+def test_the_errors_of_a_canary_stop_its_next_step(balancer: LoadBalancer) -> None:
+    balancer.holds(90, 10)
+    balancer.has({Color.BLUE: GOOD, Color.GREEN: GOOD})
+    balancer.says(blue="OK", blue_canary_errors="OK", green="OK", green_canary_errors="ALARM")
+    with pytest.raises(TrafficRefusedError, match="its alarm staging-shop-green-canary-errors is on"):
+        balancer.judge(change((90, 10), (50, 50)))
+
+
+def test_the_way_back_from_a_color_whose_alarm_is_on_waits_for_nothing(balancer: LoadBalancer) -> None:
+    balancer.holds(0, 100)
+    balancer.has({Color.BLUE: GOOD, Color.GREEN: GOOD})
+    balancer.says(green="ALARM", blue="INSUFFICIENT_DATA")
+    balancer.judge(change((0, 100), (100, 0)))
+
+
+def test_alarms_that_know_nothing_yet_refuse_a_flip_and_say_how_long(balancer: LoadBalancer) -> None:
+    balancer.holds(100, 0)
+    balancer.has({Color.BLUE: GOOD, Color.GREEN: GOOD})
+    balancer.says(green="OK", green_canary_errors="INSUFFICIENT_DATA", blue="OK", blue_canary_errors="OK")
+    with pytest.raises(TrafficRefusedError, match="a new alarm knows its color after five minutes: wait"):
+        balancer.judge(change((100, 0), (0, 100)))
+
+
+def test_alarms_that_cannot_be_read_refuse_the_update_and_name_the_way_out(balancer: LoadBalancer) -> None:
+    balancer.holds(100, 0)
+    balancer.has({Color.BLUE: GOOD, Color.GREEN: GOOD})
+    balancer.alarm_stubber.add_client_error("describe_alarms", "AccessDenied")
+    with pytest.raises(TrafficRefusedError, match=r"alarms cannot be read: .*AccessDenied") as refused:
+        balancer.judge(change((100, 0), (0, 100)))
+    assert "aws cloudwatch describe-alarms" in str(refused.value)
+    assert "Emergency without Pulumi" in str(refused.value)
+
+
 def test_a_load_balancer_that_cannot_be_read_refuses_the_update(balancer: LoadBalancer) -> None:
     balancer.stubber.add_client_error("describe_rules", "AccessDenied")
-    with pytest.raises(ClientError, match="AccessDenied"):
+    with pytest.raises(TrafficRefusedError, match=r"load balancer cannot be read: .*AccessDenied"):
         balancer.judge(change((100, 0), (0, 100)))
 
 
 @in_stack
-async def test_the_hook_asks_in_the_region_of_the_rule(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[str, str]] = []
-    monkeypatch.setattr(boto3, "client", lambda service, region_name: asked.append((service, region_name)))
-    monkeypatch.setattr(gate, "check", lambda _client, args, **_: asked.append((args.name, args.id)))
-    hook = gate.traffic_gate_hook("shop-gate", service="shop", namespace="staging-shop", minimum=2)
+async def test_the_hook_asks_in_the_region_of_the_rule_and_does_not_wait_long(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, ...]] = []
+
+    def client(service: str, region_name: str, config: Config) -> None:
+        assert config.connect_timeout + config.read_timeout <= 15  # type: ignore[attr-defined]
+        asked.append((service, region_name))
+
+    monkeypatch.setattr(boto3, "client", client)
+    monkeypatch.setattr(gate, "check", lambda _balancer, _alarms, args, **_: asked.append((args.name, args.id)))
+    hook = gate.traffic_gate_hook(
+        "shop-gate", service="shop", environment="staging", namespace="staging-shop", colors=list(Color), minimum=2
+    )
     await engine.settle()
     called = engine.hooks["shop-gate"](change((100, 0), (0, 100)))
     assert called is not None
     await called
-    assert asked == [("elbv2", "eu-west-1"), ("shop-production", RULE)]
+    assert asked == [("elbv2", "eu-west-1"), ("cloudwatch", "eu-west-1"), ("shop-production", RULE)]
     assert hook.opts is None, "a hook without options stays out of previews"

@@ -1,5 +1,6 @@
 """The readiness rules and the gate, as plain functions."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from components import rules
 from components.model import ALARM_PERIOD, ALARM_PERIODS, SHUTDOWN_MARGIN, Color, Timing, split
+from components.rules import ColorAlarms
 from tests import strategies as some
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
@@ -229,11 +231,27 @@ weights = st.builds(split, some.colors, some.percents)
 counts = st.fixed_dictionaries({color: st.integers(0, 5) for color in Color})
 
 
+QUIET = dict.fromkeys(Color, ColorAlarms("OK", "OK"))
+
+
 def gate(
-    old: dict[Color, int], new: dict[Color, int], live: dict[Color, int], healthy: dict[Color, int], minimum: int = 2
+    old: dict[Color, int],
+    new: dict[Color, int],
+    live: dict[Color, int],
+    healthy: dict[Color, int],
+    minimum: int = 2,
+    alarms: Mapping[Color, ColorAlarms] = QUIET,
 ) -> list[str]:
     return rules.traffic_gate(
-        service="shop", namespace="staging-shop", old=old, new=new, live=live, healthy=healthy, minimum=minimum
+        service="shop",
+        environment="staging",
+        namespace="staging-shop",
+        old=old,
+        new=new,
+        live=live,
+        healthy=healthy,
+        minimum=minimum,
+        alarms=alarms,
     )
 
 
@@ -279,3 +297,94 @@ def test_a_color_whose_weight_stays_is_not_judged() -> None:
 
 def test_a_color_of_which_nothing_is_known_has_no_healthy_target() -> None:
     assert gate(split(Color.BLUE, 0), split(Color.GREEN, 0), split(Color.BLUE, 0), {})
+
+
+def test_a_host_with_a_certificate_of_its_own_has_at_most_64_characters() -> None:
+    assert rules.certificate_problem("a" * 52 + ".example.com") is None
+    assert rules.certificate_problem("a" * 53 + ".example.com") is not None
+
+
+ENOUGH = dict.fromkeys(Color, 9)
+alarm_states = st.sampled_from(["OK", "ALARM", "INSUFFICIENT_DATA", None])
+color_alarms = st.builds(ColorAlarms, alarm_states, alarm_states)
+ON, CANARY_ON, OFF = ColorAlarms("ALARM", "ALARM"), ColorAlarms("OK", "ALARM"), ColorAlarms("OK", "OK")
+NEW, GONE = ColorAlarms("OK", "INSUFFICIENT_DATA"), ColorAlarms(None, None)
+
+
+def flip(gains: ColorAlarms, loses: ColorAlarms) -> list[str]:
+    """To green, from blue."""
+    before = split(Color.BLUE, 0)
+    return gate(before, split(Color.GREEN, 0), before, ENOUGH, alarms={Color.GREEN: gains, Color.BLUE: loses})
+
+
+@pytest.mark.parametrize(
+    ("gains", "loses"),
+    [
+        (OFF, OFF),
+        (OFF, ON),
+        (OFF, CANARY_ON),
+        (OFF, NEW),
+        (OFF, GONE),
+        (ON, ON),
+        (CANARY_ON, ON),
+        (CANARY_ON, CANARY_ON),
+    ],
+)
+def test_traffic_moves_to_a_color_that_is_in_no_more_trouble(gains: ColorAlarms, loses: ColorAlarms) -> None:
+    assert flip(gains, loses) == []
+
+
+@pytest.mark.parametrize("gains", [OFF, ON, CANARY_ON, NEW, GONE])
+def test_the_way_back_from_a_color_that_rings_is_never_refused(gains: ColorAlarms) -> None:
+    assert flip(gains, ON) == []
+
+
+@pytest.mark.parametrize(
+    ("gains", "loses", "alarm"),
+    [
+        (ON, OFF, "staging-shop-green"),
+        (ON, CANARY_ON, "staging-shop-green"),
+        (ON, NEW, "staging-shop-green"),
+        (ON, GONE, "staging-shop-green"),
+        (CANARY_ON, OFF, "staging-shop-green-canary-errors"),
+        (CANARY_ON, GONE, "staging-shop-green-canary-errors"),
+    ],
+)
+def test_a_color_in_more_trouble_gets_no_traffic(gains: ColorAlarms, loses: ColorAlarms, alarm: str) -> None:
+    [refusal] = flip(gains, loses)
+    assert f"green would get more traffic while its alarm {alarm} is on" in refusal
+    assert "aws cloudwatch describe-alarms" in refusal
+    assert "--alarm-name-prefix staging-shop-green " in refusal
+
+
+def test_of_a_color_of_which_nothing_is_known_the_worst_is_assumed_and_how_long_to_wait_is_said() -> None:
+    [refusal] = flip(NEW, OFF)
+    assert "nothing is known of green" in refusal
+    assert "staging-shop-green-canary-errors is INSUFFICIENT_DATA" in refusal
+    assert "five minutes" in refusal
+    [refusal] = flip(GONE, OFF)
+    assert "staging-shop-green does not exist" in refusal
+    assert "bring the alarms up first" in refusal
+
+
+@given(color_alarms, color_alarms)
+def test_of_two_colors_one_may_always_have_the_traffic_unless_nothing_is_known_of_both(
+    blue: ColorAlarms, green: ColorAlarms
+) -> None:
+    there, back = flip(green, blue), flip(blue, green)
+    assert not (there and back) or not (blue.known or green.known)
+
+
+@given(weights, color_alarms, color_alarms)
+def test_alarms_are_asked_of_a_color_that_gains_only(
+    held: dict[Color, int], blue: ColorAlarms, green: ColorAlarms
+) -> None:
+    alarms = {Color.BLUE: blue, Color.GREEN: green}
+    assert gate(held, held, held, ENOUGH, alarms=alarms) == []
+    away = gate(held, split(Color.BLUE, 0), held, ENOUGH, alarms={**alarms, Color.BLUE: OFF})
+    assert away == []
+
+
+def test_the_one_color_of_a_service_needs_no_alarm_for_a_group_of_another_kind() -> None:
+    one, none = {Color.BLUE: 100}, {Color.BLUE: 0}
+    assert gate(none, one, none, ENOUGH, alarms={}) == []

@@ -1,0 +1,84 @@
+"""Where the alarms of an environment go, and from there to people."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+
+import pulumi
+from pulumi_aws import sns
+
+from components.model import Subscription
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlertTopicArgs:
+    """The key is an Input, another component makes it; who hears is plain."""
+
+    environment: str
+    account_id: pulumi.Input[str]
+    """Whose alarms may publish."""
+    kms_key_arn: pulumi.Input[str]
+    """Its policy must let CloudWatch use it, or alarms are lost in silence."""
+    subscriptions: Sequence[Subscription]
+    owner: str | None = None
+    tags: Mapping[str, str]
+
+
+class AlertTopic(pulumi.ComponentResource):
+    """An encrypted topic that takes messages only from this account's alarms, over TLS."""
+
+    arn: pulumi.Output[str]
+    """For the actions of alarms."""
+
+    def __init__(self, name: str, args: AlertTopicArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("hueshift:alert_topic:AlertTopic", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        topic = sns.Topic(
+            f"{name}-topic",
+            display_name=f"hueshift {args.environment}",
+            kms_master_key_id=args.kms_key_arn,
+            tags={**args.tags, **({"owner": args.owner} if args.owner else {})},
+            opts=child,
+        )
+        policy = sns.TopicPolicy(
+            f"{name}-policy",
+            arn=topic.arn,
+            policy=pulumi.Output.json_dumps(
+                {
+                    "Version": "2012-10-17",
+                    "Statement": [
+                        {
+                            "Sid": "Alarms",
+                            "Effect": "Allow",
+                            "Principal": {"Service": "cloudwatch.amazonaws.com"},
+                            "Action": "sns:Publish",
+                            "Resource": topic.arn,
+                            # Or an alarm of any account could write here.
+                            "Condition": {"StringEquals": {"aws:SourceAccount": args.account_id}},
+                        },
+                        {
+                            "Sid": "EncryptedOnly",
+                            "Effect": "Deny",
+                            "Principal": "*",
+                            "Action": "sns:Publish",
+                            "Resource": topic.arn,
+                            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+                        },
+                    ],
+                }
+            ),
+            opts=child,
+        )
+        for subscription in args.subscriptions:
+            # By content, not by place: one that comes or goes leaves the others alone. A hash, for an address is a
+            # person's and names of resources are shown everywhere.
+            digest = sha256(subscription.endpoint.encode()).hexdigest()[:8]
+            sns.TopicSubscription(
+                f"{name}-{subscription.protocol}-{digest}",
+                topic=topic.arn,
+                protocol=subscription.protocol,
+                endpoint=subscription.endpoint,
+                opts=pulumi.ResourceOptions(parent=self, depends_on=[policy]),
+            )
+        self.arn = topic.arn
+        self.register_outputs({"arn": self.arn})

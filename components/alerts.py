@@ -1,0 +1,421 @@
+"""What may go wrong with a service, once for CloudWatch and for Prometheus; pure, without Pulumi.
+
+CloudWatch sees what clients of the load balancer see, Prometheus what the pods answered; each covers for the other's
+blindness. An alert that has no signal in one of the two is in the other alone.
+
+No alert knows a weight: a flip changes one listener rule and no alarm.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from components.model import ALARM_PERIOD, ALARM_PERIODS
+
+
+class Severity(StrEnum):
+    """How soon a person must look."""
+
+    CRITICAL = "critical"
+    """Now: users are failing."""
+    WARNING = "warning"
+    """Today: users are waiting, or will be."""
+    NONE = "none"
+    """Never: nobody is told. The gate, a release or another alarm reads it."""
+
+
+class Comparison(StrEnum):
+    """How a value that is wrong compares with the threshold, as PromQL writes it."""
+
+    ABOVE = ">"
+    AT_LEAST = ">="
+    BELOW = "<"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """A metric of CloudWatch; what it is of, its dimensions, its component knows."""
+
+    name: str
+    stat: str = "Sum"
+    namespace: str = "AWS/ApplicationELB"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CloudWatch:
+    """How CloudWatch finds out.
+
+    The mathematics keeps to what is sound in an alarm: nothing that reduces a whole series to one number (``AVG``,
+    ``MAX`` of one series, ``RUNNING_SUM``), for an alarm reads more data points than it evaluates (CloudWatch guide,
+    metric math).
+    """
+
+    metrics: Mapping[str, Metric]
+    """By the name that ``math`` gives them; of a whole service, by color."""
+    math: Mapping[str, str] = field(default_factory=dict)
+    """Expressions by name, of which the last is compared; ``%(total)s`` is the requests of all colors. None of them
+    for the metric itself."""
+    period: int = ALARM_PERIOD
+    """Seconds."""
+    periods: int = ALARM_PERIODS
+    """How many are looked at."""
+    datapoints: int = ALARM_PERIODS - 1
+    """How many of them must be wrong. Not all: the counts of the newest minute come one after another, and a count
+    that is late looks like 0."""
+    missing: str = "notBreaching"
+    """What a period without data counts as."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prometheus:
+    """How Prometheus finds out."""
+
+    value: str
+    """What is compared with the threshold. ``%(own)s`` stands for the matchers of the samples of the color or the
+    service, ``%(pods)s`` for those of its containers, ``%(memory)d`` and ``%(cpu)g`` for the limit in bytes and the
+    request in cores of one of them."""
+    enough: str | None = None
+    """What must hold besides for the value to mean anything."""
+    hold: int = ALARM_PERIOD * ALARM_PERIODS
+    """Seconds for which it must be wrong."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alert:
+    """One thing that may go wrong."""
+
+    name: str
+    """In the names of alarms and of its page; no two alerts share one, whatever they are of."""
+    severity: Severity
+    summary: str
+    threshold: float
+    comparison: Comparison = Comparison.ABOVE
+    reason: str
+    """Why this threshold."""
+    blind_spot: str
+    """What it does not see."""
+    cloudwatch: CloudWatch | None = None
+    prometheus: Prometheus | None = None
+
+    @property
+    def runbook(self) -> str:
+        """The page in this repository that says what to do."""
+        return f"docs/alerts/{self.name}.md"
+
+    @property
+    def title(self) -> str:
+        """The name that Prometheus gives it: ``latency-p95`` becomes ``LatencyP95``."""
+        return re.sub(r"(?:^|-)(\w)", lambda match: match[1].upper(), self.name)
+
+
+def _errors(minimum: int) -> CloudWatch:
+    return CloudWatch(
+        metrics={
+            "failed": Metric(name="HTTPCode_Target_5XX_Count"),
+            "refused": Metric(name="TargetConnectionErrorCount"),
+            "requests": Metric(name="RequestCount"),
+        },
+        # Both counts are missing, not 0, in a minute without any.
+        math={
+            "rate": f"IF(requests >= {minimum}, 100 * (FILL(failed, 0) + FILL(refused, 0)) / requests, 0)",
+        },
+    )
+
+
+def _latency(percentile: str, minimum: int) -> CloudWatch:
+    return CloudWatch(
+        metrics={
+            "seconds": Metric(name="TargetResponseTime", stat=percentile),
+            "requests": Metric(name="RequestCount"),
+        },
+        math={"slowest": f"IF(requests >= {minimum}, seconds, 0)"},
+    )
+
+
+_FAILED: Final = (
+    '100 * sum(rate(http_requests_total{%(own)s,status=~"5.."}[2m])) / sum(rate(http_requests_total{%(own)s}[2m]))'
+)
+"""Two minutes are four scrapes at the usual 30 s: one that fails leaves no gap."""
+
+
+def _at_least(requests: int) -> str:
+    return f"60 * sum(rate(http_requests_total{{%(own)s}}[2m])) >= {requests}"
+
+
+def _percentile(share: float) -> str:
+    return f"histogram_quantile({share}, sum by (le) (rate(http_request_duration_seconds_bucket{{%(own)s}}[2m])))"
+
+
+ERROR_PERCENT: Final = 5
+"""Percent of requests. Far above what retries and clients' aborts cause, low enough that most users still succeed when
+somebody hears of it."""
+
+CANARY_PERCENT: Final = 1
+"""Percent of requests of a color that is only tried: the way back costs nothing, so it is judged before users write."""
+
+MINIMUM_REQUESTS: Final = 100 // ERROR_PERCENT
+"""Requests a minute below which one failure alone would be above the threshold, so that nothing is judged."""
+
+CANARY_REQUESTS: Final = 100 // CANARY_PERCENT
+"""The same for a canary."""
+
+P95_SECONDS: Final = 1
+"""Seconds within which 95 of 100 requests are answered; beyond it people notice."""
+
+P99_SECONDS: Final = 2.5
+"""Seconds within which 99 of 100 requests are answered; beyond it people try again, which adds load. A bound of the
+usual histogram: between two bounds Prometheus guesses, and would call 2.6 s five."""
+
+P99_REQUESTS: Final = 100
+"""Requests a minute below which one slow answer would be more than 1 %."""
+
+MEMORY_PERCENT: Final = 90
+"""Percent of the limit, at which the kernel ends the process. The last tenth is some minutes of a usual leak."""
+
+CPU_PERCENT: Final = 150
+"""Percent of the request. The autoscaler adds pods from 70 % on (unless set otherwise): twice as much for a quarter of
+an hour means that it can add no more."""
+
+RESTARTS: Final = 2
+"""Restarts of one container in a quarter of an hour. One may be a node's doing, two chance; a loop makes five."""
+
+DROP_PERCENT: Final = 50
+"""Percent of the requests before. Usual days do not halve from one five minutes to the next."""
+
+DAYS_LEFT: Final = 21
+"""Days of a certificate. AWS renews its own well before: so few left mean that renewal has failed for weeks; with an
+imported one there are three weeks to get another."""
+
+ERRORS: Final = Alert(
+    name="errors",
+    severity=Severity.CRITICAL,
+    summary=f"more than {ERROR_PERCENT} % of the requests fail",
+    threshold=ERROR_PERCENT,
+    reason="Answers with 5xx, and connections that the pods did not take, as a share of all requests: far above what "
+    "retries and aborts cause, while most users still succeed.",
+    blind_spot=f"A leak of up to {ERROR_PERCENT} %; fewer than {MINIMUM_REQUESTS} requests a minute; the load "
+    "balancer's own 502 and 503, which no color is charged with (load-balancer-errors).",
+    cloudwatch=_errors(MINIMUM_REQUESTS),
+    prometheus=Prometheus(value=_FAILED, enough=_at_least(MINIMUM_REQUESTS)),
+)
+CANARY_ERRORS: Final = Alert(
+    name="canary-errors",
+    severity=Severity.NONE,
+    summary=f"more than {CANARY_PERCENT} % of the requests fail",
+    threshold=CANARY_PERCENT,
+    reason="The measure of a color that is being tried: the way back costs nothing. The gate and a release read it; "
+    "nobody is called for it, since 1 % of a live color is no emergency.",
+    blind_spot=f"Fewer than {CANARY_REQUESTS} requests a minute: whether a color had enough is the release's question.",
+    cloudwatch=CloudWatch(
+        metrics=_errors(CANARY_REQUESTS).metrics, math=_errors(CANARY_REQUESTS).math, periods=3, datapoints=2
+    ),
+    prometheus=Prometheus(value=_FAILED, enough=_at_least(CANARY_REQUESTS), hold=2 * ALARM_PERIOD),
+)
+LATENCY_P95: Final = Alert(
+    name="latency-p95",
+    severity=Severity.WARNING,
+    summary=f"the 95th percentile of the answer time is above {P95_SECONDS} s",
+    threshold=P95_SECONDS,
+    reason="One request in twenty takes longer than people wait without noticing.",
+    blind_spot="The slowest 5 %; a route that fails fast lowers it.",
+    cloudwatch=_latency("p95", MINIMUM_REQUESTS),
+    prometheus=Prometheus(value=_percentile(0.95), enough=_at_least(MINIMUM_REQUESTS)),
+)
+LATENCY_P99: Final = Alert(
+    name="latency-p99",
+    severity=Severity.WARNING,
+    summary=f"the 99th percentile of the answer time is above {P99_SECONDS} s",
+    threshold=P99_SECONDS,
+    reason="One request in a hundred takes so long that people try again, which adds load.",
+    blind_spot=f"The slowest 1 %; fewer than {P99_REQUESTS} requests a minute.",
+    cloudwatch=_latency("p99", P99_REQUESTS),
+    prometheus=Prometheus(value=_percentile(0.99), enough=_at_least(P99_REQUESTS)),
+)
+UNHEALTHY: Final = Alert(
+    name="unhealthy",
+    severity=Severity.WARNING,
+    summary="a pod cannot serve",
+    threshold=1,
+    comparison=Comparison.AT_LEAST,
+    reason="A pod that starts or stops is so for less than five minutes; one that stays so is missing when load rises.",
+    blind_spot="A color without any target reports no hosts, as does a parked one; Prometheus sees only whether a pod "
+    "answers its scrape.",
+    # Of load balancer nodes: a sum would count a target once for each.
+    cloudwatch=CloudWatch(
+        metrics={"unhealthy": Metric(name="UnHealthyHostCount", stat="Maximum")}, datapoints=ALARM_PERIODS
+    ),
+    prometheus=Prometheus(value="count(up{%(own)s} == 0)"),
+)
+MEMORY: Final = Alert(
+    name="memory",
+    severity=Severity.WARNING,
+    summary=f"a pod uses more than {MEMORY_PERCENT} % of its memory limit",
+    threshold=MEMORY_PERCENT,
+    reason="At the limit the kernel ends the process with its requests.",
+    blind_spot="A jump to the limit within a minute, which shows as a restart.",
+    cloudwatch=CloudWatch(
+        metrics={
+            "used": Metric(name="pod_memory_utilization_over_pod_limit", stat="Maximum", namespace="ContainerInsights")
+        }
+    ),
+    prometheus=Prometheus(value="100 * max(container_memory_working_set_bytes{%(pods)s}) / %(memory)d"),
+)
+CPU: Final = Alert(
+    name="cpu",
+    severity=Severity.WARNING,
+    summary=f"the pods use more than {CPU_PERCENT} % of the CPU they request",
+    threshold=CPU_PERCENT,
+    reason="Far above what the autoscaler aims at, for a quarter of an hour: it can add no more pods.",
+    blind_spot="One busy pod among many idle ones.",
+    cloudwatch=CloudWatch(
+        metrics={
+            "used": Metric(name="pod_cpu_utilization", stat="Average", namespace="ContainerInsights"),
+            "requested": Metric(name="pod_cpu_reserved_capacity", stat="Average", namespace="ContainerInsights"),
+        },
+        math={"share": "100 * used / requested"},
+        periods=15,
+        datapoints=12,
+    ),
+    prometheus=Prometheus(
+        value="100 * avg(sum by (pod) (rate(container_cpu_usage_seconds_total{%(pods)s}[5m]))) / %(cpu)g",
+        hold=15 * ALARM_PERIOD,
+    ),
+)
+RESTARTING: Final = Alert(
+    name="restarts",
+    severity=Severity.WARNING,
+    summary=f"a container restarted more than {RESTARTS} times in 15 minutes",
+    threshold=RESTARTS,
+    reason="One restart may be a node's doing; a loop makes five in that time.",
+    blind_spot="A pod that is replaced by another instead; restarts within one scrape of each other.",
+    # The newest start time of a pod, whatever series it is in: cAdvisor begins one for every restart.
+    prometheus=Prometheus(value="max(changes(max by (pod) (container_start_time_seconds{%(pods)s})[15m:30s]))", hold=0),
+)
+COLOR_ALERTS: Final = (ERRORS, CANARY_ERRORS, LATENCY_P95, LATENCY_P99, UNHEALTHY, MEMORY, CPU, RESTARTING)
+"""Of one color."""
+
+_BOTH: Final = {"blue": Metric(name="RequestCount"), "green": Metric(name="RequestCount")}
+
+TRAFFIC: Final = Alert(
+    name="traffic",
+    severity=Severity.CRITICAL,
+    summary="no request arrives",
+    threshold=1,
+    comparison=Comparison.BELOW,
+    reason="A service that answers nobody fails in silence: no other alarm has anything to judge. Five minutes without "
+    "one request is unlike any day of a service that is expected to have some.",
+    blind_spot="A drop that leaves some (traffic-drop). Prometheus cannot tell it from pods that it does not scrape.",
+    cloudwatch=CloudWatch(
+        metrics=_BOTH,
+        math={"total": "%(total)s"},
+        datapoints=ALARM_PERIODS,
+        # No traffic is no data.
+        missing="breaching",
+    ),
+    prometheus=Prometheus(value="(60 * sum(rate(http_requests_total{%(own)s}[2m])) or vector(0))"),
+)
+TRAFFIC_DROP: Final = Alert(
+    name="traffic-drop",
+    severity=Severity.WARNING,
+    summary=f"fewer than {DROP_PERCENT} % of the requests of some minutes ago arrive",
+    threshold=DROP_PERCENT,
+    comparison=Comparison.BELOW,
+    reason="Clients that cannot get through send no errors, they are missing; a flip that broke their way shows only "
+    "here. Requests do not halve within minutes on a usual day.",
+    blind_spot="A slow decline; a drop is forgotten after a quarter of an hour, when what is left is the new usual.",
+    # Five minutes against the larger of the two before, so that a drop in the midst of one is seen in the next.
+    cloudwatch=CloudWatch(
+        metrics=_BOTH,
+        math={
+            "total": "%(total)s",
+            "before": "total - DIFF(total)",
+            "earlier": "before - DIFF(before)",
+            "most": "MAX([before, earlier])",
+            "share": f"IF(most >= {5 * MINIMUM_REQUESTS}, 100 * total / most, 100)",
+        },
+        period=5 * ALARM_PERIOD,
+        periods=3,
+        datapoints=1,
+    ),
+    prometheus=Prometheus(
+        value="100 * (sum(rate(http_requests_total{%(own)s}[2m])) or vector(0))"
+        " / sum(rate(http_requests_total{%(own)s}[5m] offset 15m))",
+        enough=f"60 * sum(rate(http_requests_total{{%(own)s}}[5m] offset 15m)) >= {MINIMUM_REQUESTS}",
+        hold=3 * ALARM_PERIOD,
+    ),
+)
+MOVED_POINTS: Final = 5
+"""Points of a color's share within a minute, below which the share is said to drift: clients that stay with their
+color move it slowly."""
+
+MOVED_SQUARE: Final = 45_000
+"""The square of a change in points, times the requests of the minute. Of a share that did not move it is above this
+in one of 370 minutes (three standard errors of the difference of two halves, 2 * 50**2 * 9), however few the requests
+are; a flip is above it from five requests a minute on."""
+
+MOVING: Final = Alert(
+    name="moving",
+    severity=Severity.NONE,
+    summary="traffic moves between the colors",
+    threshold=MOVED_SQUARE,
+    reason="While connections change color some fail and some wait: for these minutes the colors' alarms are held "
+    "back, but only as messages. Their states stay true.",
+    blind_spot=f"A move of less than {MOVED_POINTS} points, or one that is within the chance of few requests.",
+    cloudwatch=CloudWatch(
+        metrics=_BOTH,
+        math={
+            "total": "%(total)s",
+            "share": "100 * FILL(blue, 0) / total",
+            "moved": "ABS(DIFF(share))",
+            "significant": f"IF(moved > {MOVED_POINTS}, moved * moved * total, 0)",
+        },
+        periods=3,
+        datapoints=1,
+    ),
+)
+SERVICE_ALERTS: Final = (TRAFFIC, TRAFFIC_DROP, MOVING)
+"""Of a service, whatever share each color has."""
+
+LOAD_BALANCER_ERRORS: Final = Alert(
+    name="load-balancer-errors",
+    severity=Severity.CRITICAL,
+    summary=f"the load balancer itself fails more than {ERROR_PERCENT} % of the requests",
+    threshold=ERROR_PERCENT,
+    reason="502, 503 and 504 of the load balancer are in no color's count: a color whose pods are all gone shows only "
+    "here.",
+    blind_spot=f"Which service: the access logs say. One quiet service among busy ones; fewer than {MINIMUM_REQUESTS} "
+    "requests a minute.",
+    # A request for which there is no target is not in RequestCount.
+    cloudwatch=CloudWatch(
+        metrics={"failed": Metric(name="HTTPCode_ELB_5XX_Count"), "requests": Metric(name="RequestCount")},
+        math={
+            "total": "FILL(requests, 0) + FILL(failed, 0)",
+            "rate": f"IF(total >= {MINIMUM_REQUESTS}, 100 * FILL(failed, 0) / total, 0)",
+        },
+    ),
+)
+CERTIFICATE: Final = Alert(
+    name="certificate",
+    severity=Severity.WARNING,
+    summary=f"the certificate expires in fewer than {DAYS_LEFT} days",
+    threshold=DAYS_LEFT,
+    comparison=Comparison.BELOW,
+    reason="AWS renews its own certificates long before: renewal has failed for weeks. An imported one must be "
+    "replaced by hand.",
+    blind_spot="A certificate that does not fit its host; one that is not in ACM.",
+    # Published twice a day. A certificate that is gone says nothing, and no data is not taken for good news.
+    cloudwatch=CloudWatch(
+        metrics={"days": Metric(name="DaysToExpiry", stat="Minimum", namespace="AWS/CertificateManager")},
+        period=86_400,
+        periods=1,
+        datapoints=1,
+        missing="missing",
+    ),
+)
+EDGE_ALERTS: Final = (LOAD_BALANCER_ERRORS, CERTIFICATE)
+"""Of the load balancer that all services of an environment share."""
+
+ALERTS: Final = (*COLOR_ALERTS, *SERVICE_ALERTS, *EDGE_ALERTS)
+"""All."""
