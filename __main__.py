@@ -1,31 +1,92 @@
-"""The stack: its settings, one load balancer, and every service behind it. Wiring only."""
+"""The stack: its settings, what all services share, and every service. Wiring only."""
 
 import pulumi
+import pulumi_aws as aws
 
-from components.load_balancer import LoadBalancer, LoadBalancerArgs
+from components.alert_topic import AlertTopic, AlertTopicArgs
+from components.edge import Edge, EdgeArgs
+from components.encryption_key import EncryptionKey, EncryptionKeyArgs
+from components.image import ImageRepository, ImageRepositoryArgs
+from components.network import find
 from components.service import BlueGreenService, BlueGreenServiceArgs
 from components.settings import load
 
 PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
 """Who may reach an internal load balancer (RFC 1918)."""
 
-settings = load(pulumi.Config(), pulumi.get_stack())
-tags = {"environment": settings.environment, "managed-by": "pulumi"}
 
-load_balancer = LoadBalancer(
+settings = load(pulumi.Config(), pulumi.get_stack())
+environment, production = settings.environment, settings.production
+internal = settings.network.scheme == "internal"
+alerts, front = settings.alerts, settings.load_balancer
+tags = {"environment": environment, "managed-by": "pulumi"}
+lookup = settings.network.lookup
+network = find(
+    vpc_id=settings.network.vpc_id,
+    subnet_ids=settings.network.subnet_ids,
+    vpc_tags=lookup.vpc_tags if lookup else None,
+    subnet_tags=lookup.subnet_tags if lookup else None,
+    stack_reference=settings.network.stack_reference,
+)
+account = aws.get_caller_identity().account_id
+
+kms_key_arn: pulumi.Input[str] = (
+    settings.kms_key_arn
+    or EncryptionKey(
+        environment,
+        EncryptionKeyArgs(environment=environment, account_id=account, production=production, tags=tags),
+    ).arn
+)
+own_topic = alerts.subscriptions and AlertTopic(
+    "alerts",
+    AlertTopicArgs(
+        environment=environment,
+        account_id=account,
+        kms_key_arn=kms_key_arn,
+        subscriptions=alerts.subscriptions,
+        owner=alerts.owner,
+        tags=tags,
+    ),
+)
+topic_arns: list[pulumi.Input[str]] = [*alerts.topic_arns, *([own_topic.arn] if own_topic else [])]
+repositories = {
+    name: ImageRepository(
+        name,
+        ImageRepositoryArgs(
+            service=name,
+            reader_accounts=settings.registry.reader_accounts,
+            keep=production or bool(settings.registry.reader_accounts),
+            tags={**tags, "service": name},
+        ),
+    )
+    for name in settings.registry.repositories
+}
+edge = Edge(
     "edge",
-    LoadBalancerArgs(
-        vpc_id=settings.network.vpc_id or "",
-        subnet_ids=settings.network.subnet_ids or (),
-        internal=settings.network.scheme == "internal",
-        client_cidrs=PRIVATE if settings.network.scheme == "internal" else ["0.0.0.0/0"],
-        test_cidrs=settings.load_balancer.test_listener_cidrs,
-        test_port=settings.load_balancer.test_listener_port,
+    EdgeArgs(
+        environment=environment,
+        production=production,
+        account_id=account,
+        network=network,
+        internal=internal,
+        client_cidrs=PRIVATE if internal else ["0.0.0.0/0"],
+        test_cidrs=front.test_listener_cidrs,
+        test_port=front.test_listener_port,
         pod_cidrs=settings.network.pod_cidrs,
         pod_ports={service.port for service in settings.services.values()},
-        certificate_arn=settings.load_balancer.certificate_arn or "",
-        idle_timeout=settings.load_balancer.idle_timeout,
-        deletion_protection=settings.load_balancer.deletion_protection,
+        hosts={service.host: list(service.colors) for service in settings.services.values()},
+        zone=settings.dns.zone if settings.dns else None,
+        certificate_arn=front.certificate_arn,
+        access_logs=production if front.access_logs is None else front.access_logs,
+        waf=not internal if front.waf is None else front.waf,
+        rate_limit=front.rate_limit,
+        content_security_policy=front.content_security_policy,
+        cors_origin=front.cors_origin,
+        idle_timeout=front.idle_timeout,
+        deletion_protection=front.deletion_protection,
+        topic_arns=topic_arns,
+        owner=alerts.owner,
+        on_call=alerts.on_call,
         tags=tags,
     ),
 )
@@ -33,28 +94,39 @@ services = {
     name: BlueGreenService(
         name,
         BlueGreenServiceArgs(
-            environment=settings.environment,
-            production=settings.production,
-            load_balancer=load_balancer,
-            vpc_id=settings.network.vpc_id or "",
+            environment=environment,
+            production=production,
+            load_balancer=edge.load_balancer,
+            network=network,
+            cluster=settings.cluster,
+            kms_key_arn=kms_key_arn,
+            secret_readers=settings.secret_readers,
+            repository_url=repositories[name].url if name in repositories else None,
             host=service.host,
             port=service.port,
             priority_band=service.priority_band,
             active=service.active_color,
             canary_weight=service.canary_weight,
+            strategy=service.strategy,
             releases=service.colors,
             replicas=service.replicas,
             resources=service.resources,
+            priority_class=service.priority_class,
             health=service.health,
             timing=service.timing,
             env=service.env,
-            secrets={entry: secret.keys for entry, secret in service.secrets.items()},
-            topic_arns=settings.alerts.topic_arns,
+            secrets=service.secrets,
+            egress=service.egress,
+            policy_arns=service.policy_arns,
+            expects_traffic=production if service.expects_traffic is None else service.expects_traffic,
+            topic_arns=topic_arns,
+            owner=alerts.owner,
+            on_call=alerts.on_call,
             tags=tags,
         ),
     )
     for name, service in settings.services.items()
 }
 
-pulumi.export("loadBalancer", load_balancer.dns_name)
+pulumi.export("loadBalancer", edge.load_balancer.dns_name)
 pulumi.export("services", {name: service.summary for name, service in services.items()})

@@ -1,7 +1,7 @@
 """Everything in the cluster that makes up one color of a service."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import pulumi
@@ -54,15 +54,15 @@ class ColorEnvironmentArgs:
     target_group_arn: pulumi.Input[str]
     load_balancer_security_group_id: pulumi.Input[str]
     """Whose traffic may reach the pods."""
-    load_balancer_cidrs: Sequence[pulumi.Input[str]] = ()
+    load_balancer_cidrs: Sequence[pulumi.Input[str]]
     """The subnets it comes from, for the network policy."""
-    monitoring_namespace: str | None = None
+    monitoring_namespace: str | None
     """Whose pods may scrape; None where metrics come from elsewhere."""
-    egress: Sequence[Egress] = ()
+    egress: Sequence[Egress]
     """What pods may call besides DNS."""
     identity: WorkloadIdentity | None = None
     """None for pods that may do nothing in AWS."""
-    strategy: Strategy = field(default_factory=Strategy)
+    strategy: Strategy
     priority_class: str | None = None
     """A PriorityClass of the cluster; None for its default."""
     image: pulumi.Input[str]

@@ -294,6 +294,10 @@ class Build:
     """The folder with all that the image is made from, relative to the project."""
     dockerfile: str = "Dockerfile"
     """Relative to the context."""
+    args: Mapping[str, str] = field(default_factory=dict)
+    """Build arguments; ``VERSION`` is given already."""
+    platform: str = "linux/amd64"
+    """What the nodes run."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,38 +4,49 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pulumi
-from pulumi_kubernetes import core
+from pulumi_kubernetes import core, networking
 
-from components.alert_rules import AlertRules, AlertRulesArgs
+from components.alert_rules import AlertRules, AlertRulesArgs, ServiceAlerts, ServiceAlertsArgs
 from components.color_environment import ColorEnvironment, ColorEnvironmentArgs
+from components.identity import WorkloadIdentity, WorkloadIdentityArgs
+from components.image import Image, ImageArgs
 from components.load_balancer import LoadBalancer
-from components.migration import PREFIX, Migration, MigrationArgs
+from components.migration import PREFIX, Migration, MigrationArgs, declare, record
 from components.model import (
+    Cluster,
     Color,
+    Egress,
     Health,
     Release,
     Replicas,
     Resources,
     SecretEntry,
+    Strategy,
     Timing,
     color_host,
     namespace,
     newer,
 )
+from components.network import Network
 from components.secret_entries import SecretEntries, SecretEntriesArgs, SecretMount
 from components.target_groups import TargetGroups, TargetGroupsArgs
 from components.traffic_split import TestRoutes, TestRoutesArgs, TrafficSplit, TrafficSplitArgs
-from components.workload import READINESS_GATE_LABEL, RESTRICTED_LABELS, service_labels
+from components.workload import READINESS_GATE_LABEL, RESTRICTED_LABELS, network_policy, service_labels
 
 
 @dataclass(frozen=True, kw_only=True)
 class BlueGreenServiceArgs:
-    """Plain but for the VPC and the topics: configuration decides what exists and who gets traffic."""
+    """Plain but for the key, the repository and the topics: configuration decides what exists and who gets traffic."""
 
     environment: str
     production: bool
     load_balancer: LoadBalancer
-    vpc_id: pulumi.Input[str]
+    network: Network
+    cluster: Cluster
+    kms_key_arn: pulumi.Input[str]
+    """Encrypts the secrets."""
+    secret_readers: Sequence[str]
+    """Who alone may read them; none for everybody whom IAM allows."""
     host: str
     port: int
     """Where pods listen, for the life of the service: target groups for another port are new and empty."""
@@ -43,15 +54,25 @@ class BlueGreenServiceArgs:
     active: Color
     canary_weight: int
     """Percent of requests sent to the idle color."""
+    strategy: Strategy
     releases: Mapping[Color, Release]
+    repository_url: pulumi.Input[str] | None = None
+    """Where a release goes that is built here."""
     replicas: Replicas
     resources: Resources
+    priority_class: str | None
     health: Health
     timing: Timing
     env: Mapping[str, str]
-    secrets: Mapping[str, Sequence[str]]
-    """The keys of each secret entry."""
+    secrets: Mapping[str, SecretEntry]
+    egress: Sequence[Egress]
+    policy_arns: Sequence[str]
+    """What the pods may do in AWS; none, and they have no role."""
+    expects_traffic: bool
     topic_arns: Sequence[pulumi.Input[str]]
+    owner: str | None
+    """Who answers for the service; None for a team of its own name."""
+    on_call: str | None
     tags: Mapping[str, str]
 
 
@@ -59,8 +80,8 @@ class BlueGreenService(pulumi.ComponentResource):
     """A namespace with two complete environments; `canary_weight` and `active` decide who gets what.
 
     The order of creation is the point: the namespace's label makes readiness gates, test rules keep
-    the groups health-checked, Service and binding exist before pods, secrets and schema too, and
-    traffic moves only when the pods are ready.
+    the groups health-checked, Service and binding exist before pods, secrets and schema too, a new
+    schema comes when the color on the older one is whole, and traffic moves only when the pods are ready.
     """
 
     summary: Mapping[str, object]
@@ -84,7 +105,7 @@ class BlueGreenService(pulumi.ComponentResource):
             f"{name}-tg",
             TargetGroupsArgs(
                 colors=args.releases,
-                vpc_id=args.vpc_id,
+                vpc_id=args.network.vpc_id,
                 port=args.port,
                 health=args.health,
                 deregistration_delay=args.timing.deregistration_delay,
@@ -108,14 +129,41 @@ class BlueGreenService(pulumi.ComponentResource):
             SecretEntriesArgs(
                 service=name,
                 environment=args.environment,
-                entries={entry: SecretEntry(keys=keys) for entry, keys in args.secrets.items()},
+                entries=args.secrets,
                 production=args.production,
+                kms_key_id=args.kms_key_arn,
+                readers=args.secret_readers,
                 tags=tags,
             ),
             opts=child,
         )
         mounts = {color: entries.mounts(release.secret_versions) for color, release in args.releases.items()}
-        migrations = self._migrations(name, args, home, mounts)
+        images = {color: release.image or self._build(name, color, args) for color, release in args.releases.items()}
+        identity = self._identity(name, args, home_name, tags) if args.policy_arns else None
+        # For every pod without a policy of its own, the migrations' above all: no way in, and the same ways out.
+        closed = networking.v1.NetworkPolicy(
+            f"{name}-closed",
+            metadata={"name": name, "namespace": home, "labels": service_labels(name, args.environment)},
+            spec=network_policy({}, egress=args.egress),
+            opts=child,
+        )
+        whole = ServiceAlerts(
+            f"{name}-alerts",
+            ServiceAlertsArgs(
+                service=name,
+                environment=args.environment,
+                namespace=home,
+                load_balancer=args.load_balancer.arn_suffix,
+                target_groups=groups.arn_suffixes,
+                expects_traffic=args.expects_traffic,
+                topic_arns=args.topic_arns,
+                owner=args.owner or name,
+                on_call=args.on_call,
+                tags=tags,
+            ),
+            opts=child,
+        )
+        migrations = self._migrations(name, args, home, mounts, images, closed)
         environments = {}
         for color, release in args.releases.items():
             environments[color] = ColorEnvironment(
@@ -127,7 +175,13 @@ class BlueGreenService(pulumi.ComponentResource):
                     namespace=home,
                     target_group_arn=groups.arns[color],
                     load_balancer_security_group_id=args.load_balancer.security_group_id,
-                    image=str(release.image),
+                    load_balancer_cidrs=args.network.subnet_cidrs,
+                    monitoring_namespace=args.cluster.monitoring_namespace,
+                    egress=args.egress,
+                    identity=identity,
+                    strategy=args.strategy,
+                    priority_class=args.priority_class,
+                    image=images[color],
                     version=release.version,
                     port=args.port,
                     parked=release.parked,
@@ -142,6 +196,18 @@ class BlueGreenService(pulumi.ComponentResource):
                 ),
                 opts=child,
             )
+            if release.schema:
+                record(
+                    f"{name}-{color}-schema",
+                    color,
+                    release.schema,
+                    parked=release.parked,
+                    service=name,
+                    environment=args.environment,
+                    namespace=home,
+                    ready=environments[color].deployment,
+                    parent=self,
+                )
             AlertRules(
                 f"{name}-{color}-alerts",
                 AlertRulesArgs(
@@ -152,7 +218,11 @@ class BlueGreenService(pulumi.ComponentResource):
                     load_balancer=args.load_balancer.arn_suffix,
                     target_group=groups.arn_suffixes[color],
                     resources=args.resources,
+                    cluster_name=args.cluster.name if args.cluster.container_insights else None,
+                    moving=whole.moving,
                     topic_arns=args.topic_arns,
+                    owner=args.owner or name,
+                    on_call=args.on_call,
                     tags={**tags, "color": color.value},
                 ),
                 opts=child,
@@ -186,40 +256,77 @@ class BlueGreenService(pulumi.ComponentResource):
             "activeColor": args.active,
             "weights": split.weights,
             "versions": {color: release.version for color, release in args.releases.items()},
+            "images": images,
         }
         self.register_outputs({"rule_arn": split.rule_arn, **self.summary})
 
-    def _migrations(
+    def _identity(self, name: str, args: BlueGreenServiceArgs, home: str, tags: Mapping[str, str]) -> WorkloadIdentity:
+        return WorkloadIdentity(
+            f"{name}-identity",
+            WorkloadIdentityArgs(
+                service=name,
+                namespace=home,
+                colors=args.releases,
+                policy_arns=args.policy_arns,
+                kind=args.cluster.identity,
+                cluster_name=args.cluster.name,
+                oidc_provider_arn=args.cluster.oidc_provider_arn,
+                tags=tags,
+            ),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+
+    def _build(self, name: str, color: Color, args: BlueGreenServiceArgs) -> pulumi.Output[str]:
+        release = args.releases[color]
+        if release.build is None or args.repository_url is None:
+            raise ValueError(f"{name} {color} has neither an image nor a build and a repository to push it to")
+        return Image(
+            f"{name}-{color}",
+            ImageArgs(build=release.build, version=release.version, repository_url=args.repository_url),
+            opts=pulumi.ResourceOptions(parent=self),
+        ).reference
+
+    def _declared(self, name: str, args: BlueGreenServiceArgs, home: pulumi.Input[str]) -> list[pulumi.Resource]:
+        """Return what every migration waits for; nothing for a service without a database."""
+        schemas = {color: release.schema for color, release in args.releases.items() if release.schema}
+        if not schemas:
+            return []
+        return [
+            declare(f"{name}-schemas", schemas, service=name, environment=args.environment, namespace=home, parent=self)
+        ]
+
+    def _migration(
         self,
         name: str,
+        schema: str,
         args: BlueGreenServiceArgs,
         home: pulumi.Input[str],
-        mounts: Mapping[Color, Sequence[SecretMount]],
-    ) -> Mapping[str, Migration]:
-        """Return one migration per schema version, each after those before it; a parked color keeps its own.
+        mounts: Sequence[SecretMount],
+        image: pulumi.Input[str],
+        after: Sequence[pulumi.Resource],
+    ) -> Migration:
+        """Return the migration to a schema version, with the image of the first color that needs it."""
+        return Migration(
+            f"{name}-migrate-{schema}",
+            MigrationArgs(
+                service=name,
+                environment=args.environment,
+                namespace=home,
+                schema=schema,
+                image=image,
+                env=args.env,
+                secrets=mounts,
+                resources=args.resources,
+                await_timeout=args.timing.await_timeout,
+                after=after,
+            ),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
 
-        The image is that of the first color, in color order, that needs the version.
-        """
-        migrations: dict[str, Migration] = {}
-        for schema in sorted({release.schema for release in args.releases.values() if release.schema}):
-            color = next(color for color in args.releases if args.releases[color].schema == schema)
-            migrations[schema] = Migration(
-                f"{name}-migrate-{schema}",
-                MigrationArgs(
-                    service=name,
-                    environment=args.environment,
-                    namespace=home,
-                    schema=schema,
-                    image=str(args.releases[color].image),
-                    env=args.env,
-                    secrets=mounts[color],
-                    resources=args.resources,
-                    await_timeout=args.timing.await_timeout,
-                    after=[earlier.job for earlier in migrations.values()],
-                ),
-                opts=pulumi.ResourceOptions(parent=self),
-            )
-        return migrations
+
+def _by_schema(releases: Mapping[Color, Release]) -> list[tuple[Color, Release]]:
+    """Return the colors in the order of the schema they need, so that each waits for those on an earlier one."""
+    return sorted(releases.items(), key=lambda release: release[1].schema or "")
 
 
 def _canary(releases: Mapping[Color, Release]) -> Color | None:

@@ -258,6 +258,8 @@ class BuildSettings(Build):
 
     context: Annotated[str, _rule(rules.folder_problem)]
     dockerfile: Annotated[str, _rule(rules.folder_problem)] = Build.dockerfile
+    args: dict[str, str] = Field(default_factory=dict)
+    platform: Literal["linux/amd64", "linux/arm64"] = "linux/amd64"
 
 
 @dataclass(frozen=True, kw_only=True, config=_KEYS)

@@ -5,7 +5,19 @@ from components.alert_topic import AlertTopicArgs
 from components.color_environment import ColorEnvironmentArgs
 from components.load_balancer import LoadBalancer, LoadBalancerArgs
 from components.migration import MigrationArgs
-from components.model import Color, Health, Release, Replicas, Resources, SecretEntry, Subscription, Timing
+from components.model import (
+    Cluster,
+    Color,
+    Health,
+    Release,
+    Replicas,
+    Resources,
+    SecretEntry,
+    Strategy,
+    Subscription,
+    Timing,
+)
+from components.network import Network
 from components.secret_entries import SecretEntriesArgs, SecretMount
 from components.service import BlueGreenServiceArgs
 from components.target_groups import TargetGroupsArgs
@@ -39,6 +51,7 @@ ROUTES = TestRoutesArgs(
 )
 TRAFFIC = TrafficSplitArgs(
     service="shop",
+    environment="staging",
     namespace="staging-shop",
     listener_arn=LISTENER,
     target_group_arns=GROUPS,
@@ -77,6 +90,10 @@ ENVIRONMENT = ColorEnvironmentArgs(
     namespace="staging-shop",
     target_group_arn=GROUPS[Color.GREEN],
     load_balancer_security_group_id="sg-1",
+    load_balancer_cidrs=["10.0.1.0/24", "10.0.2.0/24"],
+    monitoring_namespace="monitoring",
+    egress=[],
+    strategy=Strategy(),
     image="registry.example.com/shop:1.5.0",
     version="1.5.0",
     port=8080,
@@ -144,25 +161,40 @@ GREEN = Release(
 )
 
 
+NETWORK = Network(vpc_id="vpc-1", subnet_ids=["subnet-1", "subnet-2"], subnet_cidrs=["10.0.1.0/24", "10.0.2.0/24"])
+
+
 def service() -> BlueGreenServiceArgs:
     """Right arguments of a service; its load balancer is a component, and made here."""
     return BlueGreenServiceArgs(
         environment="staging",
         production=False,
         load_balancer=LoadBalancer("edge", LOAD_BALANCER),
-        vpc_id="vpc-1",
+        network=Network(
+            vpc_id="vpc-1", subnet_ids=["subnet-1", "subnet-2"], subnet_cidrs=["10.0.1.0/24", "10.0.2.0/24"]
+        ),
+        cluster=Cluster(),
+        kms_key_arn="arn:aws:kms:eu-west-1:123456789012:key/0",
+        secret_readers=[],
         host="shop.example.com",
         port=8080,
         priority_band=7,
         active=Color.BLUE,
         canary_weight=0,
+        strategy=Strategy(),
         releases={Color.BLUE: BLUE, Color.GREEN: GREEN},
         replicas=Replicas(),
         resources=Resources(),
+        priority_class=None,
         health=Health(),
         timing=Timing(),
         env={"LOG_LEVEL": "INFO"},
-        secrets={"app": ["DATABASE_URL", "JWT_SECRET", "MIGRATION_DATABASE_URL"]},
+        secrets={"app": SecretEntry(keys=["DATABASE_URL", "JWT_SECRET", "MIGRATION_DATABASE_URL"])},
+        egress=[],
+        policy_arns=[],
+        expects_traffic=True,
         topic_arns=[],
+        owner="team-shop",
+        on_call="shop-on-call@example.com",
         tags=TAGS,
     )

@@ -165,12 +165,24 @@ def test_nothing_is_made_and_nothing_is_judged_inside_apply() -> None:
 
 def test_the_program_is_wiring() -> None:
     source = (ROOT / "__main__.py").read_text()
-    assert len(source.splitlines()) <= 80
+    assert len(source.splitlines()) <= 140
     kinds = (ast.If, ast.For, ast.While, ast.FunctionDef, ast.ClassDef, ast.Try)
     assert not [node for node in ast.walk(ast.parse(source)) if isinstance(node, kinds)]
 
 
 # What the sources register
+
+SOMETIMES = {
+    "hueshift:alert_topic:AlertTopic",
+    "hueshift:dns:AliasRecords",
+    "hueshift:dns:Certificates",
+    "hueshift:identity:WorkloadIdentity",
+    "hueshift:image:Image",
+    "hueshift:image:ImageRepository",
+    "hueshift:log_bucket:LogBucket",
+    "hueshift:web_acl:WebAcl",
+}
+"""What a stack has only if its settings ask for it."""
 
 each_stack = pytest.mark.parametrize("stack", STACKS)
 
@@ -179,13 +191,18 @@ each_stack = pytest.mark.parametrize("stack", STACKS)
 def test_every_resource_has_a_component_for_parent_and_begins_with_its_name(stack: str) -> None:
     registrations = program(stack).registrations
     roots = {r.type for r in registrations.values() if r.parent not in registrations}
-    assert roots == {"hueshift:load_balancer:LoadBalancer", "hueshift:service:BlueGreenService"}
+    assert roots - SOMETIMES == {
+        "hueshift:edge:Edge",
+        "hueshift:encryption_key:EncryptionKey",
+        "hueshift:service:BlueGreenService",
+    }
     seen = 0
     for registration in registrations.values():
         if parent := registrations.get(registration.parent):
             seen += 1
             assert not parent.custom
-            assert registration.name.startswith(f"{parent.name}-")
+            # The load balancer bears the name of the edge that it is the heart of.
+            assert registration.name.startswith(f"{parent.name}-") or (registration.name, parent.name) == ("edge",) * 2
     assert seen > 50
 
 
@@ -193,7 +210,12 @@ def test_every_resource_has_a_component_for_parent_and_begins_with_its_name(stac
 def test_every_component_is_used_and_its_token_has_one_class(stack: str) -> None:
     used = {r.type for r in program(stack).registrations.values() if not r.custom}
     tokens = {f"hueshift:{c.__module__.removeprefix('components.')}:{name}" for name, c in component_classes().items()}
-    assert used == tokens
+    assert tokens - SOMETIMES <= used <= tokens
+
+
+def test_what_not_every_stack_has_some_stack_file_shows() -> None:
+    used = {r.type for stack in STACKS for r in program(stack).registrations.values()}
+    assert SOMETIMES - used == {"hueshift:image:Image"}  # what a developer's own stack would build
 
 
 @each_stack
@@ -246,8 +268,13 @@ def test_physical_names_fit_and_what_may_be_replaced_has_none(stack: str) -> Non
             assert len(registration.inputs["metadata"].get("name", registration.name)) <= 63
         if registration.type in ("aws:lb/targetGroup:TargetGroup", "aws:lb/loadBalancer:LoadBalancer"):
             assert len(registration.name) + len("-1234567") <= 32
-        if registration.type.startswith(("aws:lb/", "aws:cloudwatch/", "aws:ec2/")):
+        if registration.type.startswith(("aws:lb/", "aws:ec2/")):
             assert "name" not in registration.inputs
+        if registration.type.startswith("aws:cloudwatch/"):
+            # Fixed: the gate and the composites know an alarm by its name, and nothing of it forces a replacement.
+            name = registration.inputs.get("name") or registration.inputs["alarmName"]
+            assert name.startswith(f"{stack}-")
+            assert len(name) <= 255
 
 
 def _takes_tags(type_: str) -> bool:

@@ -105,6 +105,7 @@ def test_the_outputs_are_those_that_people_and_tools_read(stack: str) -> None:
             "activeColor": "blue",
             "weights": {"blue": 100, "green": 0},
             "versions": {color: given["colors"][color]["version"] for color in ("blue", "green")},
+            "images": {color: given["colors"][color]["image"] for color in ("blue", "green")},
         }
 
 

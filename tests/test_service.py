@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from components.model import Color, Release
+from components.model import Color, Release, SecretEntry
 from components.service import BlueGreenService
 from tests import samples
 from tests.engine import Engine, in_stack
@@ -109,7 +109,9 @@ async def test_what_only_migrations_may_know_reaches_no_pod_that_serves(engine: 
 
 @in_stack
 async def test_an_entry_for_migrations_alone_is_not_delivered_to_pods_at_all(engine: Engine) -> None:
-    BlueGreenService("shop", replace(samples.service(), secrets={"owner": ["MIGRATION_DATABASE_URL"]}))
+    BlueGreenService(
+        "shop", replace(samples.service(), secrets={"owner": SecretEntry(keys=["MIGRATION_DATABASE_URL"])})
+    )
     names = {external.name for external in await engine.of_type("ExternalSecret")}
     assert names == {"shop-migrate-0001-owner", "shop-migrate-0002-owner"}
 
@@ -142,6 +144,7 @@ async def test_a_summary_says_where_the_service_answers(engine: Engine) -> None:
         "activeColor": Color.GREEN,
         "weights": {Color.BLUE: 10, Color.GREEN: 90},
         "versions": {Color.BLUE: "1.4.0", Color.GREEN: "1.5.0"},
+        "images": {color: f"registry.example.com/shop:{v}" for color, v in zip(Color, ("1.4.0", "1.5.0"), strict=True)},
     }
     outputs = engine.outputs[(await engine.resource("shop")).urn]
     assert outputs["weights"] == {"blue": 10, "green": 90}
