@@ -26,11 +26,14 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from app import logs
 from app.config import database_secrets, postgres_url
-from app.schemas import MigrationError, Revision, Schemas
+from app.schemas import MigrationError, NotYetError, Revision, Schemas
 
 _log = logs.get("app.migrate")
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+
+TRY_AGAIN = 75
+"""The exit code where the same run may succeed soon: the database does not answer, or pods are being replaced."""
 
 _LOCK_KEY = 0x68756573
 """Of the advisory lock; any number that nothing else in this database uses."""
@@ -92,7 +95,7 @@ class _Run:
         self.known = {script.revision: Revision.read(script.module, Path(script.path)) for script in scripts}
         self.schemas = schemas
         for revision in self.known.values():
-            revision.check(self.known)
+            revision.validate(self.known)
 
     def to(self, url: str, target: str, *, back: bool) -> str:
         if target not in self.known:
@@ -107,8 +110,7 @@ class _Run:
             for attempt in range(1, _ATTEMPTS + 1):
                 current = MigrationContext.configure(connection).get_current_revision()
                 connection.rollback()
-                if reason := self._problem(connection, current, target, back=back):
-                    raise MigrationError(reason)
+                self._check(connection, current, target, back=back)
                 # Four digits compare as text, and so does a newer one that this version does not know yet.
                 if current is not None and (current <= target if back else current >= target):
                     _log.info("schema is at %s", current, extra={"fields": {"revision": current, "target": target}})
@@ -125,28 +127,29 @@ class _Run:
                     time.sleep(_PAUSE)
         raise MigrationError(f"tables stayed locked for all {_ATTEMPTS} attempts")
 
-    def _problem(self, connection: Connection, current: str | None, target: str, *, back: bool) -> str | None:
+    def _check(self, connection: Connection, current: str | None, target: str, *, back: bool) -> None:
         applied = self._journal(connection, current)
         for name, entry in applied.items():
             if name in self.known and entry.digest != self.known[name].digest:
-                return (
+                raise MigrationError(
                     f"{self.known[name].file} was edited after it was applied to this database: "
                     "undo the edit and put the change into a new revision"
                 )
         if back:
             if current not in self.known:
-                return f"the way back from {current} is in the version that brought it; this one does not know it"
-            return self.schemas.refusal_to_go_back(target)
+                raise MigrationError(f"the way back from {current} is in the version that brought it, not in this one")
+            self.schemas.check_back(target)
+            return
         for entry in applied.values():
             if entry.takes_from(target):
-                return (
+                raise MigrationError(
                     f"code of schema {target} no longer runs on this database: {entry.name} took away what code before "
                     f"schema {entry.unused_since} uses; run a version with {entry.unused_since} or later"
                 )
-        if current is None:
-            return None  # no code uses what is not there yet
-        pending = [self.known[name] for name in sorted(self.known) if current < name <= target]
-        return next((reason for revision in pending if (reason := self.schemas.refusal(revision))), None)
+        if current is not None:  # no code uses a database that is empty
+            for name in sorted(self.known):
+                if current < name <= target:
+                    self.schemas.check(self.known[name])
 
     def _journal(self, connection: Connection, current: str | None) -> dict[str, Revision]:
         """Return what was applied, by revision; from before there was a journal, as this version knows it."""
@@ -187,7 +190,7 @@ def _committed(connection: Connection, statements: str) -> None:
 
 
 def main(arguments: Sequence[str], env: Mapping[str, str]) -> int:
-    """Return the exit code: 0 when the database is at the revision or past it, 1 with the reason logged if not."""
+    """Return the exit code: 0 when the database is at the revision, 1 or `TRY_AGAIN` with the reason logged if not."""
     logs.setup()
     match list(arguments):
         case [target] if not target.startswith("-"):
@@ -207,8 +210,11 @@ def main(arguments: Sequence[str], env: Mapping[str, str]) -> int:
     try:
         go(url, target, Schemas.read(env))
     except (MigrationError, SQLAlchemyError) as error:
-        _log.critical("migration failed: %s", getattr(error, "orig", None) or error)
-        return 1
+        cause = getattr(error, "orig", None) or error
+        _log.critical("migration failed: %s", cause)
+        # An error without a code is not the server's, it is of the connection.
+        unreachable = isinstance(cause, psycopg.OperationalError) and cause.sqlstate is None
+        return TRY_AGAIN if unreachable or isinstance(error, NotYetError) else 1
     return 0
 
 

@@ -25,6 +25,10 @@ class MigrationError(Exception):
     """The database was not brought to the revision; the message says why."""
 
 
+class NotYetError(MigrationError):
+    """The same, but the same run may succeed a little later."""
+
+
 @dataclass(frozen=True)
 class Revision:
     """One file of `migrations/versions`, or what the database remembers of it."""
@@ -44,7 +48,7 @@ class Revision:
         digest = sha256(path.read_bytes()).hexdigest()
         return cls(module.revision, str(phase or "none"), unused_since, digest, path.name)
 
-    def check(self, known: Container[str]) -> None:
+    def validate(self, known: Container[str]) -> None:
         """Raise `MigrationError` where the declaration is missing or wrong."""
         if self.phase not in (EXPAND, CONTRACT):
             raise MigrationError(
@@ -101,38 +105,45 @@ class Schemas:
                     raise MigrationError(f"{variable} tells {schema!r} of {color}; a schema has four digits")
         return cls(declared, running)
 
-    def refusal(self, revision: Revision) -> str | None:
-        """Return why the revision may not be applied yet, and what to do; None where it may."""
-        if revision.unused_since is None:
-            return None
+    def check(self, revision: Revision) -> None:
+        """Return where the revision may be applied.
+
+        Raises:
+            NotYetError: only pods stand in the way that are on their way out, if all goes well.
+            MigrationError: a color does, or nothing is known of any.
+
+        """
         since = revision.unused_since
-        reasons = [
+        if since is None:
+            return
+        needing = [
             f"{color} is configured for schema {schema}: set its image and schema to a version with {since} or later, "
             "once it need not be the way back any more"
             for color, schema in self.declared.items()
             if revision.takes_from(schema)
-        ] + [
-            f"pods of {color} still run with schema {schema}: first bring {color} alone to a version with {since}, or "
-            "park it"
+        ]
+        leaving = [
+            f"pods of {color} still run with schema {schema}: they are being replaced, or it must be parked or brought "
+            f"to a version with {since} first"
             for color, schema in self.running.items()
             if schema != NOTHING
             and revision.takes_from(schema)
             and not revision.takes_from(self.declared.get(color, since))
         ]
-        if not self.declared or not self.running:
-            reasons.append(
-                "which color needs what is not known: it is told by the ConfigMaps that `pulumi up` writes, and the "
-                "second kind only when a color's pods are ready; finish an `up` without this revision first"
+        if not self.declared:
+            needing.append(f"{DECLARED}, which tells what each color needs, is not set")
+        elif not self.running:
+            leaving.append("no color's pods were ready yet, so what they need is not known")
+        if needing or leaving:
+            raise (MigrationError if needing else NotYetError)(
+                f"{revision.name} contracts: it takes away what code before schema {since} uses; nothing was changed. "
+                + "; ".join([*needing, *leaving])
             )
-        if not reasons:
-            return None
-        return (
-            f"{revision.name} contracts: it takes away what code before schema {since} uses; nothing was changed. "
-            + "; ".join(reasons)
-        )
 
-    def refusal_to_go_back(self, target: str) -> str | None:
-        """Return why the schema may not go back to `target`, and what to do; None where it may."""
+    def check_back(self, target: str) -> None:
+        """Return where the schema may go back to `target`; else raise `MigrationError`."""
+        if not self.declared:
+            raise MigrationError(f"{DECLARED}, which tells what each color needs, is not set")
         needing = {
             f"{color} needs {schema}"
             for told in (self.declared, self.running)
@@ -140,7 +151,6 @@ class Schemas:
             if schema != NOTHING and schema > target
         }
         if needing:
-            return (
+            raise MigrationError(
                 f"{', '.join(sorted(needing))}; bring every color to a version with {target} first; nothing was changed"
             )
-        return None if self.declared else f"{DECLARED} is not set, so which color needs what is not known"

@@ -36,6 +36,11 @@ RUNNING: Final = "RUNNING_SCHEMA_"
 """Variables of the Job, the second one followed by the color; `app/schemas.py` says what it makes of them."""
 NO_PODS: Final = "none"
 
+FAILED: Final = 1
+"""The exit code after which to try again is no use. After any other the Job runs again, 10, 20 and 40 seconds later:
+a node went away, a database is just starting, a color's pods are just being replaced."""
+RETRIES: Final = 3
+
 
 def declare(
     name: str,
@@ -111,8 +116,8 @@ class MigrationArgs:
     await_timeout: int
     """Seconds after which an update gives up on the Job."""
     after: Sequence[pulumi.Resource] = ()
-    """What `declare` made, and what `record` made for each color that needs an earlier version: such a color is
-    brought to it, pods and all, before this runs."""
+    """What `declare` made, and migrations to earlier versions. Not what `record` made: the way to a color that serves
+    would wait for one that fails."""
 
 
 class Migration(pulumi.ComponentResource):
@@ -153,7 +158,17 @@ class Migration(pulumi.ComponentResource):
             ),
             # No ttl: a Job that removes itself would be missing at the next refresh and run again.
             spec=batch.v1.JobSpecArgs(
-                backoff_limit=1,
+                backoff_limit=RETRIES,
+                pod_failure_policy=batch.v1.PodFailurePolicyArgs(
+                    rules=[
+                        batch.v1.PodFailurePolicyRuleArgs(
+                            action="FailJob",
+                            on_exit_codes=batch.v1.PodFailurePolicyOnExitCodesRequirementArgs(
+                                operator="In", values=[FAILED]
+                            ),
+                        )
+                    ]
+                ),
                 active_deadline_seconds=patience(args.await_timeout),
                 template=core.v1.PodTemplateSpecArgs(
                     metadata=meta.v1.ObjectMetaArgs(labels=labels),

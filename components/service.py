@@ -80,8 +80,8 @@ class BlueGreenService(pulumi.ComponentResource):
     """A namespace with two complete environments; `canary_weight` and `active` decide who gets what.
 
     The order of creation is the point: the namespace's label makes readiness gates, test rules keep
-    the groups health-checked, Service and binding exist before pods, secrets and schema too, a new
-    schema comes when the color on the older one is whole, and traffic moves only when the pods are ready.
+    the groups health-checked, Service and binding exist before pods, secrets and schema too, and
+    traffic moves only when the pods are ready.
     """
 
     summary: Mapping[str, object]
@@ -286,47 +286,45 @@ class BlueGreenService(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         ).reference
 
-    def _declared(self, name: str, args: BlueGreenServiceArgs, home: pulumi.Input[str]) -> list[pulumi.Resource]:
-        """Return what every migration waits for; nothing for a service without a database."""
-        schemas = {color: release.schema for color, release in args.releases.items() if release.schema}
-        if not schemas:
-            return []
-        return [
-            declare(f"{name}-schemas", schemas, service=name, environment=args.environment, namespace=home, parent=self)
-        ]
-
-    def _migration(
+    def _migrations(
         self,
         name: str,
-        schema: str,
         args: BlueGreenServiceArgs,
         home: pulumi.Input[str],
-        mounts: Sequence[SecretMount],
-        image: pulumi.Input[str],
-        after: Sequence[pulumi.Resource],
-    ) -> Migration:
-        """Return the migration to a schema version, with the image of the first color that needs it."""
-        return Migration(
-            f"{name}-migrate-{schema}",
-            MigrationArgs(
-                service=name,
-                environment=args.environment,
-                namespace=home,
-                schema=schema,
-                image=image,
-                env=args.env,
-                secrets=mounts,
-                resources=args.resources,
-                await_timeout=args.timing.await_timeout,
-                after=after,
-            ),
-            opts=pulumi.ResourceOptions(parent=self),
+        mounts: Mapping[Color, Sequence[SecretMount]],
+        images: Mapping[Color, pulumi.Input[str]],
+        closed: pulumi.Resource,
+    ) -> Mapping[str, Migration]:
+        """Return one migration per schema version, each after those before it; a parked color keeps its own.
+
+        The image is that of the first color, in color order, that needs the version.
+        """
+        schemas = {color: release.schema for color, release in args.releases.items() if release.schema}
+        if not schemas:
+            return {}
+        declared = declare(
+            f"{name}-schemas", schemas, service=name, environment=args.environment, namespace=home, parent=self
         )
-
-
-def _by_schema(releases: Mapping[Color, Release]) -> list[tuple[Color, Release]]:
-    """Return the colors in the order of the schema they need, so that each waits for those on an earlier one."""
-    return sorted(releases.items(), key=lambda release: release[1].schema or "")
+        migrations: dict[str, Migration] = {}
+        for schema in sorted(set(schemas.values())):
+            color = next(color for color in schemas if schemas[color] == schema)
+            migrations[schema] = Migration(
+                f"{name}-migrate-{schema}",
+                MigrationArgs(
+                    service=name,
+                    environment=args.environment,
+                    namespace=home,
+                    schema=schema,
+                    image=images[color],
+                    env=args.env,
+                    secrets=mounts[color],
+                    resources=args.resources,
+                    await_timeout=args.timing.await_timeout,
+                    after=[closed, declared, *(earlier.job for earlier in migrations.values())],
+                ),
+                opts=pulumi.ResourceOptions(parent=self),
+            )
+        return migrations
 
 
 def _canary(releases: Mapping[Color, Release]) -> Color | None:

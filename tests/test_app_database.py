@@ -26,7 +26,7 @@ from sqlalchemy.exc import IntegrityError, ProgrammingError
 from starlette.testclient import TestClient
 
 from app import backfill, database, migrate, service
-from app.schemas import MigrationError, Schemas
+from app.schemas import MigrationError, NotYetError, Schemas
 from sandbox import paths
 from tests.app_service import SECRET, config, lines
 
@@ -238,11 +238,12 @@ ALL_AT_2 = Schemas({"blue": "0002", "green": "0003"}, {"blue": "0002", "green": 
         ),
         (
             replace(ALL_AT_2, running={"blue": "0001", "green": "0002"}),
-            "pods of blue still run with schema 0001: first bring blue alone to a version with 0002, or park it",
+            "pods of blue still run with schema 0001: they are being replaced, or it must be parked or brought to a "
+            "version with 0002 first",
         ),
-        (replace(ALL_AT_2, running={}), "which color needs what is not known"),
-        (Schemas({}, {"blue": "0002"}), "which color needs what is not known"),
-        (Schemas({}, {}), "which color needs what is not known"),
+        (replace(ALL_AT_2, running={}), "no color's pods were ready yet, so what they need is not known"),
+        (replace(ALL_AT_2, declared={}), "DECLARED_SCHEMAS, which tells what each color needs, is not set"),
+        (Schemas({}, {}), "DECLARED_SCHEMAS, which tells what each color needs, is not set"),
     ],
 )
 def test_a_contraction_is_refused_before_anything_is_changed_while_it_is_not_known_to_hurt_nobody(
@@ -262,6 +263,19 @@ def test_a_contraction_goes_through_when_no_color_needs_what_it_takes(url: str, 
     migrate.migrate(url, "0002")
     assert migrate.migrate(url, "0003", schemas) == "0003"
     assert columns(url)[-1] == "note NOT NULL"
+
+
+def test_only_pods_that_are_being_replaced_are_worth_waiting_for(url: str) -> None:
+    migrate.migrate(url, "0002")
+    for running in ({"blue": "0001", "green": "0002"}, {}):
+        with pytest.raises(NotYetError):
+            migrate.migrate(url, "0003", replace(ALL_AT_2, running=running))
+    with pytest.raises(MigrationError) as refused:
+        migrate.migrate(url, "0003", Schemas({"blue": "0001", "green": "0003"}, {"blue": "0001", "green": "0001"}))
+    assert not isinstance(refused.value, NotYetError)
+    assert "blue is configured for schema 0001" in str(refused.value)
+    assert "pods of green still run with schema 0001" in str(refused.value)
+    assert "pods of blue" not in str(refused.value)
 
 
 def test_an_expansion_asks_for_no_color(url: str) -> None:
@@ -314,7 +328,7 @@ def test_the_way_back_is_refused_while_a_color_needs_more(url: str) -> None:
     migrate.migrate(url, "0003")
     with pytest.raises(MigrationError, match="green needs 0003; bring every color to a version with 0002"):
         migrate.back(url, "0002", ALL_AT_2)
-    with pytest.raises(MigrationError, match="is not known"):
+    with pytest.raises(MigrationError, match="DECLARED_SCHEMAS, which tells what each color needs, is not set"):
         migrate.back(url, "0002")
     both = Schemas({"blue": "0002", "green": "0002"}, {"blue": "0002", "green": "none"})
     assert migrate.back(url, "0002", both) == "0002"
@@ -414,11 +428,11 @@ def test_the_migrations_own_role_comes_before_the_applications(url: str) -> None
         (["0002"], "", "DATABASE_URL must be postgresql://"),
     ],
 )
-def test_the_command_exits_1_with_the_reason_and_without_the_password(
+def test_the_command_fails_with_the_reason_and_without_the_password(
     arguments: list[str], database_url: str, reason: str
 ) -> None:
     code, entries = command(*arguments, DATABASE_URL=database_url)
-    assert code == 1
+    assert code == (migrate.TRY_AGAIN if reason == "Connection refused" else 1)
     assert reason in entries[-1]["message"]
     assert "hunter2" not in json.dumps(entries)
 
@@ -429,6 +443,7 @@ def test_the_command_takes_the_colors_from_the_environment_and_says_which_is_in_
     code, entries = command("0003", **told)
     assert (code, entries[-1]["level"]) == (1, "critical")
     assert "blue is configured for schema 0001" in entries[-1]["message"]
+    assert command("0003", **told | {"DECLARED_SCHEMAS": "blue=0002 green=0003"})[0] == migrate.TRY_AGAIN
     assert command("--back", "0001", **told)[1][-1]["message"].startswith("migration failed: green needs 0003")
 
 

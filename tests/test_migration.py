@@ -7,9 +7,11 @@ from typing import Any
 
 import pulumi
 
+from app.migrate import TRY_AGAIN
 from app.schemas import Schemas
 from components.migration import Migration, declare, record
 from components.model import Color
+from components.service import BlueGreenService
 from tests import samples
 from tests.engine import Engine, in_stack
 
@@ -36,8 +38,19 @@ async def test_the_job_ends_by_itself_before_the_update_gives_up_and_stays_to_be
     job = await engine.resource("shop-migrate-0002-job")
     assert job.request.customTimeouts.create == "600s"
     assert job.inputs["spec"]["activeDeadlineSeconds"] < 600
-    assert job.inputs["spec"]["backoffLimit"] == 1
     assert "ttlSecondsAfterFinished" not in job.inputs["spec"]
+
+
+@in_stack
+async def test_the_job_tries_again_but_not_after_the_programs_no(engine: Engine) -> None:
+    Migration("shop-migrate-0002", samples.MIGRATION)
+    spec = (await engine.inputs("shop-migrate-0002-job"))["spec"]
+    assert sum(10 * 2**attempt for attempt in range(spec["backoffLimit"])) < spec["activeDeadlineSeconds"]
+    (rule,) = spec["podFailurePolicy"]["rules"]
+    codes = rule["onExitCodes"]["values"]
+    assert rule == {"action": "FailJob", "onExitCodes": {"operator": "In", "values": codes}}
+    assert 1 in codes
+    assert TRY_AGAIN not in codes
 
 
 @in_stack
@@ -116,3 +129,38 @@ async def test_the_environment_is_that_of_the_pods(engine: Engine) -> None:
     Migration("shop-migrate-0002", samples.MIGRATION, pulumi.ResourceOptions())
     (container,) = (await engine.inputs("shop-migrate-0002-job"))["spec"]["template"]["spec"]["containers"]
     assert {item["name"]: item["value"] for item in container["env"]} == {"APP_ENV": "staging", "LOG_LEVEL": "INFO"}
+
+
+async def _before(engine: Engine, name: str) -> set[str]:
+    """The names of everything that must exist before a resource."""
+    return {urn.split("::")[-1] for urn in engine.ancestry((await engine.resource(name)).urn)}
+
+
+@in_stack
+async def test_what_colors_need_is_told_before_any_migration_and_what_they_run_after_their_rollout(
+    engine: Engine,
+) -> None:
+    BlueGreenService("shop", samples.service())
+    declared = await engine.resource("shop-schemas")
+    assert declared.inputs["data"] == {"DECLARED_SCHEMAS": "blue=0001 green=0002"}
+    for schema in ("0001", "0002"):
+        assert "shop-schemas" in await _before(engine, f"shop-migrate-{schema}-job")
+    for color, schema in ((Color.BLUE, "0001"), (Color.GREEN, "0002")):
+        told = await engine.resource(f"shop-{color}-schema")
+        assert told.inputs["data"] == {f"RUNNING_SCHEMA_{color.upper()}": schema}
+        assert f"shop-{color}-deployment" in await _before(engine, told.name)
+
+
+@in_stack
+async def test_no_color_waits_for_the_pods_of_the_other(engine: Engine) -> None:
+    BlueGreenService("shop", samples.service())
+    for color in Color:
+        assert f"shop-{color.other}-deployment" not in await _before(engine, f"shop-{color}-deployment")
+
+
+@in_stack
+async def test_a_parked_color_is_told_to_run_nothing_and_to_need_its_schema(engine: Engine) -> None:
+    releases = {Color.BLUE: replace(samples.BLUE, parked=True), Color.GREEN: samples.GREEN}
+    BlueGreenService("shop", replace(samples.service(), releases=releases))
+    assert (await engine.inputs("shop-blue-schema"))["data"] == {"RUNNING_SCHEMA_BLUE": "none"}
+    assert (await engine.inputs("shop-schemas"))["data"] == {"DECLARED_SCHEMAS": "blue=0001 green=0002"}
