@@ -122,6 +122,10 @@ def test_the_reason_names_the_datapoints_as_cloudwatch_does() -> None:
         "Threshold Crossed: 2 out of the last 3 datapoints [2.0 (02/01/26 03:06:00), 1.0 (02/01/26 03:04:00)] were "
         "greater than the threshold (0.5) (minimum 2 datapoints for OK -> ALARM transition)."
     )
+    assert reason([pairs[1], pairs[1], pairs[2]], rule(2), ALARM, OK) == (
+        "Threshold Crossed: 2 out of the last 3 datapoints [0.0 (02/01/26 03:05:00), 0.0 (02/01/26 03:05:00)] were not "
+        "greater than the threshold (0.5) (minimum 2 datapoints for ALARM -> OK transition)."
+    )
     assert reason([None, None], rule(2, missing="notBreaching"), NONE, OK) == (
         "Threshold Crossed: no datapoints were received for 2 periods and 2 missing datapoints were treated as "
         "[NonBreaching]."
@@ -147,6 +151,12 @@ def test_statistics_are_of_all_samples_however_they_were_put(batches: list[list[
         f"p{rank}": flat[max(0, math.ceil(rank * len(flat) / 100) - 1)],
     }
     assert {name: series.value(put, name) for name in expected} == pytest.approx(expected)
+
+
+def test_a_percentile_of_a_hundred_is_that_many_smallest() -> None:
+    hundred = [series.point(0, Counter(map(float, range(1, 101))))]
+    seen = [series.value(hundred, name) for name in ("p0", "p50", "p95", "p99", "p99.5", "p100")]
+    assert seen == [1, 50, 95, 99, 100, 100]
 
 
 def test_nothing_has_no_statistic_and_a_sum_alone_has_no_percentile() -> None:
@@ -236,7 +246,7 @@ def test_the_tables_of_the_guide_on_if_hold(expression: str, values: list[float 
         ("m / PERIOD(m)", [1 / 60, None, 4 / 60, None, 2 / 60]),
         ("SUM([m, n])", [11, 20, 34, 40, 52]),
         ("AVG([m, n])", [5.5, 10, 17, 20, 26]),
-        ('MAX(METRICS("n"))', [10, 20, 30, 40, 50]),
+        ('MIN(METRICS("n"))', [10, 20, 30, 40, 50]),
         ("MIN(METRICS())", [1, 20, 4, 40, 2]),
         ("SUM(100 * [m, n])", [1100, 2000, 3400, 4000, 5200]),
     ],
