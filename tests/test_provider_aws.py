@@ -1,6 +1,7 @@
 """The stand-in for the AWS provider against the local cloud's APIs in this process, as the engine would ask."""
 # ruff: noqa: ANN401 - clients and type hints of the SDK have no static type
 
+import base64
 import collections.abc
 import json
 import operator
@@ -19,7 +20,7 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from sandbox import ca
+from sandbox import ca, paths
 from sandbox.aws import gaps
 from sandbox.providers.aws import base, elb
 from sandbox.providers.aws.__main__ import provider
@@ -33,6 +34,7 @@ FIXED = {"type": "fixed-response", "fixedResponse": {"contentType": "text/plain"
 EVERYWHERE = [{"pathPattern": {"values": ["/*"]}}]
 LB, TARGET_GROUP = "lb/loadBalancer:LoadBalancer", "lb/targetGroup:TargetGroup"
 LISTENER, RULE = "lb/listener:Listener", "lb/listenerRule:ListenerRule"
+CERTIFICATE_OF_ACM = "acm/certificate:Certificate"
 CERTIFICATE = "lb/listenerCertificate:ListenerCertificate"
 GROUP = "ec2/securityGroup:SecurityGroup"
 INGRESS, EGRESS = (f"vpc/securityGroup{way}Rule:SecurityGroup{way}Rule" for way in ("Ingress", "Egress"))
@@ -83,6 +85,11 @@ class World:
     def certificates(self) -> list[str]:
         acm = self.cloud.client("acm")
         return [acm.import_certificate(Certificate=chain, PrivateKey=key)["CertificateArn"] for chain, key in _signed()]
+
+    def role(self, name: str) -> str:
+        """Give the ARN of a role of that name."""
+        made = self.once("iam/role:Role", name, {"assumeRolePolicy": ASSUME, "name": name})
+        return f"arn:aws:iam::123456789012:role/{made}"
 
     @cached_property
     def logs(self) -> str:
@@ -178,6 +185,8 @@ class Case:
     then: Inputs | None = None
     forgotten: frozenset[str] = frozenset()
     """Arguments that no API gives back."""
+    imported: str = "{id}"
+    """What an import names, of the outputs."""
     stays: bool = False
     """Something of it is there even when it is deleted."""
 
@@ -488,6 +497,15 @@ def _allow(action: str, **more: Any) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": action, **more}]})
 
 
+IRSA = _allow(
+    "sts:AssumeRoleWithWebIdentity",
+    Principal={"Federated": "arn:aws:iam::123456789012:oidc-provider/oidc.eks.eu-west-1.amazonaws.com/id/ABC"},
+    Condition={"StringEquals": {"oidc.eks.eu-west-1.amazonaws.com/id/ABC:sub": "system:serviceaccount:shop:blue"}},
+)
+PULL, PULL_MORE = (
+    _allow(action, Principal={"AWS": "arn:aws:iam::123456789012:root"})
+    for action in ("ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
+)
 ASSUME, ASSUME_MORE = (
     _allow("sts:AssumeRole", Principal={"Service": service})
     for service in ("pods.eks.amazonaws.com", "ec2.amazonaws.com")
@@ -663,6 +681,119 @@ CASES |= {
 }
 
 
+def _identity(**more: Any) -> Inputs:
+    return lambda w: {
+        "clusterName": "main",
+        "namespace": "shop",
+        "serviceAccount": "blue",
+        "roleArn": w.role("blue"),
+        **{key: w.role(value) if key.endswith("Arn") else value for key, value in more.items()},
+    }
+
+
+def _rotation(**more: Any) -> Inputs:
+    function = "arn:aws:lambda:eu-west-1:123456789012:function:rotate"
+    return _made(SECRET, "s", argument="secretId", more={"rotationLambdaArn": function, **more})
+
+
+def _issued(world: World) -> Properties:
+    """A certificate whose validation record is in its zone."""
+    inputs = {"domainName": "example.com", "validationMethod": "DNS"}
+    arn = world.once(CERTIFICATE_OF_ACM, "c", inputs)
+    read = world[CERTIFICATE_OF_ACM].read(arn, inputs)
+    assert read is not None
+    (option,) = read[1]["domainValidationOptions"]
+    record = _record(
+        name=option["resourceRecordName"],
+        type=option["resourceRecordType"],
+        ttl=60,
+        records=[option["resourceRecordValue"]],
+    )(world)
+    world.once("route53/record:Record", "validation", record)
+    return {"certificateArn": arn, "validationRecordFqdns": [option["resourceRecordName"]]}
+
+
+EVERYBODY = _allow("kms:*", Resource="*", Principal={"AWS": "arn:aws:iam::123456789012:root"})
+CASES |= {
+    "a pod identity": Case(
+        "eks/podIdentityAssociation:PodIdentityAssociation",
+        _identity(tags={"a": "b", "c": "d"}),
+        _identity(roleArn="green", targetRoleArn="far", disableSessionTags=True, tags={"a": "c"}),
+        imported="{clusterName},{associationId}",
+    ),
+    "a rotation": Case(
+        "secretsmanager/secretRotation:SecretRotation",
+        _rotation(rotateImmediately=False, rotationRules={"automaticallyAfterDays": 30, "duration": "2h"}),
+        _rotation(rotateImmediately=False, rotationRules={"scheduleExpression": "rate(10 days)"}),
+        forgotten=frozenset({"rotateImmediately"}),
+    ),
+    "a validated certificate": Case(
+        "acm/certificateValidation:CertificateValidation",
+        _issued,
+        forgotten=frozenset({"validationRecordFqdns"}),
+        stays=True,
+    ),
+    "a key of several regions": Case(
+        "kms/key:Key",
+        lambda _: {"policy": EVERYBODY, "multiRegion": True, "enableKeyRotation": True, "rotationPeriodInDays": 90},
+        lambda _: {"policy": EVERYBODY, "multiRegion": True, "enableKeyRotation": True, "rotationPeriodInDays": 180},
+    ),
+    "a copied secret under a key": Case(
+        SECRET,
+        lambda _: {
+            "kmsKeyId": "arn:aws:kms:eu-west-1:123456789012:key/k",
+            "replicas": [{"region": "eu-central-1", "kmsKeyId": "arn:aws:kms:eu-central-1:123456789012:key/k"}],
+            "recoveryWindowInDays": 0,
+        },
+        forgotten=frozenset({"recoveryWindowInDays"}),
+    ),
+    "a person's subscription": Case(
+        "sns/topicSubscription:TopicSubscription",
+        _made(TOPIC, "t", argument="topic", more={"protocol": "email", "endpoint": "oncall@example.com"}),
+        stays=True,
+    ),
+    "a role with a boundary that EKS' own identity provider assumes": Case(
+        "iam/role:Role",
+        lambda w: {
+            "assumeRolePolicy": IRSA,
+            "permissionsBoundary": _managed(w, "boundary"),
+            "namePrefix": "shop-blue-",
+            "path": "/shop/",
+        },
+        lambda w: {
+            "assumeRolePolicy": IRSA,
+            "permissionsBoundary": _managed(w, "narrower"),
+            "namePrefix": "shop-blue-",
+            "path": "/shop/",
+            "forceDetachPolicies": True,
+        },
+        forgotten=frozenset({"namePrefix"}),
+    ),
+    "who may pull from a repository": Case(
+        "ecr/repositoryPolicy:RepositoryPolicy",
+        _made("ecr/repository:Repository", "shop", argument="repository", more={"policy": PULL}),
+        _made("ecr/repository:Repository", "shop", argument="repository", more={"policy": PULL_MORE}),
+    ),
+    "a listener that says who may read its answers": Case(
+        LISTENER,
+        lambda w: https_listener(
+            w,
+            **{
+                f"routingHttpResponseAccessControl{name}HeaderValue": value
+                for name, value in {
+                    "AllowCredentials": "true",
+                    "AllowHeaders": "content-type",
+                    "AllowMethods": "GET,POST",
+                    "AllowOrigin": "https://www.example.com",
+                    "ExposeHeaders": "etag",
+                    "MaxAge": "600",
+                }.items()
+            },
+        ),
+    ),
+}
+
+
 def _bucket(logical: str = "b", **more: Any) -> Inputs:
     return lambda w: {"bucket": w.once(BUCKET, logical, {}), **more}
 
@@ -832,9 +963,9 @@ def test_a_change_in_place_arrives_and_is_all_that_differs(world: World, case: C
 @every_case
 def test_an_import_finds_what_the_program_would_write(world: World, case: Case) -> None:
     resource = world[case.token]
-    made, inputs, _ = world.make(case.token, "it", case.first(world))
+    made, inputs, outputs = world.make(case.token, "it", case.first(world))
 
-    read = resource.read(made, None)
+    read = resource.read(case.imported.format(**{"id": made, **outputs}), None)
 
     assert read is not None
     for key in inputs.keys() - {"__defaults", "tagsAll"} - case.forgotten:
@@ -1415,51 +1546,43 @@ def test_a_composite_alarm_goes_to_the_api_with_its_suppressor(world: World, mon
     assert read[0] == checked
 
 
-def test_a_rotation_is_set_by_one_call_and_ended_by_another(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    token = "secretsmanager/secretRotation:SecretRotation"
-    arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:s-abcdef"
-    rules = {"automaticallyAfterDays": 30, "duration": "2h"}
-    inputs = {"secretId": arn, "rotationLambdaArn": "arn:lambda", "rotationRules": rules, "rotateImmediately": False}
-    live = {"AutomaticallyAfterDays": 30, "Duration": "2h"}
-    secret = {"ARN": arn, "RotationEnabled": True, "RotationLambdaARN": "arn:lambda", "RotationRules": live}
-    client = Answers(rotate_secret={"ARN": arn}, describe_secret=secret)
-    monkeypatch.setattr(world.cloud, "client", lambda *_: client)
-
-    made, checked, state = world.make(token, "r", inputs)
-    read = world[token].read(made, checked)
-    world[token].delete(made, state, 5)
-
-    asked = {"SecretId": arn, "RotationLambdaARN": "arn:lambda", "RotationRules": live, "RotateImmediately": False}
-    assert client.asked[0] == ("rotate_secret", asked)
-    assert read is not None
-    assert read[0] == checked
-    assert client.asked[-1] == ("cancel_rotate_secret", {"SecretId": arn})
+def test_a_pod_identity_of_a_role_that_is_not_known_yet_is_made_as_soon_as_it_is(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs = _identity()(world) | {"roleArn": "arn:aws:iam::123456789012:role/late"}
+    monkeypatch.setattr(base, "pause", lambda _: world.role("late"))
+    assert world.make("eks/podIdentityAssociation:PodIdentityAssociation", "p", inputs)[2]["roleArn"].endswith("/late")
 
 
-def test_a_pod_identity_names_its_cluster_in_every_call(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    resource = world["eks/podIdentityAssociation:PodIdentityAssociation"]
-    inputs = {"clusterName": "main", "namespace": "n", "serviceAccount": "s", "roleArn": "arn:aws:iam::1:role/r"}
-    live = {
-        **inputs,
-        "associationId": "a-1",
-        "associationArn": "arn:aws:eks:eu-west-1:1:podidentityassociation/main/a-1",
-    }
-    client = Answers(
-        create_pod_identity_association={"association": live}, describe_pod_identity_association={"association": live}
-    )
-    monkeypatch.setattr(world.cloud, "client", lambda *_: client)
+def test_a_second_pod_identity_of_a_service_account_is_the_apis_own_error(world: World) -> None:
+    token = "eks/podIdentityAssociation:PodIdentityAssociation"
+    world.make(token, "p", _identity()(world))
+    with pytest.raises(Exception, match=r"ResourceInUseException.*already exists"):
+        world.make(token, "q", _identity()(world))
 
-    made, checked, state = world.make("eks/podIdentityAssociation:PodIdentityAssociation", "p", inputs)
-    resource.update(made, state, checked, {**checked, "roleArn": "arn:aws:iam::1:role/q", "tagsAll": {"a": "b"}}, 5)
-    resource.read("main,a-1", None)
-    resource.delete(made, state, 5)
 
-    assert made == "a-1"
-    calls = dict(client.asked)
-    assert calls["update_pod_identity_association"]["roleArn"] == "arn:aws:iam::1:role/q"
-    assert calls["tag_resource"] == {"resourceArn": live["associationArn"], "tags": {"a": "b"}}
-    clusters = {arguments["clusterName"] for name, arguments in client.asked if name.endswith("association")}
-    assert clusters == {"main"}
+def test_a_policy_that_lets_everybody_read_a_secret_is_refused_where_the_program_asks_for_it(world: World) -> None:
+    token = "secretsmanager/secretPolicy:SecretPolicy"
+    policy = _allow("secretsmanager:GetSecretValue", Principal="*", Resource="*")
+    inputs = {"secretArn": world.once(SECRET, "s", {}), "policy": policy}
+    with pytest.raises(Exception, match="PublicPolicyException"):
+        world.make(token, "p", {**inputs, "blockPublicPolicy": True})
+    world.make(token, "p", inputs)
+
+
+def test_a_copied_secret_is_deleted_with_its_copies(world: World) -> None:
+    made, _, state = world.make(SECRET, "s", {"replicas": [{"region": "us-east-1"}], "recoveryWindowInDays": 0})
+    world[SECRET].delete(made, state, 5)
+    for region in (REGION, "us-east-1"):
+        assert world.cloud.client("secretsmanager", region).list_secrets()["SecretList"] == []
+
+
+def test_a_person_who_has_not_answered_yet_is_no_error(world: World) -> None:
+    case = CASES["a person's subscription"]
+    made, _, state = world.make(case.token, "s", case.first(world))
+    assert state["pendingConfirmation"] is True
+    assert state["confirmationWasAuthenticated"] is False
+    world[case.token].delete(made, state, 5)
 
 
 def test_the_wait_for_a_certificate_ends_when_it_is_issued_and_fails_when_it_is_not(
@@ -1522,6 +1645,23 @@ def test_a_web_acl_not_yet_known_everywhere_is_associated_as_soon_as_it_is(
 
     assert made == "a,b"
     assert [name for name, _ in client.asked].count("associate_web_acl") == 3
+
+
+# --- images ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_repository_is_one_that_the_node_and_its_docker_daemon_can_reach(world: World) -> None:
+    outputs = world.make("ecr/repository:Repository", "shop", {"name": "team/shop", "forceDelete": True})[2]
+    token = world.provider.functions["aws:ecr/getAuthorizationToken:getAuthorizationToken"]({})
+
+    assert outputs["repositoryUrl"] == f"{paths.REGISTRY}/team/shop"
+    assert token["proxyEndpoint"] == f"http://{paths.REGISTRY}"
+    assert token["userName"] == "AWS"
+    assert base64.b64decode(token["authorizationToken"]).decode() == f"AWS:{token['password']}"
+    assert world.provider.secret_answers["aws:ecr/getAuthorizationToken:getAuthorizationToken"] == {
+        "authorizationToken",
+        "password",
+    }
 
 
 # --- functions ------------------------------------------------------------------------------------------------------

@@ -20,7 +20,17 @@ from moto.elbv2.models import (
     elbv2_backends,
 )
 
-from sandbox.aws import certificates, cloudwatch, log_delivery, pod_identity, registry, rotation, waf
+from sandbox.aws import (
+    certificates,
+    cloudwatch,
+    keys,
+    log_delivery,
+    pod_identity,
+    registry,
+    secrets_manager,
+    subscriptions,
+    waf,
+)
 from sandbox.aws.envoy import Host
 from sandbox.aws.translate import cluster_name, groups_of
 
@@ -186,7 +196,7 @@ def fill() -> None:
     FakeLoadBalancer.VALID_ATTRS |= {"health_check_logs.s3.bucket", "health_check_logs.s3.prefix"}
     elbv2_backends.backend = Elbv2
     ec2_backends.backend = Ec2
-    for part in (certificates, cloudwatch, pod_identity, registry, rotation, waf):
+    for part in (certificates, cloudwatch, keys, pod_identity, registry, secrets_manager, subscriptions, waf):
         part.fill()
 
 

@@ -15,7 +15,7 @@ from moto.iam.exceptions import NotFoundException
 from moto.iam.models import iam_backends
 from moto.moto_api._internal import mock_random
 
-_PATH: Final = "{0}/clusters/(?P<clusterName>[^/]+)/pod-identity-associations"
+_PATH: Final = "{0}/clusters/(?P<name>[^/]+)/pod-identity-associations"
 _CHANGEABLE: Final = ("roleArn", "targetRoleArn", "disableSessionTags")
 
 
@@ -91,11 +91,12 @@ class Answers(EKSResponse):
         return {name: value for name, value in values.items() if value is not None}
 
     def _named(self) -> Association:
-        return self._eks.association(self._get_param("clusterName"), self._get_param("associationId"))
+        return self._eks.association(self._get_param("name"), self._get_param("associationId"))
 
     def create_pod_identity_association(self) -> ActionResult:
-        given = self._given("clusterName", "namespace", "serviceAccount", *_CHANGEABLE)
-        made = self._eks.associate({**given, "tags": dict(self._get_param("tags") or {})})
+        given = self._given("namespace", "serviceAccount", *_CHANGEABLE)
+        rest = {"clusterName": self._get_param("name"), "tags": dict(self._get_param("tags") or {})}
+        made = self._eks.associate({**given, **rest})
         return ActionResult({"association": asdict(made)})
 
     def describe_pod_identity_association(self) -> ActionResult:
@@ -115,9 +116,9 @@ class Answers(EKSResponse):
         return ActionResult({"association": asdict(found)})
 
     def list_pod_identity_associations(self) -> ActionResult:
-        wanted = self._given("clusterName", "namespace", "serviceAccount").items()
-        found = [asdict(one) for one in self._eks.associations.values()]
-        return ActionResult({"associations": [one for one in found if wanted <= one.items()]})
+        given = {"clusterName": self._get_param("name"), **self._given("namespace", "serviceAccount")}
+        everything = [asdict(one) for one in self._eks.associations.values()]
+        return ActionResult({"associations": [one for one in everything if _within(given, one)]})
 
     def tag_resource(self) -> ActionResult:
         if found := self._eks.by_arn(self._extract_arn_from_path()):
@@ -137,6 +138,10 @@ class Answers(EKSResponse):
         if found := self._eks.by_arn(self._extract_arn_from_path()):
             return ActionResult({"tags": found.tags})
         return super().list_tags_for_resource()
+
+
+def _within(given: dict[str, Any], one: dict[str, Any]) -> bool:
+    return all(one[name] == value for name, value in given.items())
 
 
 def fill() -> None:

@@ -30,6 +30,7 @@ from moto.acm.models import acm_backends
 from moto.ec2.models import ec2_backends
 from moto.moto_api._internal import mock_random
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from moto.route53.models import route53_backends
 from werkzeug.serving import make_server
 
 from sandbox import ca, paths
@@ -50,6 +51,8 @@ DEFAULT_DELAY = 0.5
 _LONGEST_DELAY = 2.0
 
 CERTIFICATE_NAMES = ("shop.localhost", "*.shop.localhost")
+ZONE = "sandbox.example.com"
+"""A public hosted zone, for records and certificates; nothing on this machine resolves its names."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,7 @@ def seed(authority: tuple[Path, Path] = (paths.CA_CERTIFICATE, paths.CA_KEY)) ->
     ]
     chain, key = ca.issue(CERTIFICATE_NAMES, *authority)
     certificate = acm_backends[paths.ACCOUNT][paths.REGION].import_certificate(chain, key, None, None, [])
+    route53_backends[paths.ACCOUNT]["aws"].create_hosted_zone(ZONE, private_zone=False)
     mock_random.seed()
     return Seeds(vpc.id, [subnet.id for subnet in subnets], certificate)
 

@@ -1,13 +1,30 @@
-"""The rotation of secrets as Secrets Manager keeps it: settings that no function acts on, for none runs here."""
+"""Secrets Manager beyond moto: rotation as settings, keys of copies, refusal of public policies.
 
+No function runs here, so that nothing rotates.
+"""
+
+import json
 import time
 from typing import Any
 
-from moto.secretsmanager.exceptions import InvalidRequestException, SecretNotFoundException
+from moto.secretsmanager.exceptions import (
+    InvalidRequestException,
+    SecretNotFoundException,
+    SecretsManagerClientError,
+)
 from moto.secretsmanager.models import FakeSecret, ReplicaSecret, SecretsManagerBackend, secretsmanager_backends
+from moto.secretsmanager.responses import SecretsManagerResponse
 
-_to_dict = FakeSecret.to_dict
+_to_dict, _copy = FakeSecret.to_dict, FakeSecret.create_replicas
+_put_policy = SecretsManagerResponse.put_resource_policy
 _DAY = 86400
+
+
+class PublicPolicyError(SecretsManagerClientError):
+    """The policy lets in everybody, and the call asked for that to be refused."""
+
+    def __init__(self) -> None:
+        super().__init__("PublicPolicyException", "Resource policy grants broad access to your secret")
 
 
 class SecretsManager(SecretsManagerBackend):
@@ -47,7 +64,32 @@ def _with_rules(self: FakeSecret) -> dict[str, Any]:
     return answer
 
 
+def _with_keys(self: FakeSecret, replica_regions: list[dict[str, str]], force_overwrite: bool) -> list[ReplicaSecret]:
+    copies = _copy(self, replica_regions, force_overwrite)
+    for copy, given in zip(copies, replica_regions, strict=True):
+        copy.config["KmsKeyId"] = given.get("KmsKeyId") or copy.config["KmsKeyId"]
+    return copies
+
+
+def _put_resource_policy(self: SecretsManagerResponse) -> str:
+    if self._get_param("BlockPublicPolicy") and _public(json.loads(self._get_param("ResourcePolicy"))):
+        raise PublicPolicyError
+    return _put_policy(self)
+
+
+def _public(policy: dict[str, Any]) -> bool:
+    statements = policy.get("Statement") or []
+    return any(
+        statement.get("Effect") == "Allow"
+        and not statement.get("Condition")
+        and statement.get("Principal") in ("*", {"AWS": "*"}, {"AWS": ["*"]})
+        for statement in (statements if isinstance(statements, list) else [statements])
+    )
+
+
 def fill() -> None:
     """Puts the subclass in moto's place."""
     secretsmanager_backends.backend = SecretsManager
     FakeSecret.to_dict = _with_rules  # type: ignore[method-assign]
+    FakeSecret.create_replicas = _with_keys  # type: ignore[method-assign]
+    SecretsManagerResponse.put_resource_policy = _put_resource_policy  # type: ignore[method-assign]
