@@ -105,7 +105,9 @@ class Answer:
 class Load:
     """A constant rate of requests over keep-alive connections, from `start` until `stop`."""
 
-    def __init__(self, limit: float, headers: Mapping[str, str] | None = None, rate: int = RATE) -> None:
+    def __init__(
+        self, limit: float, headers: Mapping[str, str] | None = None, rate: int = RATE, host: str = HOST
+    ) -> None:
         """Attack for at most ``limit`` seconds."""
         vegeta = Path(run(str(paths.ROOT / "tools/build.sh"), "vegeta").stdout.strip()) / "vegeta"
         self._vegeta = str(vegeta)
@@ -114,11 +116,11 @@ class Load:
         command = [
             self._vegeta, "attack", f"-rate={rate}", f"-duration={limit:.0f}s", "-keepalive", "-connections=50",
             "-max-connections=50", "-timeout=10s", "-http2=false", f"-root-certs={paths.CA_CERTIFICATE}",
-            f"-connect-to={HOST}:443:127.0.0.1:443", f"-output={self._results.name}", *extra,
+            f"-connect-to={host}:443:127.0.0.1:443", f"-output={self._results.name}", *extra,
         ]  # fmt: skip
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, text=True)
         assert self._process.stdin is not None
-        self._process.stdin.write(f"GET https://{HOST}/\n")
+        self._process.stdin.write(f"GET https://{host}/\n")
         self._process.stdin.close()
 
     def stop(self) -> list[Answer]:
