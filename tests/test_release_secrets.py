@@ -302,6 +302,14 @@ def test_the_status_says_what_each_color_has(world: World) -> None:
     assert (green["stages"], green["next"]) == (["AWSCURRENT"], None)
 
 
+def test_a_version_without_a_stage_is_still_there_for_a_while(world: World) -> None:
+    world.make(one=GOOD, two=GOOD)
+    world.aws.put_secret_value(SecretId=CONTAINER, SecretString=json.dumps(GOOD))
+    blue = world.json("status")[0]
+    assert (blue["exists"], blue["stages"], blue["lacking"]) == (True, [], False)
+    assert "kept for a while only" in world.run("status").stdout
+
+
 def test_the_table_shows_no_value_and_no_cut_id(world: World) -> None:
     world.make(one=GOOD)
     done = world.run("status")
@@ -420,6 +428,14 @@ def test_outside_a_project_the_commands_say_where_to_run_them(
 ) -> None:
     monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
     assert "run this in the project" in world.refused("status")
+
+
+def test_a_default_of_the_project_counts_where_the_stack_file_is_silent(world: World) -> None:
+    file = world.folder / "Pulumi.yaml"
+    declared = yaml.safe_load(file.read_text())
+    declared["config"]["canaryWeight"]["default"] = 7
+    file.write_text(yaml.safe_dump(declared))
+    assert stack.load("staging").settings.canary_weight == 7
 
 
 @pytest.mark.parametrize("name", program.STACKS)
