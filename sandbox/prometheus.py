@@ -21,7 +21,7 @@ TARGETS = paths.PROMETHEUS / "targets"
 SCRAPE_SECONDS = 5
 """Of scrapes and rule evaluations; in production 15 to 60 s is usual."""
 _KEPT = "--storage.tsdb.retention.time=1d", "--storage.tsdb.retention.size=512MB"
-_CONTAINER_METRICS = "container_(cpu_usage_seconds_total|memory_working_set_bytes)"
+_CONTAINER_METRICS = "container_(cpu_usage_seconds_total|memory_working_set_bytes|start_time_seconds)"
 """From the kubelet's resource page, in cAdvisor's names. Its cAdvisor page has no containers on our node: it
 looks for containerd's socket in one fixed place."""
 _ANNOTATION = "prometheus.io/"
