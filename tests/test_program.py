@@ -70,6 +70,43 @@ def test_one_value_flips_every_service_that_does_not_override_it(stack: str) -> 
     assert names(changed) == {f"{name}-traffic-production" for name in config(stack)["hueshift:services"]}
 
 
+TEN = [f"shop-{number}" for number in range(1, 11)]
+
+
+def ten_services(values: Config) -> None:
+    shop = values["hueshift:services"].pop("shop")
+    for band, name in enumerate(TEN, 1):
+        values["hueshift:services"][name] = {**shop, "host": f"{name}.localhost", "priorityBand": band}
+
+
+@pytest.mark.slow
+def test_ten_services_flip_together_by_one_value_and_apart_by_their_own() -> None:
+    def one(values: Config) -> None:
+        ten_services(values)
+        values["hueshift:services"]["shop-7"]["activeColor"] = "green"
+
+    def all_of_them(values: Config) -> None:
+        ten_services(values)
+        other_color(values)
+
+    before = run("sandbox", ten_services)
+    assert names(differences(before, run("sandbox", one))) == {"shop-7-traffic-production"}
+    assert names(differences(before, run("sandbox", all_of_them))) == {f"{name}-traffic-production" for name in TEN}
+
+
+def test_each_further_service_adds_the_same_number_of_resources() -> None:
+    def first(count: int) -> Callable[[Config], None]:
+        def change(values: Config) -> None:
+            ten_services(values)
+            for name in TEN[count:]:
+                del values["hueshift:services"][name]
+
+        return change
+
+    sizes = [len(run("sandbox", first(count)).registrations) for count in (1, 2, 3)]
+    assert sizes[1] - sizes[0] == sizes[2] - sizes[1]
+
+
 @each_stack
 def test_setting_the_flip_back_is_the_whole_rollback(stack: str) -> None:
     def there_and_back(values: Config) -> None:
