@@ -6,6 +6,7 @@ stack to them, those included that somebody added beside the components.
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -13,11 +14,16 @@ from components import rules
 
 Properties = Mapping[str, Any]
 
+
+class NotKnownYetError(Exception):
+    """A property was asked for that only the update will know; the text names it."""
+
+
 _ADMINISTRATORS: Final = ("AdministratorAccess", "PowerUserAccess", "IAMFullAccess")
 
 
 class Resource(NamedTuple):
-    """A resource as the engine knows it: inputs in camelCase; a property that is not known yet raises when asked."""
+    """A resource as the engine knows it: inputs in camelCase; to ask for one may raise ``NotKnownYetError``."""
 
     type: str
     name: str
@@ -84,8 +90,9 @@ def _containers(resource: Resource) -> Sequence[Properties]:
 
 def _images(resource: Resource) -> Iterator[str]:
     for container in _containers(resource):
-        if (reason := rules.image_problem(container["image"], production=True)) is not None:
-            yield f"container {container['name']}: {reason}"
+        with suppress(NotKnownYetError):
+            if (reason := rules.image_problem(container["image"], production=True)) is not None:
+                yield f"container {container['name']}: {reason}"
 
 
 def _limits(resource: Resource) -> Iterator[str]:
@@ -147,18 +154,21 @@ def _replicas(resource: Resource) -> Iterator[str]:
 
 
 def _clear(resource: Resource) -> Iterator[str]:
+    for name, holder, key in _variables(resource):
+        with suppress(NotKnownYetError):
+            value = holder.get(key)
+            if value is not None and (reason := rules.plaintext_secret_problem(name, str(value))) is not None:
+                yield f"{name}: {reason}"
+
+
+def _variables(resource: Resource) -> Iterator[tuple[str, Properties, str]]:
+    """Yield each variable's name, and where its value is."""
     if resource.type == CONFIG_MAP:
-        values = dict(resource.properties.get("data") or {})
-    else:
-        values = {
-            item["name"]: item["value"]
-            for container in _containers(resource)
-            for item in container.get("env", [])
-            if item.get("value") is not None
-        }
-    for name, value in values.items():
-        if (reason := rules.plaintext_secret_problem(name, str(value))) is not None:
-            yield f"{name}: {reason}"
+        data = resource.properties.get("data") or {}
+        yield from ((name, data, name) for name in data)
+        return
+    for container in _containers(resource):
+        yield from ((item["name"], item, "value") for item in container.get("env", []))
 
 
 def _selected(selector: Properties, labels: Properties) -> bool:

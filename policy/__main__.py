@@ -7,6 +7,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from pulumi_policy import PolicyPack
 
-from policy.pack import policies
+from policy.pack import level, policies
 
-PolicyPack("hueshift-readiness", policies())
+PolicyPack("hueshift-readiness", policies(), enforcement_level=level())

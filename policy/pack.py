@@ -1,85 +1,108 @@
 """The readiness checks as CrossGuard policies."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
 
 import pulumi
 from pulumi_policy import (
     EnforcementLevel,
     Policy,
+    PolicyResource,
     ReportViolation,
     ResourceValidationArgs,
     ResourceValidationPolicy,
     StackValidationArgs,
     StackValidationPolicy,
 )
+from pulumi_policy.proxy import UnknownValueError
 
-from components.readiness import CHECKS, Check, Resource
+from components.readiness import CHECKS, Check, NotKnownYetError, Resource
 from components.rules import is_production
 
 
 def level() -> EnforcementLevel:
-    """Return what a violation does in the stack that is being looked at: blocks in production, else is told.
+    """Return what a violation does in the stack whose pack this process is: blocks in production, else is told.
 
-    The engine names the stack only after the pack is built, hence this is asked for every resource.
+    To be asked while the pack is built: the engine reads all levels once, before any resource.
     """
-    try:
-        environment = pulumi.Config("hueshift").get("environment") or pulumi.get_stack()
-    except Exception:
-        return EnforcementLevel.ADVISORY
+    environment = pulumi.Config("hueshift").get("environment") or pulumi.get_stack()
     return EnforcementLevel.MANDATORY if is_production(environment) else EnforcementLevel.ADVISORY
 
 
-class _ByEnvironment(Policy):
-    """A policy whose enforcement level depends on the stack."""
-
-    @property
-    def enforcement_level(self) -> EnforcementLevel:
-        return level()
-
-    @enforcement_level.setter
-    def enforcement_level(self, _: object) -> None:
-        """The base class sets what it was given: nothing."""
-
-
-class _OfResource(_ByEnvironment, ResourceValidationPolicy):
-    pass
-
-
-class _OfStack(_ByEnvironment, StackValidationPolicy):
-    pass
-
-
 def policies() -> list[Policy]:
-    """Return one policy for each check."""
+    """Return one policy for each check, at the level of the pack."""
     made: list[Policy] = []
     for check in CHECKS:
+        # The engine prints it above every violation.
         description = f"{check.reason} Remedy: {check.remedy}."
         if check.problems is not None:
-            made.append(_OfResource(check.name, description, _resource(check)))
+            made.append(ResourceValidationPolicy(check.name, description, _resource(check)))
         if check.stack is not None:
-            made.append(_OfStack(check.name, description, _stack(check)))
+            made.append(StackValidationPolicy(check.name, description, _stack(check)))
     return made
 
 
 def _resource(check: Check) -> Callable[[ResourceValidationArgs, ReportViolation], None]:
     def validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
-        resource = Resource(args.resource_type, args.name, args.props, bool(args.opts.protect))
+        resource = _seen(args)
         if check.problems is not None and check.concerns(resource):
-            for problem in check.problems(resource):
-                report(f"{problem}. Remedy: {check.remedy}.", args.urn)
+            with suppress(NotKnownYetError):  # the update knows, and asks again
+                for problem in check.problems(resource):
+                    report(problem, args.urn)
 
     return validate
 
 
 def _stack(check: Check) -> Callable[[StackValidationArgs, ReportViolation], None]:
     def validate(args: StackValidationArgs, report: ReportViolation) -> None:
-        by_resource = [
-            (Resource(each.resource_type, each.name, each.props, bool(each.opts.protect)), each.urn)
-            for each in args.resources
-        ]
+        seen = [(_seen(each), each.urn) for each in args.resources]
+        urns = {id(resource): urn for resource, urn in seen}
         if check.stack is not None:
-            for found, problem in check.stack([resource for resource, _ in by_resource]):
-                urn = next(urn for resource, urn in by_resource if resource is found)
-                report(f"{problem}. Remedy: {check.remedy}.", urn)
+            with suppress(NotKnownYetError):
+                for resource, problem in check.stack([resource for resource, _ in seen]):
+                    report(problem, urns[id(resource)])
 
     return validate
+
+
+def _seen(each: ResourceValidationArgs | PolicyResource) -> Resource:
+    return Resource(each.resource_type, each.name, _Properties(each.props), bool(each.opts.protect))
+
+
+def _value(read: Callable[[], Any]) -> Any:  # noqa: ANN401 - what JSON holds
+    """Return what the pack's library gives, numbers as they were written: all reach it as floats."""
+    try:
+        value = read()
+    except UnknownValueError as error:
+        raise NotKnownYetError(error.message) from None
+    if isinstance(value, Mapping):
+        return _Properties(value)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return _Items(value)
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+class _Properties(Mapping[str, Any]):
+    def __init__(self, given: Mapping[str, Any]) -> None:
+        self._given = given
+
+    def __getitem__(self, key: str) -> Any:  # noqa: ANN401
+        return _value(lambda: self._given[key])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._given)
+
+    def __len__(self) -> int:
+        return len(self._given)
+
+
+class _Items(Sequence[Any]):
+    def __init__(self, given: Sequence[Any]) -> None:
+        self._given = given
+
+    def __getitem__(self, at: Any) -> Any:  # noqa: ANN401
+        return _value(lambda: self._given[at])
+
+    def __len__(self) -> int:
+        return len(self._given)

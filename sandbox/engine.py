@@ -17,6 +17,8 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+import yaml
+
 from sandbox import paths
 from sandbox.steps import Step, StepError
 
@@ -27,6 +29,11 @@ _OLDEST = (3, 226, 0)
 _RELEASES = "https://get.pulumi.com/releases/sdk"
 _CONNECT_TIMEOUT = 5.0
 _RECORD = paths.STATE / "engine.json"
+_BUILT = "built from its Go module"
+_PACK = paths.ROOT / "policy"
+_PACK_HERE = paths.STATE / "policy"
+_PACK_RUNTIME = "hueshift-python"
+"""The name of no language: such a pack the engine starts by the plugin ``pulumi-analyzer-policy-<runtime>``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +46,11 @@ class Engine:
     """``PATH``, ``official release`` or ``built from its Go module``."""
     providers: str
     """``official`` or ``stand-ins``."""
+
+    @property
+    def policy_pack(self) -> Path:
+        """What ``--policy-pack`` takes: the product's own folder wherever the language host can start it."""
+        return _PACK_HERE if self.source == _BUILT else _PACK
 
 
 def settled() -> Engine:
@@ -59,12 +71,17 @@ def settle(step: Step) -> Engine:
 
     """
     if _RECORD.exists() and Path(settled().directory).is_dir():
-        return settled()
+        engine = settled()
+        if engine.source == _BUILT:
+            _let_packs_start()
+        return engine
     directory, source = _from_path() or _release() or _build(step)
     official = _official_plugins(directory)
     if not official:
         _install_stand_ins()
     engine = Engine(directory=directory, source=source, providers="official" if official else "stand-ins")
+    if source == _BUILT:
+        _let_packs_start()
     _RECORD.write_text(json.dumps(asdict(engine), indent=1))
     return engine
 
@@ -123,7 +140,23 @@ def _build(step: Step) -> tuple[str, str]:
     home = paths.STATE / "engine"
     for directory in built.stdout.split():
         shutil.copytree(directory, home, dirs_exist_ok=True)
-    return str(home), "built from its Go module"
+    return str(home), _BUILT
+
+
+def _let_packs_start() -> None:
+    """Give the policy pack a way to start: the language host that can be built is older than its own."""
+    _PACK_HERE.mkdir(parents=True, exist_ok=True)
+    described = yaml.safe_load((_PACK / "PulumiPolicy.yaml").read_text())
+    (_PACK_HERE / "PulumiPolicy.yaml").write_text(yaml.safe_dump({**described, "runtime": _PACK_RUNTIME}))
+    program = _PACK_HERE / "__main__.py"
+    program.unlink(missing_ok=True)
+    program.symlink_to(_PACK / "__main__.py")
+    # On PATH instead, it would be warned of in every preview.
+    home = paths.PULUMI_HOME / f"plugins/analyzer-policy-{_PACK_RUNTIME}-v1.0.0"
+    home.mkdir(parents=True, exist_ok=True)
+    starter = home / f"pulumi-analyzer-policy-{_PACK_RUNTIME}"
+    starter.write_text('#!/bin/sh\nexec python3 -u -m pulumi.policy "$1" "$2"\n')
+    starter.chmod(0o755)
 
 
 def _official_plugins(directory: str) -> bool:

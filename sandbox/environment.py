@@ -25,6 +25,7 @@ def variables(engine: Engine) -> dict[str, str]:
         "PULUMI_BACKEND_URL": f"file://{paths.PULUMI_STATE}",
         "PULUMI_CONFIG_PASSPHRASE": "",
         "PULUMI_SKIP_UPDATE_CHECK": "true",
+        "HUESHIFT_POLICY_PACK": str(engine.policy_pack),
         # The node's addresses must not be asked of a proxy.
         "NO_PROXY": f"{paths.NODE_IP},{paths.HOST_IP},127.0.0.1,localhost",
         "no_proxy": f"{paths.NODE_IP},{paths.HOST_IP},127.0.0.1,localhost",

@@ -148,13 +148,14 @@ def test_only_the_settings_read_the_stacks_configuration_and_nobody_the_environm
         assert not {"os", "os.environ", "dotenv"} & set(imported(name)), name
 
 
-def test_model_and_rules_know_nothing_of_pulumi_and_nobody_but_the_program_knows_the_settings() -> None:
+def test_model_rules_and_checks_know_nothing_of_pulumi_and_nobody_but_the_program_knows_the_settings() -> None:
     ours = {
         name: {item for item in imported(name) if item.split(".")[0] in ("components", "pulumi")} for name in MODULES
     }
     assert ours["model"] == set()
     assert ours["rules"]
     assert all(item.startswith("components.model") for item in ours["rules"])
+    assert ours["readiness"] == {"components", "components.rules"}
     assert not {name for name, items in ours.items() if any(item.startswith("components.settings") for item in items)}
 
 

@@ -8,14 +8,24 @@ from typing import Any
 
 import pulumi
 import pytest
-from pulumi_policy import EnforcementLevel
+from pulumi_policy import (
+    EnforcementLevel,
+    PolicyCustomTimeouts,
+    PolicyResource,
+    PolicyResourceOptions,
+    ResourceValidationArgs,
+    ResourceValidationPolicy,
+    StackValidationArgs,
+    StackValidationPolicy,
+)
+from pulumi_policy.proxy import UNKNOWN_BOOLEAN_VALUE, UNKNOWN_STRING_VALUE, unknown_checking_proxy
 
 from components import readiness as ready
 from components.image import ImageRepository, ImageRepositoryArgs
 from components.readiness import CHECKS, Check, Resource
 from policy import pack
 from tests.engine import Engine, in_stack, installed
-from tests.program import run
+from tests.program import ROOT, run
 
 Change = Callable[[dict[str, Any]], None]
 
@@ -155,7 +165,7 @@ MUTATIONS: list[tuple[str, str, str, Change]] = [
 
 
 def mutated(type_: str, name: str, change: Change) -> list[Resource]:
-    stack = [Resource(*copy.deepcopy(tuple(resource))) for resource in compliant()]
+    stack = [copy.deepcopy(resource) for resource in compliant()]
     hits = [resource for resource in stack if (resource.type, resource.name) == (type_, name)]
     if len(hits) != 1:
         names = sorted(resource.name for resource in stack if resource.type == type_)
@@ -231,6 +241,7 @@ def test_every_check_is_seen_to_fail() -> None:
         ("staging", {}, EnforcementLevel.ADVISORY),
         ("main", {"hueshift:environment": "eu-production"}, EnforcementLevel.MANDATORY),
         ("production", {"hueshift:environment": "staging"}, EnforcementLevel.ADVISORY),
+        ("production", {"hueshift:environment": ""}, EnforcementLevel.MANDATORY),
     ],
 )
 def test_a_violation_blocks_in_production_and_is_told_elsewhere(
@@ -239,11 +250,86 @@ def test_a_violation_blocks_in_production_and_is_told_elsewhere(
     with installed(stack=stack):
         pulumi.runtime.set_all_config(config)
         try:
-            assert {policy.enforcement_level for policy in pack.policies()} == {level}
+            assert pack.level() is level
         finally:
             pulumi.runtime.set_all_config({})
+    assert {policy.enforcement_level for policy in pack.policies()} == {None}, "the pack's level is that of all"
 
 
 def test_the_pack_has_every_check_once_with_its_reason_and_remedy() -> None:
     made = {policy.name: policy.description for policy in pack.policies()}
     assert made == {check.name: f"{check.reason} Remedy: {check.remedy}." for check in CHECKS}
+
+
+def reported(check: str, type_: str, properties: dict[str, Any]) -> list[tuple[str, str | None]]:
+    """Return what a policy reports of one resource whose properties reach it as the engine sends them."""
+    policy = next(policy for policy in pack.policies() if policy.name == check)
+    sent = unknown_checking_proxy(json.loads(json.dumps(properties), parse_int=float))
+    options = PolicyResourceOptions(False, [], None, [], PolicyCustomTimeouts(0, 0, 0), [])
+    found: list[tuple[str, str | None]] = []
+
+    def report(message: str, urn: str | None = None) -> None:
+        found.append((message, urn))
+
+    if isinstance(policy, ResourceValidationPolicy):
+        policy.validate(ResourceValidationArgs(type_, sent, f"urn:{type_}", "it", options, None), report)
+    else:
+        assert isinstance(policy, StackValidationPolicy)
+        resource = PolicyResource(type_, sent, f"urn:{type_}", "it", options, None, None, [], {})
+        policy.validate(StackValidationArgs([resource]), report)
+    return found
+
+
+def test_a_violation_names_the_resource_and_repeats_neither_the_remedy_nor_a_value() -> None:
+    (violation,) = reported("no-secrets-in-clear", ready.CONFIG_MAP, {"data": {"API_TOKEN": "obviously-fake"}})
+    message, urn = violation
+    assert urn == f"urn:{ready.CONFIG_MAP}"
+    assert message.startswith("API_TOKEN: ")
+    assert "Remedy" not in message
+    assert "obviously-fake" not in message
+    (stack_violation,) = reported("rate-limit", ready.BALANCER, {"internal": False})
+    assert stack_violation[1] == f"urn:{ready.BALANCER}"
+
+
+def test_numbers_are_told_as_they_were_written() -> None:
+    (violation,) = reported("secret-containers", ready.SECRET, {"recoveryWindowInDays": 0})
+    assert violation[0] == "once deleted it is gone after 0 days"
+
+
+@pytest.mark.parametrize(
+    ("check", "type_", "properties", "seen"),
+    [
+        ("encrypted-topics", ready.TOPIC, {"kmsMasterKeyId": UNKNOWN_STRING_VALUE}, []),
+        ("heard-alarms", ready.COMPOSITE, {"alarmActions": [UNKNOWN_STRING_VALUE]}, []),
+        ("rate-limit", ready.BALANCER, {"internal": UNKNOWN_BOOLEAN_VALUE}, []),
+        ("no-secrets-in-clear", ready.CONFIG_MAP, {"data": {"A": UNKNOWN_STRING_VALUE, "TOKEN": "x"}}, ["TOKEN"]),
+        (
+            "pinned-images",
+            ready.JOB,
+            {
+                "spec": {
+                    "template": {
+                        "spec": {
+                            "containers": [
+                                {"name": "built", "image": UNKNOWN_STRING_VALUE},
+                                {"name": "other", "image": "shop:latest"},
+                            ]
+                        }
+                    }
+                }
+            },
+            ["container other"],
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_a_preview_cannot_know_is_no_violation_and_hides_none_beside_it(
+    check: str, type_: str, properties: dict[str, Any], seen: list[str]
+) -> None:
+    assert [message.partition(":")[0] for message, _ in reported(check, type_, properties)] == seen
+
+
+def test_the_page_lists_every_check() -> None:
+    rows = "\n".join(f"| `{check.name}` | {check.reason} | {check.remedy} |" for check in CHECKS)
+    page = (ROOT / "docs/policy.md").read_text()
+    assert f"\n| --- | --- | --- |\n{rows}\n\n" in page, f"docs/policy.md must have these rows:\n{rows}"
