@@ -20,6 +20,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from http import HTTPStatus
+from ipaddress import ip_network
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -67,15 +68,20 @@ class Seeds:
 def seed(authority: tuple[Path, Path] = (paths.CA_CERTIFICATE, paths.CA_KEY)) -> Seeds:
     """Fills the empty account. To be called first: moto draws all ids from one generator.
 
+    The first subnet contains this machine's end of the cable, from which the load balancer calls the pods: policies
+    that let in its subnets let it in.
+
     Afterwards the generator goes its own way, or else what a new life makes would carry the ids that the stack's state
     remembers of the old one.
     """
     mock_random.seed(_SEED)
     ec2 = ec2_backends[paths.ACCOUNT][paths.REGION]
-    vpc = ec2.create_vpc("10.0.0.0/16")
+    vpc = ec2.create_vpc(str(ip_network(f"{paths.HOST_IP}/16", strict=False)))
+    first = ip_network(f"{paths.HOST_IP}/24", strict=False)
+    neighbour = next(half for half in first.supernet().subnets() if half != first)
     subnets = [
-        ec2.create_subnet(vpc.id, f"10.0.{number}.0/24", availability_zone=f"{paths.REGION}{zone}")
-        for number, zone in enumerate("ab")
+        ec2.create_subnet(vpc.id, str(network), availability_zone=f"{paths.REGION}{zone}")
+        for network, zone in zip((first, neighbour), "ab", strict=True)
     ]
     chain, key = ca.issue(CERTIFICATE_NAMES, *authority)
     certificate = acm_backends[paths.ACCOUNT][paths.REGION].import_certificate(chain, key, None, None, [])

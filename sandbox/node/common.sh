@@ -12,6 +12,7 @@ node_ip=10.250.0.2
 webhook_port=9443        # the one port of host_ip that the node may reach
 registry_port=5000
 postgres_port=5432
+metrics_port=4443
 pod_cidr=10.244.0.0/24
 service_cidr=10.96.0.0/16
 cgroup=hueshift          # above all cgroups of its pods and builds, in every hierarchy

@@ -135,6 +135,28 @@ imageGCHighThresholdPercent: 100 # the pause image cannot be pulled again
 evictionHard: {memory.available: 50Mi, nodefs.available: 1%, imagefs.available: 1%}
 YAML
 
+# Where the API server finds metrics-server, which is no pod.
+cat >etc/metrics.yaml <<YAML
+apiVersion: v1
+kind: Service
+metadata: {name: metrics-server, namespace: kube-system}
+spec: {ports: [{port: 443, targetPort: $metrics_port}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: metrics-server, namespace: kube-system, labels: {kubernetes.io/service-name: metrics-server}}
+addressType: IPv4
+ports: [{port: $metrics_port}]
+endpoints: [{addresses: [$node_ip]}]
+---
+apiVersion: apiregistration.k8s.io/v1
+kind: APIService
+metadata: {name: v1beta1.metrics.k8s.io}
+spec:
+  {group: metrics.k8s.io, version: v1beta1, groupPriorityMinimum: 100, versionPriority: 100, caBundle: $(base64 -w0 pki/ca.crt),
+   service: {name: metrics-server, namespace: kube-system}}
+YAML
+
 keep() { # keep NAME COMMAND...: run it, with its own log, and again whenever it ends
   while :; do
     "${@:2}" || echo "$1 ended with $?"
@@ -179,6 +201,10 @@ kube kube-apiserver --etcd-servers http://127.0.0.1:2379 \
   --tls-cert-file pki/apiserver.crt --tls-private-key-file pki/apiserver.key \
   --kubelet-preferred-address-types InternalIP --kubelet-certificate-authority pki/ca.crt \
   --kubelet-client-certificate pki/apiserver-kubelet.crt --kubelet-client-key pki/apiserver-kubelet.key \
+  --requestheader-client-ca-file pki/front-proxy-ca.crt --requestheader-allowed-names front-proxy \
+  --requestheader-username-headers X-Remote-User --requestheader-group-headers X-Remote-Group \
+  --requestheader-extra-headers-prefix X-Remote-Extra- \
+  --proxy-client-cert-file pki/front-proxy.crt --proxy-client-key-file pki/front-proxy.key --enable-aggregator-routing \
   --service-account-issuer https://kubernetes.default.svc \
   --service-account-signing-key-file pki/service-account.key --service-account-key-file pki/service-account.crt &
 keep containerd containerd --config etc/containerd.toml &
@@ -198,10 +224,16 @@ kube kube-controller-manager --kubeconfig etc/kube-controller-manager.kubeconfig
   --flex-volume-plugin-dir /var/lib/kubelet/volume-plugins \
   --horizontal-pod-autoscaler-sync-period 2s --kube-api-qps 100 --kube-api-burst 200 &
 kube kube-scheduler --kubeconfig etc/kube-scheduler.kubeconfig --leader-elect=false &
+kube network-policies --kubeconfig etc/network-policies.kubeconfig --resolver "$node_ip" &
+kube metrics-server --kubeconfig etc/metrics-server.kubeconfig --bind-address "$node_ip" --secure-port "$metrics_port" \
+  --tls-cert-file pki/metrics-serving.crt --tls-private-key-file pki/metrics-serving.key &
 keep dns dns -conf etc/Corefile &
 kube kube-proxy --kubeconfig etc/kube-proxy.kubeconfig --hostname-override "$node" \
   --proxy-mode nftables --cluster-cidr "$pod_cidr" --iptables-min-sync-period 100ms \
   --conntrack-max-per-core 0 --conntrack-tcp-timeout-established 0 --conntrack-tcp-timeout-close-wait 0 &
 keep docker dockerd --config-file etc/docker.json &
 postgres &
+# registered before it answers, it would fail every discovery until the API server tries again
+until (: <"/dev/tcp/$node_ip/$metrics_port") 2>/dev/null; do sleep 0.1; done
+until kubenode kubectl --kubeconfig etc/admin.kubeconfig apply -f etc/metrics.yaml >>log/node.log 2>&1; do sleep 0.5; done
 wait

@@ -53,8 +53,11 @@ certificate() { # certificate NAME SUBJECT [OPENSSL FLAG...]: a key and its cert
     -keyout "pki/$1.key" -out "pki/$1.crt" -subj "$2" "${@:3}" 2>>log/openssl.log
 }
 
-issue() { # issue NAME SUBJECT [OPENSSL FLAG...]: the same, signed by the cluster's CA
-  certificate "$@" -CA pki/ca.crt -CAkey pki/ca.key -addext basicConstraints=critical,CA:FALSE
+authority() { certificate "$1" "/CN=sandbox-$1" -addext basicConstraints=critical,CA:TRUE -addext keyUsage=keyCertSign; }
+
+issue() { # issue NAME SUBJECT [OPENSSL FLAG...]: the same, signed by the cluster's CA or that of AUTHORITY
+  local ca=${AUTHORITY:-ca}
+  certificate "$@" -CA "pki/$ca.crt" -CAkey "pki/$ca.key" -addext basicConstraints=critical,CA:FALSE
 }
 
 kubeconfig() { # kubeconfig NAME SUBJECT: the credentials of one client
@@ -79,17 +82,23 @@ YAML
 
 credentials() {
   umask 077
-  certificate ca /CN=sandbox-ca -addext basicConstraints=critical,CA:TRUE -addext keyUsage=keyCertSign
+  authority ca
+  authority front-proxy-ca
   certificate service-account /CN=service-accounts
   issue apiserver /CN=kube-apiserver -addext extendedKeyUsage=serverAuth \
     -addext "subjectAltName=DNS:kubernetes,DNS:kubernetes.default,DNS:kubernetes.default.svc,IP:$node_ip,IP:${service_cidr%.*}.1"
   issue kubelet-server "/CN=$node" -addext extendedKeyUsage=serverAuth -addext "subjectAltName=DNS:$node,IP:$node_ip"
   issue apiserver-kubelet /O=system:masters/CN=kube-apiserver-kubelet -addext extendedKeyUsage=clientAuth
+  AUTHORITY=front-proxy-ca issue front-proxy /CN=front-proxy -addext extendedKeyUsage=clientAuth
+  issue metrics-serving /CN=metrics-server -addext extendedKeyUsage=serverAuth \
+    -addext subjectAltName=DNS:metrics-server.kube-system.svc
   kubeconfig admin /O=system:masters/CN=admin
   kubeconfig dns /O=system:masters/CN=dns
   kubeconfig kube-controller-manager /CN=system:kube-controller-manager
   kubeconfig kube-proxy /CN=system:kube-proxy
   kubeconfig kube-scheduler /CN=system:kube-scheduler
+  kubeconfig metrics-server /O=system:masters/CN=metrics-server
+  kubeconfig network-policies /O=system:masters/CN=network-policies
   kubeconfig kubelet "/O=system:nodes/CN=system:node:$node"
   umask 022
 }
@@ -141,6 +150,7 @@ ready() {
   [ "$(kubectl get node "$node" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}')" = True ] &&
     kubectl get serviceaccount default
 }
+metrics() { kubectl get --raw /apis/metrics.k8s.io/v1beta1; }
 answers() { (: <"/dev/tcp/$node_ip/$1"); }
 docker() { "$cluster/packages/usr/bin/docker" -H "unix://$cluster/docker.sock" version; }
 
@@ -181,4 +191,5 @@ await "cluster DNS answers" answers 53
 await "registry answers" answers "$registry_port"
 await "Docker daemon answers" docker
 await "PostgreSQL answers" answers "$postgres_port"
+await "resource metrics served" metrics
 echo "ready: export KUBECONFIG=$cluster/etc/admin.kubeconfig"

@@ -3,7 +3,7 @@
 //
 //	kubenode kube-apiserver --etcd-servers=...
 //
-// One link instead of seven keeps the build short and the result small: the
+// One link instead of nine keeps the build short and the result small: the
 // components share nearly all of their code.
 package main
 
@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strings"
 	_ "time/tzdata" // CronJob time zones
+
+	"hueshift/tools/kubenode/netpol"
 
 	"github.com/spf13/cobra"
 	"go.etcd.io/etcd/server/v3/etcdmain"
@@ -34,6 +36,8 @@ var components = map[string]func(){
 	"kube-controller-manager": run(controllers.NewControllerManagerCommand),
 	"kube-scheduler":          run(func() *cobra.Command { return scheduler.NewSchedulerCommand() }),
 	"kube-proxy":              run(proxy.NewProxyCommand),
+	"metrics-server":          run(metricsServer),
+	"network-policies":        run(netpol.NewCommand),
 	"kubectl":                 run(kubectl.NewDefaultKubectlCommand),
 	"kubelet": run(func() *cobra.Command {
 		return kubelet.NewKubeletCommand(context.Background())
