@@ -38,6 +38,13 @@ class Stack:
         """The stack file."""
         return self.folder / f"Pulumi.{self.name}.yaml"
 
+    def ask(self, *arguments: str) -> Any:  # noqa: ANN401 - what JSON holds
+        """Return what a command of pulumi answers about the stack as JSON.
+
+        Raises ``RefusedError`` with what pulumi says.
+        """
+        return json.loads(_pulumi(self.folder, *arguments, "--json", "--stack", self.name))
+
     def aws(self) -> boto3.Session:
         """Return a session for the stack's region, with the caller's own credentials."""
         return boto3.Session(region_name=self.region, profile_name=self.profile)
@@ -56,7 +63,7 @@ def load(name: str | None) -> Stack:
 
     Raises ``RefusedError`` if there is none, and ``SettingsError`` if its settings are wrong.
     """
-    folder = _project()
+    folder = project_folder()
     project = _yaml(folder / "Pulumi.yaml")
     full = name or _pulumi(folder, "stack", "--show-name")
     short = full.rpartition("/")[2]
@@ -81,12 +88,28 @@ def load(name: str | None) -> Stack:
     )
 
 
-def _project() -> Path:
+def project_folder() -> Path:
+    """Return the folder of the project that holds the current folder.
+
+    Raises ``RefusedError`` if there is none.
+    """
     here = Path.cwd()
     for folder in (here, *here.parents):
         if (folder / "Pulumi.yaml").exists():
             return folder
     raise RefusedError(f"no Pulumi.yaml in {here} or above; run this in the project")
+
+
+def colors(folder: Path, service: str) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """Yield what each stack file says of each color of a service, unjudged: stack, color, settings."""
+    key = f"{_yaml(folder / 'Pulumi.yaml')['name']}:services"
+    for file in sorted(folder.glob("Pulumi.*.yaml")):
+        services = _decoded(_yaml(file).get("config", {}).get(key))
+        for name, settings in services.items() if isinstance(services, dict) else ():
+            if name == service and isinstance(settings, dict):
+                for color, release in (settings.get("colors") or {}).items():
+                    if isinstance(release, dict):
+                        yield file.suffixes[-2].removeprefix("."), color, release
 
 
 def _yaml(file: Path) -> Mapping[str, Any]:

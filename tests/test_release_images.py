@@ -1,0 +1,257 @@
+"""`hueshift image`: what it takes for proof that an image ran, and what it keeps of it; a script answers for pulumi."""
+# ruff: noqa: ANN401 - what JSON holds
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner, Result
+
+from components import rules
+from components.settings import ran
+from release import images
+from release.cli import app
+from tests import program
+
+REPOSITORY = "111122223333.dkr.ecr.eu-west-1.amazonaws.com/shop"
+PULUMI = """#!/bin/sh
+case "$*" in
+"--non-interactive stack history --page-size 20 --json --stack staging") cat history.json ;;
+"--non-interactive stack output --json --stack staging") cat output.json ;;
+*) echo "error: unexpected $*" >&2; exit 1 ;;
+esac
+"""
+FULL = {"kind": "update", "result": "succeeded", "environment": {}}
+
+
+def digest(digit: int) -> str:
+    return f"sha256:{digit:064x}"
+
+
+@dataclass
+class World:
+    """A project with its stack files and the record, and what pulumi knows of the stack staging."""
+
+    folder: Path
+
+    def run(self, *words: str) -> Result:
+        return CliRunner().invoke(app, ["image", *words])
+
+    def json(self, *words: str) -> Any:
+        done = self.run(*words, "--json")
+        assert done.exit_code == 0, done.output
+        return json.loads(done.stdout)
+
+    def refused(self, *words: str) -> str:
+        before = (self.folder / "releases.json").read_text()
+        done = self.run(*words)
+        assert (done.exit_code, done.stdout) == (1, ""), done.output
+        assert (self.folder / "releases.json").read_text() == before
+        return done.stderr
+
+    def change(self, change: Callable[[dict[str, Any]], object], stack: str = "staging") -> None:
+        """Edit what a stack file says of the colors of the service shop."""
+        file = self.folder / f"Pulumi.{stack}.yaml"
+        content = yaml.safe_load(file.read_text())
+        change(content["config"]["hueshift:services"]["shop"]["colors"])
+        file.write_text(yaml.safe_dump(content))
+
+    def deploy(self, **colors: tuple[str, str]) -> None:
+        """Let colors run an image in a version, and the stack file say so."""
+        for color, (image, version) in colors.items():
+            self.change(lambda all_, c=color, i=image, v=version: all_[c].update(image=i, version=v))  # type: ignore[misc]
+        content = yaml.safe_load((self.folder / "Pulumi.staging.yaml").read_text())
+        shop = content["config"]["hueshift:services"]["shop"]["colors"]
+        summary = {
+            "images": {color: release["image"] for color, release in shop.items()},
+            "versions": {color: release["version"] for color, release in shop.items()},
+        }
+        (self.folder / "output.json").write_text(json.dumps({"services": {"shop": summary}}))
+
+    def history(self, *entries: dict[str, Any]) -> None:
+        """Say what was done to the stack, the newest first."""
+        (self.folder / "history.json").write_text(json.dumps(entries))
+
+    @property
+    def record(self) -> list[tuple[str, str]]:
+        items = json.loads((self.folder / "releases.json").read_text())["shop"]
+        return [(item["version"], item["digest"]) for item in items]
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    monkeypatch.delenv("PULUMI_STACK", raising=False)
+    for name in ("Pulumi.yaml", "Pulumi.staging.yaml", "Pulumi.production.yaml", "releases.json"):
+        (tmp_path / name).write_text((program.ROOT / name).read_text())
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/pulumi").write_text(PULUMI)
+    (tmp_path / "bin/pulumi").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
+    monkeypatch.chdir(tmp_path)
+    there = World(tmp_path)
+    there.history(FULL)
+    there.deploy()
+    return there
+
+
+def new(number: int) -> tuple[str, str]:
+    return f"{REPOSITORY}@{digest(number)}", f"1.{number}.0"
+
+
+RECORD = ("record", "shop", "--stack", "staging")
+
+
+def test_what_runs_is_added_with_its_version_the_newest_last_and_production_may_take_it(world: World) -> None:
+    before = world.record
+    world.deploy(blue=new(7), green=new(6))
+    said = world.json(*RECORD)
+    assert world.record == [*before, ("1.6.0", digest(6)), ("1.7.0", digest(7))]
+    assert said["added"] == [{"version": f"1.{n}.0", "digest": digest(n)} for n in (6, 7)]
+    assert {digest(6), digest(7)} <= set(ran(world.folder / "releases.json")["shop"])
+    assert said["next"] == [
+        "git add releases.json && git commit",
+        f"pulumi config set --path hueshift:services.shop.colors.COLOR.image {new(7)[0]} --stack production",
+    ]
+
+
+def test_the_record_of_other_services_stays_as_it_is(world: World) -> None:
+    before = json.loads((world.folder / "releases.json").read_text())
+    world.deploy(green=new(6))
+    world.json(*RECORD)
+    after = json.loads((world.folder / "releases.json").read_text())
+    assert {**after, "shop": None} == {**before, "shop": None}
+    assert list(after) == list(before)
+
+
+def test_a_second_time_changes_nothing(world: World) -> None:
+    world.deploy(green=new(6))
+    world.json(*RECORD)
+    file = world.folder / "releases.json"
+    before = file.stat()
+    done = world.run(*RECORD)
+    assert done.exit_code == 0
+    assert "nothing is changed" in done.stdout
+    assert file.stat().st_mtime_ns == before.st_mtime_ns
+    assert world.json(*RECORD)["added"] == []
+
+
+def test_one_digest_in_both_colors_is_recorded_once(world: World) -> None:
+    world.deploy(blue=new(6), green=new(6))
+    assert len(world.json(*RECORD)["added"]) == 1
+
+
+def test_a_parked_color_proves_nothing(world: World) -> None:
+    world.deploy(green=new(6))
+    world.change(lambda colors: colors["green"].update(parked=True))
+    assert world.json(*RECORD)["added"] == []
+
+
+def test_the_oldest_go_and_never_one_that_a_stack_file_names(world: World) -> None:
+    needed = world.record
+    for number in range(10, 10 + images.KEPT):
+        world.deploy(green=new(number))
+        said = world.json(*RECORD)
+    assert len(world.record) == images.KEPT + 2
+    assert world.record[:2] == needed, "both are in Pulumi.production.yaml"
+    for number in (98, 99):
+        world.deploy(green=new(number))
+        said = world.json(*RECORD)
+    assert [item["version"] for item in said["dropped"]] == ["1.11.0"]
+    assert len(world.record) == images.KEPT + 2
+    assert world.record[-1] == ("1.99.0", digest(99))
+
+
+@pytest.mark.parametrize(
+    ("entries", "why"),
+    [
+        ([], "never deployed"),
+        ([{**FULL, "result": "failed"}, FULL], "the last update of staging failed"),
+        ([{**FULL, "result": "in-progress"}, FULL], "has not ended"),
+        ([{**FULL, "kind": "destroy"}, FULL], "the last destroy of staging took it away"),
+        ([{**FULL, "environment": {"pulumi.flag.target": "set"}}, FULL], "of some resources only (--target)"),
+        ([{**FULL, "environment": {"pulumi.flag.exclude": "set"}}, FULL], "of some resources only (--exclude)"),
+    ],
+    ids=["never", "failed", "running", "destroyed", "targeted", "excluded"],
+)
+def test_only_a_whole_update_that_succeeded_proves_that_an_image_ran(
+    world: World, entries: list[dict[str, Any]], why: str
+) -> None:
+    world.deploy(green=new(6))
+    world.history(*entries)
+    said = world.refused(*RECORD)
+    assert why in said
+    assert "pulumi up --stack staging" in said
+
+
+def test_a_refresh_after_the_update_changes_nothing_of_that(world: World) -> None:
+    world.deploy(green=new(6))
+    world.history({**FULL, "kind": "refresh", "result": "failed"}, FULL)
+    assert len(world.json(*RECORD)["added"]) == 1
+
+
+def test_a_stack_file_that_was_edited_since_is_not_what_ran(world: World) -> None:
+    world.change(lambda colors: colors["green"].update(image=new(6)[0]))
+    assert "green is 1.5.0 by the last update" in world.refused(*RECORD)
+    world.change(lambda colors: colors["green"].update(version="1.6.0"))
+    assert "deploy it first: pulumi up --stack staging" in world.refused(*RECORD)
+
+
+def test_a_tag_is_refused_with_the_way_to_its_digest(world: World) -> None:
+    world.deploy(green=(f"{REPOSITORY}:1.6.0", "1.6.0"))
+    said = world.refused(*RECORD)
+    assert "--repository-name shop --image-ids imageTag=1.6.0" in said
+    assert (
+        "pulumi config set --path hueshift:services.shop.colors.green.image REPOSITORY@DIGEST --stack staging" in said
+    )
+
+
+def test_production_is_held_to_the_record_and_does_not_write_it(world: World) -> None:
+    assert "takes what another stack ran" in world.refused("record", "shop", "--stack", "production")
+
+
+def test_a_service_that_is_misspelt_is_answered_with_the_nearest(world: World) -> None:
+    assert "did you mean shop?" in world.refused("record", "shpo", "--stack", "staging")
+    assert "did you mean shop?" in world.refused("list", "shpo")
+
+
+def test_a_record_that_is_none_is_not_written_over(world: World) -> None:
+    (world.folder / "releases.json").write_text("{")
+    assert "git checkout" in world.refused(*RECORD)
+
+
+def test_the_first_record_makes_the_file(world: World) -> None:
+    (world.folder / "releases.json").unlink()
+    world.json(*RECORD)
+    assert [version for version, _ in world.record] == ["1.4.0", "1.5.0"]
+
+
+def test_the_list_says_which_colors_name_each_digest_now(world: World) -> None:
+    world.deploy(green=new(6))
+    world.json(*RECORD)
+    world.change(lambda colors: colors["blue"].update(parked=True))
+    said = world.json("list", "shop")
+    assert [(item["version"], item["usedBy"]) for item in said["record"]] == [
+        ("1.6.0", ["staging green"]),
+        ("1.5.0", ["production green"]),
+        ("1.4.0", ["production blue", "staging blue (parked)"]),
+    ]
+    assert said["unrecorded"] == []
+    world.deploy(green=new(8))
+    assert world.json("list", "shop")["unrecorded"] == [{"digest": digest(8), "usedBy": ["staging green"]}]
+    shown = world.run("list", "shop").stdout
+    assert all(digest(number) in shown for number in (6, 8))
+    assert "not recorded" in shown
+
+
+def test_what_production_says_of_an_untried_digest_can_be_run_as_it_stands(world: World) -> None:
+    said = rules.untried_problem(new(6)[0], service="shop", ran=[])
+    assert said is not None
+    command = said.partition("`hueshift image ")[2].partition("`")[0]
+    world.deploy(green=new(6))
+    assert world.run(*command.split()).exit_code == 0
+    assert rules.untried_problem(new(6)[0], service="shop", ran=ran(world.folder / "releases.json")["shop"]) is None
