@@ -16,6 +16,7 @@ from tests.engine import Answer, in_stack, installed, subnets_in
 from tests.test_contracts import component_classes
 
 ROOT = Path(__file__).resolve().parent.parent
+COVERAGE = ROOT / "docs" / "coverage.md"
 PAGES = sorted((ROOT / "docs" / "components").glob("*.md"))
 PREFIX = "hueshift:"
 ANSWERS: Mapping[str, Answer] = {
@@ -114,3 +115,16 @@ def anchors(page: Path) -> set[str]:
     """Return what the headings of a page are called in links."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_file_that_the_coverage_names_exists() -> None:
+    named = set(re.findall(r"`((?:tests|app|components)/[\w/]+\.(?:py|sh)|app/Dockerfile)`", COVERAGE.read_text()))
+    assert len(named) > 30
+    assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
+
+
+def test_every_test_on_the_local_cloud_is_in_the_coverage() -> None:
+    text = COVERAGE.read_text()
+    of_the_cloud_itself = {"test_world.py"}
+    files = {file.name for file in (ROOT / "tests" / "e2e").glob("test_*.py")} - of_the_cloud_itself
+    assert {name for name in files if f"tests/e2e/{name}" not in text} == set()
