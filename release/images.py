@@ -146,9 +146,10 @@ def _running(place: Stack, service: str) -> Mapping[Color, Running]:
             continue
         image, version = summary["images"].get(color), summary["versions"].get(color)
         if version != release.version or release.image not in (None, image):
+            runs = f"{version} ({image})" if image else "not there"
             raise RefusedError(
-                f"{place.file.name} is not what runs: {color} is {version or 'not there'} by the last update and "
-                f"{release.version} in the file; deploy it first: {again}"
+                f"{place.file.name} has changed since the last update, by which {color} is {runs}; "
+                f"deploy it first: {again}"
             )
         if "@" not in str(image):
             raise RefusedError(

@@ -194,11 +194,12 @@ def test_a_refresh_after_the_update_changes_nothing_of_that(world: World) -> Non
     assert len(world.json(*RECORD)["added"]) == 1
 
 
-def test_a_stack_file_that_was_edited_since_is_not_what_ran(world: World) -> None:
-    world.change(lambda colors: colors["green"].update(image=new(6)[0]))
-    assert "green is 1.5.0 by the last update" in world.refused(*RECORD)
-    world.change(lambda colors: colors["green"].update(version="1.6.0"))
-    assert "deploy it first: pulumi up --stack staging" in world.refused(*RECORD)
+@pytest.mark.parametrize("edit", [{"image": new(6)[0]}, {"version": "1.6.0"}], ids=lambda edit: next(iter(edit)))
+def test_a_stack_file_that_was_edited_since_is_not_what_ran(world: World, edit: dict[str, str]) -> None:
+    world.change(lambda colors: colors["green"].update(edit))
+    said = world.refused(*RECORD)
+    assert "Pulumi.staging.yaml has changed since the last update, by which green is 1.5.0 (111122223333.dkr" in said
+    assert "deploy it first: pulumi up --stack staging" in said
 
 
 def test_a_tag_is_refused_with_the_way_to_its_digest(world: World) -> None:
