@@ -73,7 +73,12 @@ def echo(arguments: Properties) -> Properties:
 def engine() -> Iterator[provider_pb2_grpc.ResourceProviderStub]:
     """The engine's end of the wire."""
     provider = Provider(
-        "toy", "1.2.3", {"toy:index/thing:Thing": Thing()}, {"toy:index:echo": echo}, arguments=frozenset({"region"})
+        "toy",
+        "1.2.3",
+        {"toy:index/thing:Thing": Thing()},
+        {"toy:index:echo": echo, "toy:index:token": echo},
+        secret_answers={"toy:index:token": frozenset({"said"})},
+        arguments=frozenset({"region"}),
     )
     server, port = plugin.start(provider)
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
@@ -195,6 +200,14 @@ def test_the_answer_to_a_secret_question_is_secret(engine: provider_pb2_grpc.Res
         provider_pb2.InvokeRequest(tok="toy:index:echo", args=struct({"word": plugin._Secret("psst")}))
     )
     assert plain(getattr(response, "return")) == {"said": {**SECRET, "value": "psst"}}
+
+
+def test_what_a_function_calls_secret_is_secret_whatever_was_asked(
+    engine: provider_pb2_grpc.ResourceProviderStub,
+) -> None:
+    for token, said in (("echo", "psst"), ("token", {**SECRET, "value": "psst"})):
+        response = engine.Invoke(provider_pb2.InvokeRequest(tok=f"toy:index:{token}", args=struct({"word": "psst"})))
+        assert plain(getattr(response, "return")) == {"said": said}
 
 
 def test_what_went_in_secret_comes_out_secret_at_its_depth(engine: provider_pb2_grpc.ResourceProviderStub) -> None:
