@@ -137,6 +137,35 @@ def test_an_image_cannot_be_loaded_into_a_dead_node(place: Path, process: subpro
     assert process.poll() is None
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)  # the first compilation
+def test_the_rules_of_network_policies_open_what_they_name_and_nothing_else() -> None:
+    if why_not := run(NODE / "up.sh", "--check").stderr:
+        pytest.skip(why_not)
+    unpacked = run(NODE / "packages.sh", "node").stdout.strip()
+    libraries = ":".join(str(path) for path in Path(unpacked).glob("**/lib/*-linux-gnu"))
+    done = run(
+        *(
+            "go",
+            "-C",
+            ROOT / "tools/kubenode",
+            "test",
+            "-count=1",
+            "-vet=off",
+            "-trimpath",
+            "-tags",
+            "grpcnotrace",
+            "-v",
+        ),
+        "./netpol",
+        CGO_ENABLED="0",
+        PATH=f"{unpacked}/usr/sbin:{os.environ['PATH']}",
+        LD_LIBRARY_PATH=libraries,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "--- PASS: TestNftAcceptsTheRules" in done.stdout
+
+
 def test_an_unknown_package_set_is_refused() -> None:
     refused = run(NODE / "packages.sh", "perl")
     assert refused.returncode == 1

@@ -14,6 +14,7 @@ require (
 	k8s.io/kubectl v0.0.0
 	k8s.io/kubernetes v1.34.2
 	sigs.k8s.io/metrics-server v0.7.2
+	sigs.k8s.io/yaml v1.6.0
 )
 
 require (
@@ -198,7 +199,6 @@ require (
 	sigs.k8s.io/kustomize/kyaml v0.20.1 // indirect
 	sigs.k8s.io/randfill v1.0.0 // indirect
 	sigs.k8s.io/structured-merge-diff/v6 v6.3.0 // indirect
-	sigs.k8s.io/yaml v1.6.0 // indirect
 )
 
 replace (

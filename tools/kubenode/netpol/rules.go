@@ -90,7 +90,8 @@ func Rules(world World) string {
 }
 
 func chain(name, self string, rules []string) string {
-	lines := append([]string{self}, rules...) // a pod always reaches itself
+	slices.Sort(rules)                                        // several policies may open the same
+	lines := append([]string{self}, slices.Compact(rules)...) // a pod always reaches itself
 	return fmt.Sprintf("  chain %s {\n    %s\n    counter drop\n  }\n", name, strings.Join(lines, "\n    "))
 }
 
