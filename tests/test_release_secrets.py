@@ -4,6 +4,8 @@
 import io
 import json
 import os
+import subprocess
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -451,3 +453,15 @@ def test_secrets_manager_is_asked_in_the_region_of_the_stack(world: World) -> No
     file = world.folder / "Pulumi.staging.yaml"
     file.write_text(file.read_text().replace("aws:region: eu-west-1", "aws:region: eu-central-1"))
     assert stack.load("staging").aws().region_name == "eu-central-1"
+
+
+def test_the_command_runs_the_package_of_the_checkout_it_is_called_in(tmp_path: Path) -> None:
+    for folder, said in ((program.ROOT / "docs", "Usage: hueshift secrets"), (tmp_path, "run this in the project")):
+        done = subprocess.run(
+            [Path(sys.prefix).resolve() / "bin/hueshift", "secrets", "--help"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert said in done.stdout + done.stderr

@@ -2,8 +2,6 @@
 # venv.sh
 # The Python environment of this checkout, made once for each set of pins and
 # kept in the build cache; `.venv` points at it. Prints its directory.
-# `.venv/bin/hueshift` runs the package `release` of the checkout whose `.venv`
-# it was called through.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -24,12 +22,9 @@ if [ ! -f "$venv/complete" ]; then
     rm -rf "$venv"
     "$python" -m venv "$venv"
     "$venv/bin/pip" install --quiet --disable-pip-version-check --only-binary :all: -r "$root/requirements-dev.txt" >&2
-    # shellcheck disable=SC2016
-    printf '%s\n' '#!/bin/sh' 'root=$(cd "${0%/*}/../.." && pwd -L); PYTHONPATH=$root exec "$root/.venv/bin/python" -P -m release "$@"' \
-      >"$venv/bin/hueshift"
-    chmod +x "$venv/bin/hueshift"
     touch "$venv/complete"
   fi
 fi
+cmp -s "$root/tools/hueshift.sh" "$venv/bin/hueshift" || install -m 755 "$root/tools/hueshift.sh" "$venv/bin/hueshift"
 ln -sfn "$venv" "$root/.venv"
 echo "$venv"
