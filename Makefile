@@ -24,7 +24,7 @@ check: venv ## the fast gate: format, lint, types, import contracts, unit tests
 	@.venv/bin/ruff check --quiet .
 	@.venv/bin/mypy --no-error-summary
 	@.venv/bin/lint-imports --no-logo >/tmp/hueshift-imports.$$$$ || { cat /tmp/hueshift-imports.$$$$; exit 1; }; rm -f /tmp/hueshift-imports.*
-	@.venv/bin/pytest -q -n 2 -m "not slow and not e2e"
+	@.venv/bin/pytest -q -n 2 --dist loadfile -m "not slow and not e2e"
 
 test: check ## everything, the tests on the local cloud included; what CI runs
 	@.venv/bin/pytest -q -n 2 -m slow

@@ -24,6 +24,8 @@ from sandbox.aws.metric_math import Kind, MathError, Plan, Series, Value
 from sandbox.aws.server import LocalAws
 from tests.test_load_balancer import NET, OFFSET, World, client, fetch, fixed, forward, paths_like, until
 
+pytestmark = pytest.mark.slow  # the local cloud's own parts: `make test` runs them
+
 TREATMENTS: tuple[Missing, ...] = ("missing", "ignore", "breaching", "notBreaching")
 OK, ALARM, NONE, RETAINED = State.OK, State.ALARM, State.INSUFFICIENT_DATA, None
 

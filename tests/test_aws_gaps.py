@@ -13,6 +13,8 @@ from moto import mock_aws
 from sandbox.aws import gaps
 from sandbox.aws.log_delivery import PRINCIPAL, admits
 
+pytestmark = pytest.mark.slow  # the local cloud's own parts: `make test` runs them
+
 gaps.fill()
 REGION, ACCOUNT = "eu-west-1", "123456789012"
 FIXED = [{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "503"}}]

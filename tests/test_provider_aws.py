@@ -28,6 +28,8 @@ from sandbox.providers.aws.base import AwsResource, Cloud
 from sandbox.providers.aws.schema import JSON, MAP, PAIRS, Arg, Schema, align
 from sandbox.providers.plugin import UNKNOWN, CheckFailure, PartialFailure, Properties, Provider, differences
 
+pytestmark = pytest.mark.slow  # the local cloud's own parts: `make test` runs them
+
 gaps.fill()
 REGION = "eu-west-1"
 FIXED = {"type": "fixed-response", "fixedResponse": {"contentType": "text/plain", "statusCode": "503"}}
