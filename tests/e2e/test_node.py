@@ -9,8 +9,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,24 +29,46 @@ except OSError as error:
     sys.exit(str(error))
 """
 
+LISTEN = """
+import socket, sys, threading
+servers = [socket.create_server(("", int(port))) for port in sys.argv[1:]]
+print(flush=True)
+threading.Event().wait()
+"""
+
+
+def apply(*manifests: dict[str, Any]) -> None:
+    """`kubectl apply` of these objects."""
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        json.dump({"apiVersion": "v1", "kind": "List", "items": manifests}, file)
+        file.flush()
+        cloud.run("kubectl", "apply", "-f", file.name)
+
 
 @contextmanager
-def started(name: str) -> Iterator[int]:
+def namespace(name: str) -> Iterator[None]:
+    """Lend out an empty namespace."""
+    cloud.run("kubectl", "create", "namespace", name)
+    try:
+        yield
+    finally:
+        cloud.run("kubectl", "delete", "namespace", name)
+
+
+@contextmanager
+def started(name: str, namespace: str = "default") -> Iterator[int]:
     """Lend out a pod of the image that every node has; gives the number of a process in its network."""
     manifest = {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": name, "namespace": "default"},
+        "metadata": {"name": name, "namespace": namespace, "labels": {"name": name}},
         "spec": {
             "terminationGracePeriodSeconds": 0,
             "containers": [{"name": name, "image": "sandbox.local/pause:1"}],
         },
     }
-    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
-        json.dump(manifest, file)
-        file.flush()
-        cloud.run("kubectl", "apply", "-f", file.name)
-    kubectl = ("kubectl", "--namespace=default")
+    apply(manifest)
+    kubectl = ("kubectl", f"--namespace={namespace}")
     try:
         cloud.run(*kubectl, "wait", "--for=condition=Ready", f"pod/{name}", "--timeout=60s")
         uid = cloud.run(*kubectl, "get", f"pod/{name}", "-o", "jsonpath={.metadata.uid}").stdout
@@ -62,8 +86,25 @@ def pod() -> Iterator[int]:
 
 def dial(process: int, host: str, port: int) -> str:
     """Connect from the network of a process; return what went wrong, nothing where it answered."""
-    enter = ["nsenter", f"--net=/proc/{process}/ns/net", sys.executable, "-c", DIAL, host, str(port)]
+    enter = inside(process, DIAL, host, port)
     return subprocess.run(enter, capture_output=True, text=True, check=False).stderr.strip()
+
+
+def inside(process: int, program: str, *arguments: str | int) -> list[str]:
+    """Return the command that runs a Python program in the network of a process."""
+    return ["nsenter", f"--net=/proc/{process}/ns/net", sys.executable, "-c", program, *map(str, arguments)]
+
+
+@contextmanager
+def listening(process: int, *ports: int) -> Iterator[None]:
+    """Accept connections in the network of a process."""
+    with subprocess.Popen(inside(process, LISTEN, *ports), stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        server.stdout.readline()
+        try:
+            yield
+        finally:
+            server.kill()
 
 
 def node_process() -> int:
@@ -85,6 +126,137 @@ def test_a_pod_reaches_the_webhook_and_nothing_else_of_this_machine(pod: int) ->
 def test_a_pod_reaches_its_database_and_no_outside_world(pod: int) -> None:
     assert dial(pod, paths.NODE_IP, paths.POSTGRES_PORT) == ""
     assert dial(pod, "192.0.2.1", 443) == "[Errno 101] Network is unreachable"
+
+
+def policy(name: str, selector: dict[str, str], **rules: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return a policy of the namespace `walled` that closes both directions but for its rules."""
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": name, "namespace": "walled"},
+        "spec": {"podSelector": {"matchLabels": selector}, "policyTypes": ["Ingress", "Egress"], **rules},
+    }
+
+
+@pytest.mark.timeout(120)
+def test_a_network_policy_lets_in_and_out_what_it_lists_and_nothing_else(pod: int) -> None:
+    tcp = {"protocol": "TCP"}
+    resolver = {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}},
+        "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}},
+    }
+    policies = [
+        policy("closed", {}),
+        policy(
+            "server",
+            {"name": "server"},
+            ingress=[
+                {
+                    "from": [
+                        {"ipBlock": {"cidr": f"{paths.HOST_IP}/32"}},
+                        {"podSelector": {"matchLabels": {"name": "client"}}},
+                    ],
+                    "ports": [{**tcp, "port": 8080}],
+                }
+            ],
+        ),
+        policy(
+            "client",
+            {"name": "client"},
+            egress=[
+                {"to": [{"ipBlock": {"cidr": f"{paths.NODE_IP}/32"}}], "ports": [{**tcp, "port": paths.POSTGRES_PORT}]},
+                {"to": [{"podSelector": {"matchLabels": {"name": "server"}}}]},
+                {"to": [resolver], "ports": [{**tcp, "port": 53}]},
+            ],
+        ),
+    ]
+    with (
+        namespace("walled"),
+        started("server", "walled") as server,
+        started("client", "walled") as client,
+        listening(server, 8080, 8081),
+        listening(pod, 8080),
+    ):
+        host, node = os.getpid(), node_process()
+        address, other = (
+            cloud.run("kubectl", "-n", where, "get", f"pod/{name}", "-o", "jsonpath={.status.podIP}").stdout
+            for where, name in (("walled", "server"), ("default", "dialer"))
+        )
+        passes = [  # what the rules name, and what the node itself sends
+            (host, address, 8080),
+            (client, address, 8080),
+            (node, address, 8080),
+            (node, address, 8081),
+            (client, paths.NODE_IP, paths.POSTGRES_PORT),
+            (client, paths.NODE_IP, 53),
+        ]
+        stops = [
+            (host, address, 8081),
+            (client, address, 8081),
+            (pod, address, 8080),
+            (client, other, 8080),
+            (client, paths.NODE_IP, 6443),
+            (client, paths.HOST_IP, paths.WEBHOOK_PORT),
+            (server, paths.NODE_IP, paths.POSTGRES_PORT),
+            (server, paths.NODE_IP, 53),
+        ]
+
+        def answers(calls: list[tuple[int, str, int]]) -> list[str]:
+            with ThreadPoolExecutor() as pool:
+                return list(pool.map(lambda call: dial(*call), calls))
+
+        assert answers([*passes, *stops]) == [""] * (len(passes) + len(stops))
+        apply(*policies)
+        cloud.wait_until("the policies hold", lambda: dial(pod, address, 8080))
+        assert answers(passes) == [""] * len(passes)
+        assert answers(stops) == ["timed out"] * len(stops)
+
+
+@pytest.mark.timeout(150)
+def test_an_autoscaler_adds_pods_under_load() -> None:
+    image = cloud.pods("blue")[0]["spec"]["containers"][0]["image"]
+    container = {
+        "name": "busy",
+        "image": image,
+        "command": ["python3", "-c", "while True: pass"],
+        "resources": {"requests": {"cpu": "50m"}, "limits": {"cpu": "100m"}},
+    }
+    labels = {"app": "busy"}
+    with namespace("busy"):
+        apply(
+            {
+                "apiVersion": "apps/v1",
+                "kind": "Deployment",
+                "metadata": {"name": "busy", "namespace": "busy"},
+                "spec": {
+                    "selector": {"matchLabels": labels},
+                    "template": {
+                        "metadata": {"labels": labels},
+                        "spec": {"terminationGracePeriodSeconds": 0, "containers": [container]},
+                    },
+                },
+            },
+            {
+                "apiVersion": "autoscaling/v2",
+                "kind": "HorizontalPodAutoscaler",
+                "metadata": {"name": "busy", "namespace": "busy"},
+                "spec": {
+                    "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "busy"},
+                    "maxReplicas": 2,
+                    "metrics": [
+                        {
+                            "type": "Resource",
+                            "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 60}},
+                        }
+                    ],
+                },
+            },
+        )
+        kubectl = ("kubectl", "-n", "busy")
+        ready = (*kubectl, "get", "deployment/busy", "-o", "jsonpath={.status.readyReplicas}")
+        cloud.wait_until("there are two pods", lambda: cloud.run(*ready).stdout == "2", 90)
+        used = cloud.run(*kubectl, "top", "pods", "--no-headers").stdout.split()
+        assert 60 <= int(used[1].removesuffix("m")) <= 130
 
 
 def test_a_restricted_namespace_refuses_a_pod_that_may_be_root() -> None:
