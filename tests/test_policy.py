@@ -24,6 +24,7 @@ from components import readiness as ready
 from components.image import ImageRepository, ImageRepositoryArgs
 from components.readiness import CHECKS, Check, Resource
 from policy import pack
+from sandbox.engine import Engine as SandboxEngine
 from tests.engine import Engine, in_stack, installed
 from tests.program import ROOT, run
 
@@ -327,6 +328,19 @@ def test_what_a_preview_cannot_know_is_no_violation_and_hides_none_beside_it(
     check: str, type_: str, properties: dict[str, Any], seen: list[str]
 ) -> None:
     assert [message.partition(":")[0] for message, _ in reported(check, type_, properties)] == seen
+
+
+@pytest.mark.parametrize(
+    ("source", "folder"),
+    [
+        ("PATH (v3.230.0)", "policy"),
+        ("official release 3.230.0", "policy"),
+        ("built from its Go module", ".sandbox/policy"),
+    ],
+)
+def test_only_an_engine_that_was_built_needs_another_folder_for_the_pack(source: str, folder: str) -> None:
+    pack = SandboxEngine(directory="", source=source, providers="stand-ins").policy_pack
+    assert pack.relative_to(ROOT).as_posix() == folder
 
 
 def test_the_page_lists_every_check() -> None:
