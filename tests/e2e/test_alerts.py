@@ -1,0 +1,155 @@
+"""A service that fails and one that is slow: the right alarms ring and no other, one message arrives, the gate hears.
+
+CloudWatch's minutes are made to last six seconds. Prometheus keeps its own time: there the condition of a rule must
+hold, and for how long is for `promtool` (`test_promtool.py`).
+"""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import boto3
+import pytest
+import requests
+
+from components.model import Color
+from sandbox import paths
+from tests.e2e import cloud
+from tests.e2e.test_gate import live_weights
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
+
+SCALE = 10
+"""No faster: Envoy tells response times every five seconds, and a minute without any looks fast."""
+RATE = 60
+"""Requests a second of each of the two loads: 360 in a minute of CloudWatch."""
+EVERYTHING_OFF: dict[str, float] = {}
+
+
+@pytest.fixture
+def fast_minutes() -> Iterator[None]:
+    """Let a minute of CloudWatch last six seconds."""
+    clock = f"{paths.AWS_ENDPOINT}/_hueshift/alarm-time"
+    requests.put(clock, json={"scale": SCALE}, timeout=5).raise_for_status()
+    try:
+        yield
+    finally:
+        requests.put(clock, json={"scale": 1}, timeout=5).raise_for_status()
+
+
+@contextmanager
+def load(color: Color | None = None) -> Iterator[None]:
+    """Ask all the while, green by the canary's header."""
+    requests_sent = cloud.Load(380, {"x-canary": "true"} if color else {}, rate=RATE)
+    try:
+        yield
+    finally:
+        requests_sent.stop()
+
+
+def fail(color: Color, **faults: float) -> None:
+    for pod in cloud.pods(color):
+        requests.put(f"http://{pod['status']['podIP']}:8080/faults", json=faults, timeout=5).raise_for_status()
+
+
+def ringing() -> set[str]:
+    """Return the names of all alarms that are on."""
+    pages = boto3.client("cloudwatch").get_paginator("describe_alarms")
+    found: set[str] = set()
+    for page in pages.paginate(StateValue="ALARM", AlarmTypes=["CompositeAlarm", "MetricAlarm"]):
+        found |= {str(alarm["AlarmName"]) for alarm in page["CompositeAlarms"]}
+        found |= {str(alarm["AlarmName"]) for alarm in page["MetricAlarms"]}
+    return found
+
+
+def holding() -> set[tuple[str, str]]:
+    """Return alert and color of all of Prometheus' rules whose condition holds now."""
+    groups = requests.get(f"{paths.PROMETHEUS_URL}/api/v1/rules", timeout=5).json()["data"]["groups"]
+    return {
+        (rule["name"], rule["labels"].get("color", ""))
+        for group in groups
+        for rule in group["rules"]
+        if rule["state"] != "inactive"
+    }
+
+
+def wait_for(alarms: set[str], seconds: float = 90) -> None:
+    """Wait until these alarms are on and no other, else fail with both."""
+    deadline = time.monotonic() + seconds
+    while (now := ringing()) != alarms and time.monotonic() < deadline:
+        time.sleep(0.5)
+    assert now == alarms
+
+
+def heard(queue: str) -> list[tuple[str, str]]:
+    """Take the messages that have arrived and return alarm and state of each."""
+    client, found = boto3.client("sqs"), []
+    while batch := client.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", []):
+        for message in batch:
+            told: dict[str, Any] = json.loads(json.loads(message["Body"])["Message"])
+            found.append((told["AlarmName"], told["NewStateValue"]))
+            client.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+    return found
+
+
+def wait_to_hear(queue: str, *expected: tuple[str, str]) -> None:
+    """Wait until as many messages have arrived, which are these: a composite waits a minute for its suppressor."""
+    found: list[tuple[str, str]] = []
+    deadline = time.monotonic() + 30
+    while len(found) < len(expected) and time.monotonic() < deadline:
+        found += heard(queue)
+        time.sleep(0.5)
+    assert sorted(found) == sorted(expected)
+
+
+@pytest.fixture
+def queue() -> Iterator[str]:
+    client = boto3.client("sqs")
+    url = client.create_queue(QueueName="on-call")["QueueUrl"]
+    yield url
+    client.delete_queue(QueueUrl=url)
+
+
+@pytest.mark.usefixtures("fast_minutes")
+def test_a_service_that_fails_is_told_once_gets_no_more_traffic_and_may_be_left(queue: str) -> None:
+    arn = boto3.client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"][
+        "QueueArn"
+    ]
+    green = {"sandbox-shop-green", "sandbox-shop-green-errors", "sandbox-shop-green-canary-errors"}
+    slow = {"sandbox-shop-blue", "sandbox-shop-blue-latency-p95"}
+    with cloud.stack_file(), load(), load(Color.GREEN):
+        cloud.configure("alerts.subscriptions[0].protocol", "sqs")
+        cloud.configure("alerts.subscriptions[0].endpoint", arn)
+        cloud.configure("canaryWeight", 10)
+        cloud.update()
+        wait_for(set(), 120)  # a load that an earlier test ended is a drop of traffic
+        heard(queue)
+        try:
+            fail(Color.GREEN, error_rate=0.3)
+            wait_for(green)
+            wait_to_hear(queue, ("sandbox-shop-green", "ALARM"))
+
+            cloud.configure("canaryWeight", 50)
+            refused = cloud.pulumi("up", "--yes", "--skip-preview", check=False)
+            assert refused.returncode != 0
+            assert "its alarm sandbox-shop-green is on" in refused.stdout + refused.stderr
+            assert sorted(live_weights().values()) == [10, 90]
+            assert ringing() == green
+
+            cloud.configure("canaryWeight", 0)
+            cloud.update()
+            assert sorted(live_weights().values()) == [0, 100]
+
+            fail(Color.BLUE, delay_ms=1500, delay_rate=0.2)
+            wait_for(green | slow)
+            wait_to_hear(queue, ("sandbox-shop-blue", "ALARM"))
+            expected = {("Errors", "green"), ("CanaryErrors", "green"), ("LatencyP95", "blue")}
+            cloud.wait_until(f"in Prometheus hold {expected}", lambda: holding() == expected)
+            assert ringing() == green | slow
+        finally:
+            for color in Color:
+                fail(color, **EVERYTHING_OFF)
+        wait_for(set())
+        wait_to_hear(queue, ("sandbox-shop-green", "OK"), ("sandbox-shop-blue", "OK"))
