@@ -314,7 +314,8 @@ def _protected(resource: Resource) -> Iterator[str]:
 
 def _explained(resource: Resource) -> Iterator[str]:
     text = resource.properties.get("alarmDescription") or ""
-    if missing := [what for what in ("Severity", "Runbook", "Owner", "On call") if f"{what}: " not in text]:
+    calls = ["On call"] if len(resource.properties.get("alarmActions") or []) else []
+    if missing := [what for what in ("Severity", "Runbook", "Owner", *calls) if f"{what}: " not in text]:
         yield f"its description names no {', no '.join(word.lower() for word in missing)}"
 
 
@@ -504,7 +505,7 @@ CHECKS: Final = (
     ),
     Check(
         name="explained-alarms",
-        reason="An alarm says how urgent it is, whose it is, who is called, and what to do.",
+        reason="An alarm says how urgent it is, whose it is and what to do; one that tells somebody, who is called.",
         remedy="alerts.onCall and alerts.owner; alarmDescription as in components/alert_rules.py",
         types=(ALARM, COMPOSITE),
         problems=_explained,

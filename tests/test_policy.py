@@ -160,6 +160,12 @@ MUTATIONS: list[tuple[str, str, str, Change]] = [
         at("policyArn", "arn:aws:iam::aws:policy/AdministratorAccess"),
     ),
     ("explained-alarms", ready.ALARM, "shop-blue-alerts-errors", at("alarmDescription", "errors")),
+    (
+        "explained-alarms",
+        ready.COMPOSITE,
+        "shop-blue-alerts-composite",
+        at("alarmDescription", "Severity: page. Owner: team-shop. Runbook: docs/alerts"),
+    ),
     ("heard-alarms", ready.COMPOSITE, "shop-blue-alerts-composite", at("alarmActions", [])),
     ("encrypted-topics", ready.TOPIC, "alerts-topic", at("kmsMasterKeyId", ...)),
 ]
