@@ -219,6 +219,13 @@ def test_a_client_without_buildkit_falls_back_to_the_daemons_builder(command: Do
     assert [environment["DOCKER_BUILDKIT"] for arguments, environment in command.calls[:2]] == ["1", "0"]
 
 
+def test_a_daemon_without_a_bridge_builds_without_a_network(command: Docker, context: Path) -> None:
+    command.fails["build"] = "#14 ERROR: executor failed running [pip install]: network bridge not found"
+    Image().create(inputs(), 60)
+    assert command.verbs == ["build", "build", "push", "image"]
+    assert command.calls[1][0] == ["build", "--network", "none", "--tag", NAME, "--file", "app/Dockerfile", "app"]
+
+
 def test_a_failed_build_tells_the_end_of_its_output(command: Docker, context: Path) -> None:
     command.fails["build"] = "docker build: executor failed running /bin/false"
     with pytest.raises(CommandFailed, match="executor failed"):

@@ -253,10 +253,15 @@ class Image(Resource):
             try:
                 _docker(arguments, {**environment, **credentials}, timeout=timeout)
             except CommandFailed as error:
-                if "buildx component is missing" not in str(error):
+                if "buildx component is missing" in str(error):
+                    # A newer client without its plugin cannot speak to BuildKit; the daemon's own builder is left.
+                    environment["DOCKER_BUILDKIT"] = "0"
+                elif "network bridge not found" in str(error):
+                    # The node's daemon has none; the local cloud's images are built without a network.
+                    arguments[1:1] = ["--network", "none"]
+                else:
                     raise
-                # A newer client without its plugin cannot speak to BuildKit; the daemon's own builder is left.
-                _docker(arguments, {**environment, **credentials, "DOCKER_BUILDKIT": "0"}, timeout=timeout)
+                _docker(arguments, {**environment, **credentials}, timeout=timeout)
             if not inputs.get("skipPush"):
                 _docker(["push", image], credentials, timeout=timeout)
         say("")
