@@ -11,6 +11,6 @@ if [ -z "${HUESHIFT_KUBECONFIG:-}" ] && ! reason=$(sandbox/node/up.sh --check 2>
   exit 0
 fi
 
-[ -e .sandbox ] || trap 'make -s sandbox-down' EXIT
+if [ -e .sandbox ]; then trap 'make -s sandbox' EXIT; else trap 'make -s sandbox-down' EXIT; fi
 make -s sandbox
 .venv/bin/pytest -v -m e2e -p no:xdist tests/e2e

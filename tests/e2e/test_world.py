@@ -81,17 +81,6 @@ def test_a_killed_update_is_noticed_and_the_world_rebuilt() -> None:
     assert served() == "blue"
 
 
-def test_what_a_killed_run_left_is_cleaned_up_by_the_next() -> None:
-    make("sandbox-down")
-    run = subprocess.Popen(["make", "-s", "sandbox"], cwd=paths.ROOT, stdout=subprocess.DEVNULL, start_new_session=True)
-    cloud.wait_until("the node is being made", lambda: (paths.NODE / "cluster/node.pid").exists())
-    time.sleep(3)
-    os.killpg(run.pid, signal.SIGKILL)
-    run.wait()
-    make("sandbox")
-    assert served() == "blue"
-
-
 def traces() -> dict[str, set[str]]:
     """Return everything of this machine that the local cloud could leave behind."""
 
@@ -113,15 +102,20 @@ def traces() -> dict[str, set[str]]:
     }
 
 
-def test_down_leaves_nothing_behind() -> None:
+def test_what_a_killed_run_left_is_cleaned_up_by_the_next_and_down_leaves_nothing_behind() -> None:
     make("sandbox-down")
     clean = traces()
     assert not processes.marked()
     assert not paths.STATE.exists()
+    run = subprocess.Popen(["make", "-s", "sandbox"], cwd=paths.ROOT, stdout=subprocess.DEVNULL, start_new_session=True)
+    cloud.wait_until("the node is being made", lambda: (paths.NODE / "cluster/node.pid").exists())
+    time.sleep(3)
+    os.killpg(run.pid, signal.SIGKILL)
+    run.wait()
     make("sandbox")
+    assert served() == "blue"
     assert traces() != clean
     make("sandbox-down")
     assert traces() == clean
     assert not processes.marked()
     assert not paths.STATE.exists()
-    make("sandbox")
