@@ -60,7 +60,8 @@ class WebAcl(pulumi.ComponentResource):
                     "managedRuleGroupStatement": {
                         "vendorName": "AWS",
                         "name": group,
-                        "ruleActionOverrides": [{"name": rule, "actionToUse": {"count": {}}} for rule in counted],
+                        # Not an empty list, which a refresh would find gone.
+                        **({"ruleActionOverrides": [_counting(rule) for rule in counted]} if counted else {}),
                     }
                 },
                 "visibilityConfig": _visible(group),
@@ -106,6 +107,10 @@ class WebAcl(pulumi.ComponentResource):
         )
         self.arn = acl.arn
         self.register_outputs({"arn": self.arn})
+
+
+def _counting(rule: str) -> dict[str, Any]:
+    return {"name": rule, "actionToUse": {"count": {}}}
 
 
 def _visible(metric: str) -> dict[str, Any]:
