@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -55,7 +56,9 @@ class Stack:
         Raises ``RefusedError`` with what pulumi says.
         """
         key = f"{self.project}:{path}"
-        _pulumi(self.folder, "config", "set", "--path", "--type", "string", "--stack", self.name, "--", key, value)
+        # Without either flag pulumi writes 3 as a number, and takes an id for a secret; both at once it refuses.
+        how = ["--type", "string"] if re.fullmatch(r"[0-9]+|true|false", value) else ["--plaintext"]
+        _pulumi(self.folder, "config", "set", "--path", *how, "--stack", self.name, "--", key, value)
 
 
 def load(name: str | None) -> Stack:

@@ -34,7 +34,8 @@ PULUMI = """#!/bin/sh
 [ "$2 $3" = "stack --show-name" ] && echo organization/hueshift/staging && exit
 [ -z "$REFUSE" ] || { echo "error: $REFUSE" >&2; exit 1; }
 shift
-for word; do printf '%s\\n' "$word"; done >> "$PULUMI_WORDS"
+IFS="$(printf '\\t')"
+echo "$*" >> "$PULUMI_WORDS"
 """
 
 
@@ -86,11 +87,11 @@ class World:
     def configured(self) -> list[list[str]]:
         """What pulumi was asked to write: key and value of each call."""
         file = self.folder / "words"
-        words = file.read_text().splitlines() if file.exists() else []
-        calls = [words[start : start + 10] for start in range(0, len(words), 10)]
-        head = ["config", "set", "--path", "--type", "string", "--stack", "staging", "--"]
-        assert all(call[:8] == head for call in calls)
-        return [call[8:] for call in calls]
+        calls = [line.split("\t") for line in file.read_text().splitlines()] if file.exists() else []
+        for call in calls:
+            how = ["--type", "string"] if call[-1].isdigit() else ["--plaintext"]
+            assert call[:-2] == ["config", "set", "--path", *how, "--stack", "staging", "--"]
+        return [call[-2:] for call in calls]
 
 
 def _pin(shop: dict[str, Any], *, color: str, pins: dict[str, str]) -> None:
