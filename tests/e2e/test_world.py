@@ -1,15 +1,20 @@
 """The local cloud itself: reused in seconds, mended after a kill or a lost memory, gone without a trace."""
 
+import copy
 import json
 import os
 import signal
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
+import boto3
 import pytest
+import yaml
 
-from sandbox import paths, processes
+from release.bootstrap import MAKE_CONTAINERS
+from sandbox import fakes, paths, processes
 from tests.e2e import cloud
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
@@ -79,6 +84,79 @@ def test_a_killed_update_is_noticed_and_the_world_rebuilt() -> None:
         file.write_text(before)
         assert "clear a lost world" in make("sandbox")[0]
     assert served() == "blue"
+
+
+NAMES = [f"shop-{number}" for number in range(1, 10)]
+"""Nine beside the sandbox's own."""
+HOSTS = {"shop": cloud.HOST} | {name: f"{name}.{cloud.HOST}" for name in NAMES}
+"""All in the sandbox's own certificate."""
+
+
+def add(file: Path) -> None:
+    """Add the nine to a stack file: without a database, one pod to a color, with the sandbox's own secret values."""
+    values = yaml.safe_load(file.read_text())
+    services: dict[str, Any] = values["config"]["hueshift:services"]
+    for band, name in enumerate(NAMES, 1):
+        service = copy.deepcopy(services["shop"])
+        for color in service["colors"].values():
+            del color["schema"]
+        services[name] = {
+            **service,
+            "host": HOSTS[name],
+            "priorityBand": band,
+            "replicas": {"min": 1, "max": 1},
+        }
+    file.write_text(yaml.safe_dump(values, sort_keys=False))
+
+
+def put_values() -> None:
+    """Put into each container what its pods wait for."""
+    client = boto3.client(
+        "secretsmanager",
+        endpoint_url=paths.AWS_ENDPOINT,
+        region_name=paths.REGION,
+        aws_access_key_id="sandbox",
+        aws_secret_access_key="sandbox",
+    )
+    for name in NAMES:
+        client.put_secret_value(
+            SecretId=f"sandbox/{name}/app",
+            ClientRequestToken=fakes.SECRET_VERSION,
+            SecretString=json.dumps(fakes.SECRET_VALUES),
+        )
+
+
+def colors() -> dict[str, str]:
+    """Return the color that answers at the host of each service."""
+    return {name: cloud.curl(f"https://{host}/")[1].get("x-color", "") for name, host in HOSTS.items()}
+
+
+def everywhere(color: str) -> dict[str, str]:
+    return dict.fromkeys(HOSTS, color)
+
+
+def test_ten_services_flip_together_and_apart() -> None:
+    file = paths.ROOT / "Pulumi.sandbox.yaml"
+    before = file.read_text()
+    try:
+        add(file)
+        cloud.pulumi("up", "--yes", "--skip-preview", *(f"--target={urn}" for urn in MAKE_CONTAINERS))
+        put_values()
+        cloud.update()
+        cloud.wait_until("all ten answer in blue", lambda: colors() == everywhere("blue"))
+
+        cloud.configure("services.shop-7.activeColor", "green")
+        assert cloud.update() == {"update": 1}
+        cloud.wait_until("one alone is green", lambda: colors() == {**everywhere("blue"), "shop-7": "green"})
+
+        cloud.pulumi("config", "rm", "--path", "hueshift:services.shop-7.activeColor")
+        cloud.pulumi("config", "set", "activeColor", "green")
+        started = time.monotonic()
+        assert cloud.update() == {"update": 9}
+        assert time.monotonic() - started < 60
+        cloud.wait_until("all ten are green", lambda: colors() == everywhere("green"))
+    finally:
+        file.write_text(before)  # the next test takes the cloud down: nobody waits for the nine to go one by one
 
 
 def traces() -> dict[str, set[str]]:
