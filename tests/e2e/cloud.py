@@ -160,3 +160,15 @@ def stack_config() -> dict[str, Any]:
     """Return the configuration of Pulumi.sandbox.yaml."""
     config: dict[str, Any] = yaml.safe_load((paths.ROOT / "Pulumi.sandbox.yaml").read_text())["config"]
     return config
+
+
+def stack_file_for_here(stack: str, folder: Path, **load_balancer: object) -> Path:
+    """Return a copy of a stack file for the network and the zone that there are here, with further settings."""
+    text = (paths.ROOT / f"Pulumi.{stack}.yaml").read_text().replace("staging.example.com", "example.com")
+    content = yaml.safe_load(text.replace("example.com", "sandbox.example.com"))
+    here = stack_config()["hueshift:network"]
+    content["config"]["hueshift:network"] |= {key: here[key] for key in ("vpcId", "subnetIds")}
+    content["config"]["hueshift:loadBalancer"] |= load_balancer
+    file = folder / f"Pulumi.{stack}.yaml"
+    file.write_text(yaml.safe_dump(content))
+    return file

@@ -68,8 +68,10 @@ def test_a_target_narrows_an_update_to_one_resource() -> None:
 
 
 @pytest.mark.parametrize("stack", ["staging", "production"])
-def test_each_environment_previews_cleanly(stack: str) -> None:
-    shown = json.loads(cloud.run("pulumi", "preview", "--json", "--stack", stack, "--non-interactive").stdout)
+def test_each_environment_previews_cleanly(stack: str, tmp_path: Path) -> None:
+    file = str(cloud.stack_file_for_here(stack, tmp_path))
+    words = ("--json", "--stack", stack, "--config-file", file, "--non-interactive")
+    shown = json.loads(cloud.run("pulumi", "preview", *words).stdout)
     assert shown["changeSummary"].keys() == {"create"}
     assert not [d for d in shown.get("diagnostics", []) if d.get("severity") in ("warning", "error")]
 

@@ -5,25 +5,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import yaml
 
 from components.readiness import CHECKS
 from sandbox import paths
 from tests.e2e import cloud
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
-
-
-def stack_file(stack: str, folder: Path, **load_balancer: object) -> Path:
-    """Return a copy of a stack file for the network and the zone that there are here, with further settings."""
-    text = (paths.ROOT / f"Pulumi.{stack}.yaml").read_text().replace("staging.example.com", "example.com")
-    content = yaml.safe_load(text.replace("example.com", "sandbox.example.com"))
-    here = cloud.stack_config()["hueshift:network"]
-    content["config"]["hueshift:network"] |= {key: here[key] for key in ("vpcId", "subnetIds")}
-    content["config"]["hueshift:loadBalancer"] |= load_balancer
-    file = folder / f"Pulumi.{stack}.yaml"
-    file.write_text(yaml.safe_dump(content))
-    return file
 
 
 def preview(stack: str, file: Path) -> subprocess.CompletedProcess[str]:
@@ -33,7 +20,7 @@ def preview(stack: str, file: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_production_as_its_file_says_violates_nothing(tmp_path: Path) -> None:
-    done = preview("production", stack_file("production", tmp_path))
+    done = preview("production", cloud.stack_file_for_here("production", tmp_path))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "✅ hueshift-readiness" in done.stdout
     assert "can't run policy" not in done.stdout
@@ -41,7 +28,7 @@ def test_production_as_its_file_says_violates_nothing(tmp_path: Path) -> None:
 
 
 def test_a_violation_ends_the_preview_of_production_with_the_reason_and_the_remedy(tmp_path: Path) -> None:
-    done = preview("production", stack_file("production", tmp_path, accessLogs=False))
+    done = preview("production", cloud.stack_file_for_here("production", tmp_path, accessLogs=False))
     assert done.returncode != 0
     check = next(check for check in CHECKS if check.name == "careful-load-balancer")
     told = done.stdout.partition("[mandatory]  careful-load-balancer  (aws:lb/loadBalancer:LoadBalancer: edge-alb)")[2]
@@ -51,7 +38,7 @@ def test_a_violation_ends_the_preview_of_production_with_the_reason_and_the_reme
 
 
 def test_elsewhere_a_violation_is_told_and_the_preview_goes_on(tmp_path: Path) -> None:
-    new = preview("staging", stack_file("staging", tmp_path))
+    new = preview("staging", cloud.stack_file_for_here("staging", tmp_path))
     running = preview("sandbox", paths.ROOT / "Pulumi.sandbox.yaml")
     for done, told in ((new, "careful-load-balancer"), (running, "pinned-images")):
         assert done.returncode == 0, done.stdout + done.stderr
