@@ -21,13 +21,19 @@ from components.readiness import CHECKS, Check, NotKnownYetError, Resource
 from components.rules import is_production
 
 
+_NAMELESS = "stack"
+"""What the SDK calls the stack of a process that was not told of any."""
+
+
 def level() -> EnforcementLevel:
     """Return what a violation does in the stack whose pack this process is: blocks in production, else is told.
 
-    To be asked while the pack is built: the engine reads all levels once, before any resource.
+    To be asked while the pack is built: the engine reads all levels once, before any resource. A host that does not
+    say which stack it is gets the strict level: nothing may slip into production unseen.
     """
     environment = pulumi.Config("hueshift").get("environment") or pulumi.get_stack()
-    return EnforcementLevel.MANDATORY if is_production(environment) else EnforcementLevel.ADVISORY
+    strict = environment == _NAMELESS or is_production(environment)
+    return EnforcementLevel.MANDATORY if strict else EnforcementLevel.ADVISORY
 
 
 def policies() -> list[Policy]:

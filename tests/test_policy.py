@@ -247,6 +247,7 @@ def test_every_check_is_seen_to_fail() -> None:
         ("production", {}, EnforcementLevel.MANDATORY),
         ("staging", {}, EnforcementLevel.ADVISORY),
         ("main", {"hueshift:environment": "eu-production"}, EnforcementLevel.MANDATORY),
+        ("stack", {}, EnforcementLevel.MANDATORY),
         ("production", {"hueshift:environment": "staging"}, EnforcementLevel.ADVISORY),
         ("production", {"hueshift:environment": ""}, EnforcementLevel.MANDATORY),
     ],
