@@ -20,7 +20,6 @@ from pulumi_policy.proxy import UnknownValueError
 from components.readiness import CHECKS, Check, NotKnownYetError, Resource
 from components.rules import is_production
 
-
 _NAMELESS = "stack"
 """What the SDK calls the stack of a process that was not told of any."""
 
