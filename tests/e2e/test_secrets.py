@@ -1,9 +1,17 @@
-"""A secret's value is found nowhere but in the store and in the pods that need it."""
+"""A secret's value is found nowhere but in the store and in the pods that need it, in the version that is pinned."""
 
 import base64
 import json
+import os
+import secrets
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import jwt
 import pytest
 
 from sandbox import fakes, paths
@@ -63,3 +71,104 @@ def test_a_value_is_in_no_manifest_but_the_secret_that_delivers_it() -> None:
     assert len(json.loads(listed)["items"]) > 10
     assert not found_in(listed)
     assert found_in(cloud.kubectl("get", "secrets", "-o", "json"))
+
+
+def hueshift(*words: str, values: object = None) -> subprocess.CompletedProcess[str]:
+    """Run `hueshift secrets … --stack sandbox`, the values on its standard input."""
+    text = json.dumps(values) if values is not None else None
+    command = ["hueshift", "secrets", *words, "--stack", "sandbox"]
+    return subprocess.run(command, cwd=paths.ROOT, input=text, capture_output=True, text=True, check=False)
+
+
+def status() -> dict[str, dict[str, Any]]:
+    """Return what `hueshift secrets status` says of each color, after it said that nothing is missing."""
+    done = hueshift("status", "--json")
+    assert done.returncode == 0, done.stderr
+    return {row["color"]: row for row in json.loads(done.stdout)}
+
+
+def accepts(color: str, secret: str) -> bool:
+    """Tell whether the pods of a color take a token that is signed with the secret."""
+    token = jwt.encode({"exp": time.time() + 60}, secret)
+    url = f"https://{color}.{cloud.HOST}:8443/items"
+    code, _, _ = cloud.curl(url, "--header", f"Authorization: Bearer {token}", "--data", "no item")
+    assert code in (400, 401, 415, 422), code
+    return code != 401
+
+
+def names(color: str) -> set[str]:
+    return {pod["metadata"]["name"] for pod in cloud.pods(color)}
+
+
+def test_a_new_value_reaches_the_color_that_is_given_it_and_no_other_place() -> None:
+    value = f"not-a-secret-{secrets.token_hex(24)}"
+    said = []
+    blue, green = names("blue"), names("green")
+    before = status()
+    assert {row["version"] for row in before.values()} == {fakes.SECRET_VERSION}
+    with cloud.stack_file() as file:
+        put = hueshift("put", "shop", "app", "--json", values={**fakes.SECRET_VALUES, "JWT_SECRET": value})
+        assert put.returncode == 0, put.stderr
+        version = json.loads(put.stdout)["version"]
+        assert status()["green"]["next"].startswith("hueshift secrets pin shop app --color green --version latest")
+        pin = hueshift("pin", "shop", "app", "--color", "green", "--version", "latest")
+        assert pin.returncode == 0, pin.stderr
+        said += [put, pin, hueshift("status"), cloud.pulumi("preview", "--diff"), cloud.pulumi("up", "--yes", "--diff")]
+        assert file.read_text().count(version) == 1
+
+        assert names("blue") == blue
+        assert not names("green") & green
+        assert accepts("green", value)
+        assert not accepts("blue", value)
+        assert accepts("blue", fakes.SECRET_VALUES["JWT_SECRET"])
+        after = status()
+        assert (after["green"]["version"], after["green"]["stages"]) == (version, ["AWSCURRENT"])
+        assert (after["blue"]["version"], after["blue"]["stages"]) == (fakes.SECRET_VERSION, ["AWSPREVIOUS"])
+
+        said += [cloud.pulumi("stack", "export", "--show-secrets"), cloud.pulumi("stack", "output", "--show-secrets")]
+        said.append(cloud.run("kubectl", "get", "externalsecrets,pods,events", "-A", "-o", "json"))
+        for text in (text for done in said for text in (done.stdout, done.stderr)):
+            assert value not in text
+            assert base64.b64encode(value.encode()).decode() not in text
+        wrong = hueshift("put", "shop", "app", values={"JWT_SECRET": value, value: "x"})
+        assert wrong.returncode == 1
+        assert "DATABASE_URL: is missing" in wrong.stderr
+        assert value not in wrong.stderr + wrong.stdout
+
+
+@pytest.fixture
+def second_store(tmp_path: Path) -> Iterator[Path]:
+    """A project of its own with an entry from the second store; destroyed afterwards."""
+    source = paths.ROOT / "tests/e2e/programs/second_store"
+    project = Path(shutil.copytree(source, tmp_path / "project"))
+    file = project / "Pulumi.yaml"
+    file.write_text(file.read_text().replace("../../../../.venv", str(paths.ROOT / ".venv")))
+    of_store(project, "stack", "init", "store", "--no-select")
+    yield project
+    of_store(project, "destroy", "--yes", "--skip-preview", "--stack", "store")
+    of_store(project, "stack", "rm", "--yes", "--stack", "store")
+
+
+def of_store(project: Path, *arguments: str) -> str:
+    return cloud.run(
+        "pulumi",
+        "--cwd",
+        str(project),
+        "--non-interactive",
+        *arguments,
+        PYTHONPATH=str(paths.ROOT),
+        PATH=os.environ["PATH"],
+    ).stdout
+
+
+def test_an_entry_of_another_store_comes_in_the_version_that_is_pinned(second_store: Path) -> None:
+    found = {}
+    for version in ("3", "4"):
+        of_store(second_store, "config", "set", "version", version, "--stack", "store")
+        of_store(second_store, "up", "--yes", "--skip-preview", "--stack", "store")
+        name = of_store(second_store, "stack", "output", "secret", "--stack", "store").strip()
+        data = json.loads(cloud.run("kubectl", "get", "secret", name, "-n", "second-store", "-o", "json").stdout)[
+            "data"
+        ]
+        found[name] = base64.b64decode(data["BANK_TOKEN"]).decode()
+    assert list(found.values()) == ["fake-3", "fake-4"]
