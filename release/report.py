@@ -28,8 +28,9 @@ class RefusedError(Exception):
 
 
 def console() -> Console:
-    """Return where results go, as wide as the terminal."""
-    return Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else WIDE)
+    """Return where results go, as wide as the terminal; a name such as ``:key:`` is text there and no picture."""
+    width = None if sys.stdout.isatty() else WIDE
+    return Console(emoji=False, markup=False, highlight=False, soft_wrap=True, width=width)
 
 
 def emit(value: object) -> None:

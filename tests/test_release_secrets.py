@@ -22,6 +22,7 @@ from typer.testing import CliRunner, Result
 
 from components import settings
 from release import containers, secrets, stack
+from release.bootstrap import MAKE_CONTAINERS
 from release.cli import app
 from release.report import RefusedError
 from tests import program
@@ -344,6 +345,11 @@ def test_what_a_running_color_lacks_is_an_error_with_the_next_step(
     assert done.exit_code == 1
     assert rows[1]["lacking"]
     assert rows[1]["next"].startswith(step)
+
+
+def test_a_step_is_printed_as_it_is_typed(world: World) -> None:
+    steps = world.run("status").stdout.splitlines()[-1]
+    assert steps.endswith(" ".join(f"--target '{urn}'" for urn in MAKE_CONTAINERS))
 
 
 def test_a_parked_color_lacks_nothing(world: World) -> None:
