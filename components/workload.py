@@ -144,10 +144,11 @@ def network_policy(
     return networking.v1.NetworkPolicySpecArgs(
         pod_selector=meta.v1.LabelSelectorArgs(match_labels=match or None),
         policy_types=["Ingress", "Egress"],
-        # No rule without a client: an empty `from` lets everybody in.
+        # No rule without a client: an empty `from` lets everybody in. And no empty list, which the API forgets: the
+        # next refresh would find a difference.
         ingress=[networking.v1.NetworkPolicyIngressRuleArgs(from_=clients, ports=tcp(port))]
         if port and clients
-        else [],
+        else None,
         egress=[
             networking.v1.NetworkPolicyEgressRuleArgs(to=resolvers, ports=_DNS_PORTS),
             *(networking.v1.NetworkPolicyEgressRuleArgs(to=peers(cidr), ports=tcp(*ports)) for cidr, ports in targets),

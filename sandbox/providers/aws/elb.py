@@ -486,13 +486,13 @@ class LoadBalancer(ElbResource):
         names = self._attributes(balancer["Type"])
         values: dict[str, Any] = {path: attributes[key] for path, key in names.items() if key in attributes}
         wanted = flat(self.schema, inputs)
+        off: Properties = {}
         for block in _LOGS:
             if values.get(f"{block}.enabled", "false") == "false":
-                # Of a log that is off nothing but the switch counts.
+                # Of a log that is off nothing but the switch counts; its bucket may be stated as "".
                 values = {path: value for path, value in values.items() if not path.startswith(f"{block}.")}
                 if block in inputs:
-                    values |= {path: wanted[path] for path in wanted if path.startswith(f"{block}.")}
-                    values[f"{block}.enabled"] = False
+                    off[block] = {**inputs[block], "enabled": False}
         zones = balancer.get("AvailabilityZones", [])
         mappings = [
             {"subnetId": zone["SubnetId"], **_address(zone)}
@@ -500,6 +500,7 @@ class LoadBalancer(ElbResource):
         ]
         live = {
             **nest(self.schema, {**_unreported(wanted, LOAD_BALANCER_ATTRIBUTES, values), **values}),
+            **off,
             "name": balancer["LoadBalancerName"],
             "loadBalancerType": balancer["Type"],
             "internal": balancer.get("Scheme") == "internal",
