@@ -362,7 +362,7 @@ def secret_version_problem(version: str, *, external: bool = False) -> str | Non
     if external:
         return (
             None
-            if re.fullmatch(r"[\w.-]{1,64}", version)
+            if re.fullmatch(r"[\w./-]{1,64}", version)
             else "not a version; allowed is what the store calls it, such as 3"
         )
     if re.fullmatch(r"[A-Za-z0-9-]{32,64}", version):

@@ -564,7 +564,7 @@ def _service_problems(
                 yield Problem(
                     f"colors.{color}.secretVersions.{entry}",
                     "is required while the color runs, or a rotation changes what it runs with; "
-                    f"`hueshift secrets status` lists the versions of {model.secret_name(environment, name, entry)}",
+                    f"`hueshift secrets status` says which to pin of {model.secret_name(environment, name, entry)}",
                 )
         for entry, version in settings.secret_versions.items():
             if entry not in service.secrets:

@@ -38,6 +38,8 @@ from sandbox.controllers.cluster import (
 from sandbox.controllers.external_secrets import ExternalSecrets, Ref, SyncError
 from sandbox.controllers.target_groups import REGISTERING, Health, Target
 
+pytestmark = pytest.mark.slow  # a whole AWS in memory
+
 GATE = "target-health.elbv2.k8s.aws/blue"
 ARN = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/blue/0"
 VERSION = "11111111-2222-4333-8444-555555555555"

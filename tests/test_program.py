@@ -11,7 +11,8 @@ from tests.program import STACKS, Config, config, differences, run
 
 WEIGHTS = {f"actions[0].forward.targetGroups[{index}].weight" for index in (0, 1)}
 
-each_stack = pytest.mark.parametrize("stack", STACKS)
+each_stack = pytest.mark.parametrize("stack", ["production", "staging"])
+"""The third, of the local cloud, is run for real."""
 
 
 @cache
@@ -43,7 +44,7 @@ def canary_step(values: Config) -> None:
 
 
 def test_there_are_stacks_to_test() -> None:
-    assert {"sandbox", "staging", "production"} <= set(STACKS)
+    assert {"sandbox", "staging", "production"} == set(STACKS)
 
 
 @each_stack

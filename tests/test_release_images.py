@@ -18,6 +18,8 @@ from release import images
 from release.cli import app
 from tests import program
 
+pytestmark = pytest.mark.slow  # a whole AWS in memory
+
 REPOSITORY = "111122223333.dkr.ecr.eu-west-1.amazonaws.com/shop"
 PULUMI = """#!/bin/sh
 case "$*" in

@@ -27,6 +27,8 @@ from release.cli import app
 from release.report import RefusedError
 from tests import program
 
+pytestmark = pytest.mark.slow  # a whole AWS in memory
+
 CONTAINER = "staging/shop/app"
 KEYS = ("DATABASE_URL", "JWT_SECRET")
 GOOD = {"DATABASE_URL": "postgresql://not-a-secret", "JWT_SECRET": "treated-as-one"}

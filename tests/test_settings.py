@@ -396,7 +396,7 @@ BAD: list[tuple[str, object, str]] = [
         {"keys": ["X"]},
         (
             f"{GREEN}.secretVersions.other: is required while the color runs, or a rotation changes "
-            "what it runs with; `hueshift secrets status` lists the versions of staging/shop/other"
+            "what it runs with; `hueshift secrets status` says which to pin of staging/shop/other"
         ),
     ),
     (
