@@ -468,6 +468,7 @@ class StackSettings(_Settings):
         context = info.context or {}
         surroundings = _Surroundings(
             dns=info.data.get("dns"),
+            certified=load_balancer is None or load_balancer.certificate_arn is not None,
             cluster=info.data.get("cluster", ClusterSettings()),
             registry=info.data.get("registry", RegistrySettings()),
             production=context.get("production", True),
@@ -515,6 +516,8 @@ class _Surroundings(NamedTuple):
     """What of the stack a service must fit."""
 
     dns: DnsSettings | None
+    certified: bool
+    """Whether a certificate is given for every host."""
     cluster: ClusterSettings
     registry: RegistrySettings
     production: bool
@@ -600,8 +603,10 @@ def _service_problems(
 
 def _fit_problems(name: str, service: ServiceSettings, stack: _Surroundings) -> Iterator[Problem]:
     """What of a service does not fit the rest of the stack; keys relative to the service."""
-    if stack.dns and (reason := rules.zone_problem(service.host, zone=stack.dns.zone)) is not None:
-        yield Problem("host", reason)
+    if stack.dns:
+        outside = rules.zone_problem(service.host, zone=stack.dns.zone)
+        if reason := outside or (None if stack.certified else rules.certificate_problem(service.host)):
+            yield Problem("host", reason)
     if service.policy_arns and stack.cluster.name is None and stack.cluster.identity is model.IdentityKind.POD_IDENTITY:
         yield Problem("policyArns", "needs the name of the EKS cluster; set cluster.name")
     if (

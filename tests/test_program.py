@@ -59,6 +59,7 @@ def test_a_flip_or_a_canary_step_changes_the_weights_of_one_rule_per_service_and
         assert paths == WEIGHTS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stack", ["production"])
 def test_one_value_flips_every_service_that_does_not_override_it(stack: str) -> None:
     def together(values: Config) -> None:
@@ -101,6 +102,7 @@ def test_ten_services_flip_together_by_one_value_and_apart_by_their_own() -> Non
     assert names(differences(before, run("sandbox", all_of_them))) == {f"{name}-traffic-production" for name in TEN}
 
 
+@pytest.mark.slow
 def test_each_further_service_adds_the_same_number_of_resources() -> None:
     def first(count: int) -> Callable[[Config], None]:
         def change(values: Config) -> None:

@@ -72,6 +72,7 @@ def places(values: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ..
             yield from places(value, (*path, key))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", STACK_FILES, ids=lambda path: path.name)
 def test_a_stack_file_has_no_key_without_which_it_would_mean_the_same(path: Path) -> None:
     def meanings(values: dict[str, Any]) -> list[StackSettings | None]:
@@ -576,6 +577,15 @@ def test_a_zone_stands_in_for_the_certificate_and_holds_every_host() -> None:
         f"{PREFIX}{SHOP}.host: 'shop.example.com' is not in dns.zone (example.org); name a host below example.org, or "
         "remove dns and give a certificateArn",
     )
+
+
+def test_a_host_that_no_certificate_can_be_issued_for_is_refused_where_one_would_be() -> None:
+    long = f"{'a' * 60}.example.com"
+    values = put(f"{SHOP}.host", long) | {"dns": {"zone": "example.com"}}
+    assert parse(values, stack="staging").services["shop"].host == long
+    [problem] = problems(put("loadBalancer.certificateArn", ..., values))
+    assert problem.startswith(f"{PREFIX}{SHOP}.host: ")
+    assert "64" in problem
 
 
 def test_the_values_of_another_store_are_pinned_by_its_own_versions() -> None:
