@@ -44,31 +44,6 @@ def update() -> dict[str, int]:
     return {name: count for name, count in last_update()["resourceChanges"].items() if name != "same"}
 
 
-def refreshed() -> set[str]:
-    """`pulumi refresh`; return the names of the resources that were found to be other than the state said.
-
-    What an object reports of itself (its status) is no difference: the autoscaler's changes every few seconds.
-    """
-    before = _outputs()
-    pulumi("refresh", "--yes", "--skip-preview")
-    after = _outputs()
-    return {urn.rpartition("::")[2] for urn in before.keys() | after.keys() if before.get(urn) != after.get(urn)}
-
-
-def _outputs() -> dict[str, Any]:
-    def lasting(outputs: dict[str, Any]) -> dict[str, Any]:
-        metadata = outputs.get("metadata")
-        if not isinstance(metadata, dict):
-            return outputs
-        kept = {key: value for key, value in metadata.items() if key not in ("resourceVersion", "managedFields")}
-        return {key: value for key, value in outputs.items() if key not in ("status", "__initialApiVersion")} | {
-            "metadata": kept
-        }
-
-    resources = json.loads(pulumi("stack", "export").stdout)["deployment"].get("resources", [])
-    return {resource["urn"]: lasting(resource.get("outputs", {})) for resource in resources if resource["custom"]}
-
-
 def last_update() -> dict[str, Any]:
     """Return the newest entry of the stack's history."""
     entry: dict[str, Any] = json.loads(pulumi("stack", "history", "--json", "--page-size", "1").stdout)[0]
