@@ -29,7 +29,7 @@ def binomial_interval(share: float, trials: int) -> tuple[float, float]:
 
 
 def test_no_request_is_lost_while_traffic_moves_and_pods_come_and_go() -> None:
-    images.build_and_push("1.6.0")
+    images.build_and_push("1.5.1")
     phases: list[report.Phase] = []
     changes: dict[str, dict[str, int]] = {}
 
@@ -50,8 +50,8 @@ def test_no_request_is_lost_while_traffic_moves_and_pods_come_and_go() -> None:
         return cloud.update()
 
     def redeploy(color: str) -> dict[str, int]:
-        cloud.configure(f"services.shop.colors.{color}.image", f"{paths.REGISTRY}/shop:1.6.0")
-        cloud.configure(f"services.shop.colors.{color}.version", "1.6.0")
+        cloud.configure(f"services.shop.colors.{color}.image", f"{paths.REGISTRY}/shop:1.5.1")
+        cloud.configure(f"services.shop.colors.{color}.version", "1.5.1")
         return cloud.update()
 
     def delete_pods() -> None:
