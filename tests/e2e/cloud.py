@@ -23,10 +23,12 @@ RATE = 400
 """Requests a second: above the 300 asked for, and a third of what the two cores of CI can serve."""
 
 
-def run(*command: str, check: bool = True, **variables: str) -> subprocess.CompletedProcess[str]:
+def run(
+    *command: str, check: bool = True, cwd: Path = paths.ROOT, **variables: str
+) -> subprocess.CompletedProcess[str]:
     """Run a command as a person would after `eval "$(make -s sandbox-env)"`."""
     done = subprocess.run(
-        command, env={**os.environ, **variables}, cwd=paths.ROOT, capture_output=True, text=True, check=False
+        command, env={**os.environ, **variables}, cwd=cwd, capture_output=True, text=True, check=False
     )
     if check and done.returncode:
         raise AssertionError(f"{' '.join(command)} ended with {done.returncode}\n{done.stdout}\n{done.stderr}")
@@ -59,6 +61,13 @@ def pods(color: str) -> list[dict[str, Any]]:
     """Return the color's pods that are not about to end."""
     listed = json.loads(kubectl("get", "pods", "-l", f"hueshift.dev/color={color}", "-o", "json"))["items"]
     return [pod for pod in listed if "deletionTimestamp" not in pod["metadata"] and pod["status"]["phase"] == "Running"]
+
+
+def clone(folder: Path) -> Path:
+    """Return a clean clone of this checkout's last commit, a sample repository with the same Python environment."""
+    run("git", "clone", "--quiet", str(paths.ROOT), str(folder))
+    (folder / ".venv").symlink_to((paths.ROOT / ".venv").resolve())
+    return folder
 
 
 @contextmanager
