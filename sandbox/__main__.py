@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import boto3
 import requests
 import typer
+import yaml
 from rich.console import Console
 from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
@@ -269,7 +270,9 @@ def _stacks() -> None:
     known = {stack["name"] for stack in json.loads(_run("pulumi", "stack", "ls", "--json"))}
     for file in sorted(paths.ROOT.glob("Pulumi.*.yaml")):
         if (name := file.suffixes[-2].lstrip(".")) not in known:
-            _run("pulumi", "stack", "init", name, "--no-select")
+            # Left to itself, `init` would put a passphrase in the place of the provider that the file names.
+            provider = yaml.safe_load(file.read_text()).get("secretsprovider", "default")
+            _run("pulumi", "stack", "init", name, "--no-select", "--secrets-provider", provider)
     _run("pulumi", "stack", "select", STACK)
 
 

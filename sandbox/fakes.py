@@ -11,3 +11,7 @@ SECRET_VALUES = {
     "JWT_SECRET": "not-a-secret-but-32-characters-long-or-more",
 }
 """What the entry ``app`` holds: the service's own role reads and writes rows, the migration's role changes tables."""
+
+STATE_KEY_ID = "00000000-0000-4000-8000-000000000002"
+STATE_KEY_MATERIAL = b"not-a-secret-but-32-bytes-long!!"
+"""The KMS key of production's state, the same in every life: Pulumi.production.yaml holds what it has encrypted."""

@@ -1,10 +1,12 @@
-"""KMS beyond moto: the period after which a key rotates."""
+"""KMS beyond moto: the period after which a key rotates, and a key that is the same in every life."""
 
 import json
 from typing import Final
 
-from moto.kms.models import Key
+from moto.kms.models import Key, kms_backends
 from moto.kms.responses import KmsResponse
+
+from sandbox import fakes, paths
 
 _YEAR: Final = 365
 _enable, _status = KmsResponse.enable_key_rotation, KmsResponse.get_key_rotation_status
@@ -31,3 +33,14 @@ def fill() -> None:
     """Puts the two answers in the place of moto's."""
     KmsResponse.enable_key_rotation = _enable_key_rotation  # type: ignore[method-assign]
     KmsResponse.get_key_rotation_status = _get_key_rotation_status  # type: ignore[method-assign]
+
+
+def seed(alias: str = "alias/pulumi-production") -> None:
+    """Put the key of production's state into the account, under the name that its stack file gives it."""
+    kms = kms_backends[paths.ACCOUNT][paths.REGION]
+    key = kms.create_key(None, "ENCRYPT_DECRYPT", "SYMMETRIC_DEFAULT", "State of production", None)
+    del kms.keys[key.id]
+    key.arn = key.arn.replace(key.id, fakes.STATE_KEY_ID)
+    key.id, key.key_material = fakes.STATE_KEY_ID, fakes.STATE_KEY_MATERIAL
+    kms.keys[key.id] = key
+    kms.create_alias(key.id, alias)

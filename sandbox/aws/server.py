@@ -35,7 +35,7 @@ from moto.route53.models import route53_backends
 from werkzeug.serving import make_server
 
 from sandbox import ca, paths
-from sandbox.aws import cloudwatch, gaps, metrics
+from sandbox.aws import cloudwatch, gaps, keys, metrics
 from sandbox.aws.clock import parse_scale
 from sandbox.aws.envoy import Envoy
 from sandbox.aws.load_balancing import LoadBalancing
@@ -87,6 +87,7 @@ def seed(authority: tuple[Path, Path] = (paths.CA_CERTIFICATE, paths.CA_KEY)) ->
     certificate = acm_backends[paths.ACCOUNT][paths.REGION].import_certificate(chain, key, None, None, [])
     route53_backends[paths.ACCOUNT]["aws"].create_hosted_zone(ZONE, private_zone=False)
     mock_random.seed()
+    keys.seed()
     return Seeds(vpc.id, [subnet.id for subnet in subnets], certificate)
 
 
