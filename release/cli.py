@@ -2,7 +2,7 @@
 
 import typer
 
-from release import images, secrets
+from release import images, preview, secrets
 
 app = typer.Typer(
     name="hueshift",
@@ -12,6 +12,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Operate the services of a stack.",
 )
+app.command("preview")(preview.preview)
 app.add_typer(images.app, name="image")
 app.add_typer(secrets.app, name="secrets")
 

@@ -158,13 +158,21 @@ def _mappings(parent: object) -> Iterator[dict[str, Any]]:
             yield child
 
 
-def _pulumi(folder: Path, *arguments: str) -> str:
+def program() -> str:
+    """Return the engine's command.
+
+    Raises ``RefusedError`` if it is not installed.
+    """
     if shutil.which("pulumi") is None:
         raise RefusedError(
             "the program pulumi is not on PATH; install it, or on the local cloud run `make sandbox-env`"
         )
+    return "pulumi"
+
+
+def _pulumi(folder: Path, *arguments: str) -> str:
     done = subprocess.run(
-        ["pulumi", "--non-interactive", *arguments], cwd=folder, capture_output=True, text=True, check=False
+        [program(), "--non-interactive", *arguments], cwd=folder, capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise RefusedError(f"`pulumi {' '.join(arguments)}` failed: {done.stderr.strip().removeprefix('error: ')}")

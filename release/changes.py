@@ -1,0 +1,387 @@
+"""What an update would do, read from the engine's events: pure, so that a test needs no engine."""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+from components.model import Color
+
+_STACK: Final = "pulumi:pulumi:Stack"
+_SPLIT: Final = "hueshift:traffic_split:TrafficSplit"
+_ROUTES: Final = "hueshift:traffic_split:TestRoutes"
+_SERVICE: Final = "hueshift:service:BlueGreenService"
+_UNKNOWN: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+"""How the engine writes text that only the update will know (``UnknownStringValue`` in its SDK)."""
+_WEIGHT: Final = re.compile(r"actions\[0\]\.forward\.targetGroups\[(\d)\]\.weight")
+_STEP: Final = re.compile(r'\["((?:[^"\\]|\\.)*)"\]|\[(\d+)\]|([^.\[\]]+)')
+_NOISE: Final = ("an unhandled error occurred: program exited", "preview failed")
+_LONG: Final = 160
+"""Characters of one value: an image with its digest is shown whole, a policy document is not."""
+
+SERVES: Final = frozenset(
+    {
+        "aws:ec2/securityGroup:SecurityGroup",
+        "aws:lb/listener:Listener",
+        "aws:lb/listenerRule:ListenerRule",
+        "aws:lb/loadBalancer:LoadBalancer",
+        "aws:lb/targetGroup:TargetGroup",
+        "kubernetes:apps/v1:Deployment",
+        "kubernetes:core/v1:Namespace",
+        "kubernetes:core/v1:Service",
+        "kubernetes:elbv2.k8s.aws/v1beta1:TargetGroupBinding",
+    }
+)
+"""What requests pass through: without it they fail."""
+
+
+class Op(StrEnum):
+    """What happens to a resource."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    REPLACE = "replace"
+    DELETE = "delete"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Value:
+    """One property that changes, as text; None where it is not there."""
+
+    path: str
+    before: str | None
+    after: str | None
+    replaces: bool
+    """Whether the resource cannot change it and is made anew."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """One resource that an update would touch."""
+
+    op: Op
+    name: str
+    type: str
+    """Its last part, such as ListenerRule."""
+    group: str
+    """The component of the program that it belongs to, such as the service."""
+    values: Sequence[Value] = ()
+    traffic_only: bool = False
+    """Whether nothing but weights of a production rule changes."""
+    downtime: str | None = None
+    """What users notice, if they do."""
+    restarts: str | None = None
+    """The color that serves users and whose pods are replaced, if it is one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """One service before and after; None where it is not there, empty where nothing is known."""
+
+    name: str
+    url: str
+    before: Mapping[str, int] | None
+    """Percent of requests by color."""
+    after: Mapping[str, int] | None
+    ran: Mapping[str, str] = field(default_factory=dict)
+    """Version by color before."""
+    runs: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Violation:
+    """One finding of the policy pack."""
+
+    policy: str
+    mandatory: bool
+    resource: str
+    problem: str
+    remedy: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """The preview of one stack."""
+
+    stack: str
+    services: Sequence[Service] = ()
+    changes: Sequence[Change] = ()
+    unchanged: int = 0
+    policies: int = 0
+    """How many were asked."""
+    violations: Sequence[Violation] = ()
+    warnings: Sequence[str] = ()
+    errors: Sequence[str] = ()
+    """Why there is no whole preview."""
+
+    @property
+    def failed(self) -> bool:
+        """Whether an update would be refused."""
+        return bool(self.errors) or any(violation.mandatory for violation in self.violations)
+
+    @property
+    def not_traffic(self) -> Sequence[Change]:
+        """What a flip would touch besides the production rules."""
+        return [change for change in self.changes if not change.traffic_only]
+
+
+@dataclass(kw_only=True)
+class _Resource:
+    """What the events say of one resource."""
+
+    urn: str
+    ops: list[str] = field(default_factory=list)
+    """In their order; a replacement has several."""
+    old: Mapping[str, Any] = field(default_factory=dict)
+    new: Mapping[str, Any] = field(default_factory=dict)
+    diff: Mapping[str, Any] = field(default_factory=dict)
+    keys: Sequence[str] = ()
+
+    @property
+    def name(self) -> str:
+        return self.urn.rpartition("::")[2]
+
+    @property
+    def type(self) -> str:
+        return self.urn.split("::")[2].rpartition("$")[2]
+
+    @property
+    def parent(self) -> str:
+        return str(self.new.get("parent") or self.old.get("parent") or "")
+
+    @property
+    def op(self) -> Op | None:
+        for op in (Op.REPLACE, Op.CREATE, Op.UPDATE, Op.DELETE):
+            if op in self.ops:
+                return op
+        # An import brings a resource under the program, as a creation does.
+        return Op.CREATE if "import" in self.ops else None
+
+
+def read(stack: str, events: Iterable[Mapping[str, Any]]) -> Report:
+    """Return what the streamed events of ``pulumi preview --json`` say."""
+    resources: dict[str, _Resource] = {}
+    outputs: dict[str, Mapping[str, Any]] = {"old": {}, "new": {}}
+    warnings: list[str] = []
+    errors: list[str] = []
+    violations: list[Violation] = []
+    asked: set[str] = set()
+    for event in events:
+        if resource := event.get("resourcePreEvent"):
+            _note(resources, resource["metadata"])
+        elif (done := event.get("resOutputsEvent")) and done["metadata"]["type"] == _STACK:
+            outputs = {key: (done["metadata"].get(key) or {}).get("outputs") or {} for key in outputs}
+        elif (said := event.get("diagnosticEvent")) and said["severity"] in ("warning", "error"):
+            (errors if said["severity"] == "error" else warnings).append(_said(said))
+        elif found := event.get("policyEvent"):
+            violations.append(_violation(found))
+        for kind in ("policyAnalyzeSummaryEvent", "policyAnalyzeStackSummaryEvent"):
+            asked |= set((event.get(kind) or {}).get("passed") or ())
+    services = list(_services(resources.values(), outputs))
+    shares = {service.name: service for service in services}
+    changes = [
+        _change(resource, resource.op, resources, shares)
+        for resource in resources.values()
+        if resource.op is not None and (resource.new or resource.old).get("custom") and not _is_provider(resource)
+    ]
+    return Report(
+        stack=stack,
+        services=services,
+        changes=sorted(changes, key=lambda change: (change.group not in shares, change.group, *_weight(change))),
+        unchanged=sum(
+            resource.ops == ["same"] and bool(resource.new.get("custom")) and not _is_provider(resource)
+            for resource in resources.values()
+        ),
+        policies=len(asked | {violation.policy for violation in violations}),
+        violations=sorted(violations, key=lambda violation: (violation.policy, violation.resource, violation.problem)),
+        warnings=list(dict.fromkeys(warnings)),
+        errors=[error for error in errors if not error.startswith(_NOISE)] or errors,
+    )
+
+
+def _weight(change: Change) -> tuple[bool, int, str]:
+    """Order changes by what a reader must not miss; the engine's own order differs from run to run."""
+    return not change.traffic_only, [Op.REPLACE, Op.DELETE, Op.UPDATE, Op.CREATE].index(change.op), change.name
+
+
+def _note(resources: dict[str, _Resource], step: Mapping[str, Any]) -> None:
+    resource = resources.setdefault(step["urn"], _Resource(urn=step["urn"]))
+    resource.ops.append(step["op"])
+    resource.old = step.get("old") or resource.old
+    resource.new = step.get("new") or resource.new
+    # Those of the program's own step: a refresh before it has a difference of another kind.
+    resource.diff = step.get("detailedDiff") or {key: {} for key in step.get("diffs") or ()} or resource.diff
+    resource.keys = step.get("keys") or resource.keys
+
+
+def _is_provider(resource: _Resource) -> bool:
+    return resource.type.startswith("pulumi:providers:")
+
+
+def _said(event: Mapping[str, Any]) -> str:
+    text = str(event["message"]).strip()
+    name = str(event.get("urn") or "").rpartition("::")[2]
+    return f"{name}: {text}" if name and not text.startswith(name) else text
+
+
+def _violation(event: Mapping[str, Any]) -> Violation:
+    remedy, _, problem = str(event["message"]).strip().partition("\n")
+    return Violation(
+        policy=event["policyName"],
+        mandatory=event["enforcementLevel"] == "mandatory",
+        resource=str(event.get("resourceUrn") or "").rpartition("::")[2],
+        problem=problem.strip(),
+        remedy=remedy.strip(),
+    )
+
+
+def _services(resources: Iterable[_Resource], outputs: Mapping[str, Mapping[str, Any]]) -> Iterator[Service]:
+    """Yield the services by name, with the weights that their production rules have and get."""
+    old, new = (outputs[key].get("services") or {} for key in ("old", "new"))
+    for resource in sorted(resources, key=lambda resource: resource.name):
+        if not _is_production_rule(resource):
+            continue
+        name = resource.name.removesuffix("-traffic-production")
+        was, will = old.get(name) or {}, new.get(name) or {}
+        stays = "delete" not in resource.ops
+        there = set(resource.ops) - {"create"}
+        yield Service(
+            name=name,
+            url=(will if stays else was).get("url", ""),
+            before=_weights(resource.old, was) if there else None,
+            after=_weights(resource.new, will or was) if stays else None,
+            ran=was.get("versions") or {},
+            runs=will.get("versions") or {} if stays else {},
+        )
+
+
+def _is_production_rule(resource: _Resource) -> bool:
+    return _SPLIT in resource.urn and resource.name.endswith("-traffic-production")
+
+
+def _weights(state: Mapping[str, Any], output: Mapping[str, Any]) -> Mapping[str, int]:
+    """Return percent by color of a production rule, whose target groups are in color order."""
+    inputs = state.get("inputs") or {}
+    groups = _at(inputs, "actions[0].forward.targetGroups") or []
+    colors = [color for color in Color if color in output.get("weights", Color)]
+    total = sum(int(group["weight"]) for group in groups) or 1
+    return {str(color): round(100 * int(group["weight"]) / total) for color, group in zip(colors, groups, strict=False)}
+
+
+def _change(resource: _Resource, op: Op, resources: Mapping[str, _Resource], services: Mapping[str, Service]) -> Change:
+    group, kind = _group(resource, resources)
+    values = list(_values(resource)) if op in (Op.UPDATE, Op.REPLACE) else []
+    traffic_only = (
+        op is Op.UPDATE
+        and _is_production_rule(resource)
+        and bool(resource.diff)
+        and all(_WEIGHT.fullmatch(path) for path in resource.diff)
+    )
+    service = services.get(group) if kind == _SERVICE else None
+    return Change(
+        op=op,
+        name=resource.name,
+        type=resource.type.rpartition(":")[2],
+        group=group,
+        values=[_named(value, service) for value in values] if traffic_only else values,
+        traffic_only=traffic_only,
+        downtime=_downtime(resource, op, service),
+        restarts=_restarts(resource, op, service),
+    )
+
+
+def _group(resource: _Resource, resources: Mapping[str, _Resource]) -> tuple[str, str]:
+    """Return name and type of the topmost component above a resource, or its own."""
+    while (above := resources.get(resource.parent)) and above.type != _STACK:
+        resource = above
+    return resource.name, resource.type
+
+
+def _values(resource: _Resource) -> Iterator[Value]:
+    for path, how in sorted(resource.diff.items()):
+        # What drifted is in the outputs, what the program changes in the inputs.
+        order = ("inputs", "outputs") if how.get("inputDiff", True) else ("outputs", "inputs")
+        before, after = (
+            next((found for part in order if (found := _at(state.get(part) or {}, path)) is not None), None)
+            for state in (resource.old, resource.new)
+        )
+        yield Value(
+            path=path,
+            before=_text(before),
+            after=_text(after),
+            replaces=str(how.get("diffKind", "")).endswith("-replace") or path in resource.keys,
+        )
+
+
+def _named(value: Value, service: Service | None) -> Value:
+    """Return the weight of a color for the weight of a group with a number."""
+    found = _WEIGHT.fullmatch(value.path)
+    colors = list((service.after if service else None) or Color)
+    if found is None or int(found[1]) >= len(colors):
+        return value
+    return Value(
+        path=f"weight of {colors[int(found[1])]}", before=value.before, after=value.after, replaces=value.replaces
+    )
+
+
+def _at(values: object, path: str) -> Any:  # noqa: ANN401 - what JSON holds
+    """Return what is at a path such as ``spec.containers[0].labels["a.b/c"]``; None where nothing is."""
+    for match in _STEP.finditer(path):
+        quoted, index, plain = match.groups()
+        if index is not None:
+            values = values[int(index)] if isinstance(values, list) and int(index) < len(values) else None
+        else:
+            values = values.get(quoted or plain) if isinstance(values, dict) else None
+    return values
+
+
+def _text(value: object) -> str | None:
+    if value is None:
+        return None
+    text = value if isinstance(value, str) and "\n" not in value else json.dumps(value, ensure_ascii=False)
+    text = text.replace(_UNKNOWN, "(known after the update)")
+    return text if len(text) <= _LONG else f"{text[: _LONG - 1]}…"
+
+
+def _downtime(resource: _Resource, op: Op, service: Service | None) -> str | None:
+    """Return what users notice of a change; a color without traffic, and a service that comes or goes, are silent."""
+    if resource.type not in SERVES or _ROUTES in resource.urn or op is Op.CREATE:
+        return None
+    if service is not None and (service.before is None or service.after is None or not _serves(resource, service)):
+        return None
+    if op is Op.DELETE:
+        return "deleted: requests that pass through it fail"
+    if op is Op.REPLACE:
+        if resource.ops.index("delete-replaced") < resource.ops.index("create-replacement"):
+            return "deleted before it is made anew: requests fail until it is back"
+        return "made anew: whoever still uses the old one is cut off when it goes"
+    if _new_pods(resource) and _at(resource.new, "inputs.spec.strategy.type") == "Recreate":
+        return "strategy recreate: all its pods stop before new ones start, and requests fail meanwhile"
+    return None
+
+
+def _restarts(resource: _Resource, op: Op, service: Service | None) -> str | None:
+    if op is not Op.UPDATE or service is None or not _new_pods(resource):
+        return None
+    color = _color(resource)
+    return color if color and (service.before or {}).get(color) and _serves(resource, service) else None
+
+
+def _serves(resource: _Resource, service: Service) -> bool:
+    """Whether users reach a resource: it is shared by the colors, or of one that has traffic before or after."""
+    color = _color(resource)
+    return color is None or any((weights or {}).get(color) for weights in (service.before, service.after))
+
+
+def _new_pods(resource: _Resource) -> bool:
+    return resource.type == "kubernetes:apps/v1:Deployment" and any(
+        path.startswith("spec.template") for path in resource.diff
+    )
+
+
+def _color(resource: _Resource) -> str | None:
+    inputs = (resource.new or resource.old).get("inputs") or {}
+    color = _at(inputs, 'metadata.labels["hueshift.dev/color"]') or _at(inputs, "tags.color")
+    return str(color) if color else None

@@ -1,0 +1,122 @@
+"""`hueshift preview`: what an update of each stack would do, as a comment for a pull request."""
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import TypeAdapter, ValidationError
+
+from release.changes import Change, Report, read
+from release.comment import comment
+from release.report import Json, RefusedError, emit, reported
+from release.stack import program, project_folder
+
+_REPORTS = TypeAdapter(list[Report])
+
+
+def preview(
+    *,
+    stacks: Annotated[
+        list[str] | None,
+        typer.Option("--stack", "-s", metavar="S", help="A stack; repeat it for more. All with a file unless given."),
+    ] = None,
+    files: Annotated[
+        list[Path] | None,
+        typer.Option("--from", metavar="FILE", help="Join what --json has printed elsewhere, and ask no engine."),
+    ] = None,
+    refresh: Annotated[bool, typer.Option("--refresh", help="Compare with what is really there: find drift.")] = False,
+    flip_only: Annotated[
+        bool, typer.Option("--flip-only", help="Fail if anything but the weights of production rules would change.")
+    ] = False,
+    expect_no_changes: Annotated[
+        bool, typer.Option("--expect-no-changes", help="Fail if anything would change.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Print what an update of each stack would do to its traffic and resources, as a Markdown comment.
+
+    Ends with 1 if a preview fails, if a mandatory policy refuses, or if more changes than the options allow.
+    """
+    with reported():
+        reports = _joined(files) if files else [_previewed(stack, refresh=refresh) for stack in stacks or _all()]
+        if as_json:
+            emit([asdict(report) for report in reports])
+        else:
+            typer.echo(comment(reports))
+        problems = [
+            *(f"{report.stack}: the preview failed" for report in reports if report.errors),
+            *(
+                f"{report.stack}: a mandatory policy refuses it"
+                for report in reports
+                if report.failed and not report.errors
+            ),
+        ]
+        for report in reports:
+            if expect_no_changes and report.changes:
+                problems.append(f"{report.stack}: nothing may change, but this would: {_named(report.changes)}")
+            elif flip_only and report.not_traffic:
+                problems.append(f"{report.stack}: more than weights would change: {_named(report.not_traffic)}")
+        if problems:
+            raise RefusedError("\n  ".join(problems))
+
+
+def _joined(files: Sequence[Path]) -> list[Report]:
+    reports = []
+    for file in files:
+        try:
+            reports += _REPORTS.validate_json(file.read_bytes())
+        except (OSError, ValidationError) as error:
+            raise RefusedError(f"{file} is not what `hueshift preview --json` prints: {error}") from None
+    return reports
+
+
+def _all() -> list[str]:
+    found = sorted(file.name.split(".", 1)[1].removesuffix(".yaml") for file in project_folder().glob("Pulumi.*.yaml"))
+    if not found:
+        raise RefusedError(f"no Pulumi.<stack>.yaml in {project_folder()}; name a stack with --stack")
+    return found
+
+
+def _previewed(stack: str, *, refresh: bool) -> Report:
+    """Return what the engine says of one stack; that it fails is a report too, so that no stack hides another."""
+    folder = project_folder()
+    pack = os.environ.get("HUESHIFT_POLICY_PACK") or ("policy" if (folder / "policy").is_dir() else "")
+    command = [
+        *(program(), "preview", "--json", "--non-interactive", "--stack", stack),
+        *(["--policy-pack", pack] if pack else []),
+        *(["--refresh"] if refresh else []),
+    ]
+    typer.echo(f"{stack}: previewing …", err=True)
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env={**os.environ, "PULUMI_ENABLE_STREAMING_JSON_PREVIEW": "true"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    report = read(stack, _events(_without_paths(done.stdout, folder)))
+    if done.returncode and not report.failed:
+        said = _without_paths(done.stderr, folder).strip().removeprefix("error: ")
+        return Report(stack=stack, errors=[said or f"pulumi preview ended with {done.returncode} and said nothing"])
+    return report
+
+
+def _events(output: str) -> Iterator[Mapping[str, Any]]:
+    for line in output.splitlines():
+        if line.startswith("{"):
+            yield json.loads(line)
+
+
+def _without_paths(text: str, folder: Path) -> str:
+    """Return text in which a path of this machine begins in the project or at home."""
+    return text.replace(str(folder), ".").replace(f"{Path.home()}/", "~/")
+
+
+def _named(changes: Sequence[Change]) -> str:
+    return ", ".join(f"{change.name} ({change.op})" for change in changes)
