@@ -1,0 +1,148 @@
+"""docs/state.md, run from its first command to its last: state in a bucket, secrets under a key, locks, recovery."""
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+
+from sandbox import paths
+from tests.e2e import cloud
+from tests.test_docs import blocks
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
+
+SECRET = "not-a-secret-but-easy-to-find"
+PAGE = paths.ROOT / "docs/state.md"
+MADE, INIT, CHANGE, LOCKS, OLDER = range(5)
+"""The blocks of the page, in its order."""
+
+
+class Team:
+    """Somebody who follows the page in a project of their own, under a name that the local cloud has not taken."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        # No backend and no passphrase from outside: the page has to bring them.
+        self.environment = {name: value for name, value in os.environ.items() if name != "PULUMI_BACKEND_URL"}
+        self.environment |= {"PULUMI_HOME": str(folder / "home"), "PULUMI_CONFIG_PASSPHRASE": "of-the-old-days"}
+        self.bucket = "pulumi-page-" + paths.ACCOUNT
+        self.blocks = [block.replace("pulumi-production", "pulumi-page") for block in blocks(PAGE, "sh")]
+
+    def shell(self, script: str, *, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run lines as a person would who has set the page's two variables."""
+        given = f"set -euo pipefail; region={paths.REGION}; bucket={self.bucket}\n"
+        done = subprocess.run(
+            ["bash", "-c", given + script],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0 or not check, f"{script}\n{done.stdout}{done.stderr}"
+        return done
+
+    def follow(self, block: int) -> str:
+        """Run a block of the page."""
+        return self.shell(self.blocks[block]).stdout
+
+    def state(self, stack: str) -> str:
+        """Return what the bucket has of a stack."""
+        return self.shell(f'aws s3 cp "s3://$bucket/.pulumi/stacks/hueshift/{stack}.json" -').stdout
+
+
+@pytest.fixture(scope="module")
+def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
+    folder = tmp_path_factory.mktemp("state")
+    source = paths.ROOT / "tests/e2e/programs/state"
+    settings = (source / "Pulumi.yaml").read_text().replace("../../../../.venv", str(paths.ROOT / ".venv"))
+    (folder / "Pulumi.yaml").write_text(settings)
+    (folder / "__main__.py").write_text((source / "__main__.py").read_text())
+    (folder / "Pulumi.production.yaml").write_text(
+        (paths.ROOT / "Pulumi.production.yaml").read_text().split("config:")[0]
+    )
+    cloud.run("git", "init", "--quiet", cwd=folder)
+    made = Team(folder)
+    made.follow(MADE)
+    yield made
+    bucket = boto3.resource("s3").Bucket(made.bucket)
+    bucket.object_versions.delete()
+    bucket.delete()
+    boto3.client("kms").delete_alias(AliasName="alias/pulumi-page")
+
+
+def test_the_page_makes_a_bucket_that_keeps_versions_and_lets_nobody_in(team: Team) -> None:
+    assert len(team.blocks) == OLDER + 1
+    s3 = boto3.client("s3")
+    assert s3.get_bucket_versioning(Bucket=team.bucket)["Status"] == "Enabled"
+    assert all(s3.get_public_access_block(Bucket=team.bucket)["PublicAccessBlockConfiguration"].values())
+    (rule,) = s3.get_bucket_encryption(Bucket=team.bucket)["ServerSideEncryptionConfiguration"]["Rules"]
+    assert rule["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] == "aws:kms"
+    (refusal,) = json.loads(s3.get_bucket_policy(Bucket=team.bucket)["Policy"])["Statement"]
+    assert refusal["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    s3.delete_bucket_policy(Bucket=team.bucket)  # the bucket here knows no conditions, and would refuse everybody
+
+
+def test_a_secret_is_in_clear_in_neither_the_stack_file_nor_the_bucket(team: Team) -> None:
+    team.follow(INIT)
+    file = team.folder / "Pulumi.production.yaml"
+    assert "secretsprovider: awskms://alias/pulumi-page?" in file.read_text()
+    team.shell(f"printf {SECRET} | pulumi config set --secret password --stack production")
+    team.shell("pulumi up --yes --skip-preview --stack production")
+    assert "secure:" in file.read_text()
+    for text in (file.read_text(), team.state("production")):
+        assert SECRET not in text
+    assert SECRET in team.shell("pulumi stack output password --show-secrets --stack production").stdout
+
+
+def test_a_passphrase_is_given_up_for_the_key(team: Team) -> None:
+    team.shell("pulumi stack init staging --no-select")
+    team.shell(f"printf {SECRET} | pulumi config set --secret password --stack staging")
+    team.shell("pulumi up --yes --skip-preview --stack staging")
+    team.follow(CHANGE)
+    del team.environment["PULUMI_CONFIG_PASSPHRASE"]
+    assert '"cloud"' in team.state("staging")
+    assert "encryptionsalt" not in (team.folder / "Pulumi.staging.yaml").read_text()
+    assert SECRET in team.shell("pulumi config get password --stack staging").stdout
+
+
+def test_a_lock_refuses_a_second_update_until_it_is_cancelled(team: Team) -> None:
+    gate = team.folder / "gate"
+    gate.touch()
+    up = ["pulumi", "up", "--yes", "--skip-preview", "--non-interactive", "--stack", "production"]
+    holding = subprocess.Popen(
+        up,
+        cwd=team.folder,
+        env=team.environment | {"WAITS_FOR": str(gate)},
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    locks = boto3.client("s3")
+    cloud.wait_until(
+        "the first update has its lock",
+        lambda: locks.list_objects_v2(Bucket=team.bucket, Prefix=".pulumi/locks/")["KeyCount"],
+    )
+    os.killpg(holding.pid, signal.SIGKILL)
+    holding.wait()
+    refused = team.shell(" ".join(up), check=False)
+    assert refused.returncode != 0
+    assert "the stack is currently locked by 1 lock(s)" in refused.stderr + refused.stdout
+    team.shell("pulumi preview --stack production")
+    assert "production" in team.follow(LOCKS)
+    team.shell(" ".join(up))
+
+
+def test_an_older_state_comes_back_from_the_versions_of_the_bucket(team: Team) -> None:
+    before = team.state("production")
+    team.shell("pulumi config set other 1 --stack production")
+    team.shell("pulumi config rm password --stack production && pulumi up --yes --skip-preview --stack production")
+    assert "ciphertext" not in team.state("production")
+    team.follow(OLDER)
+    assert "ciphertext" in team.state("production")
+    assert "ciphertext" in before
+    assert SECRET in team.shell("pulumi stack output password --show-secrets --stack production").stdout
