@@ -15,6 +15,7 @@ package() { # what to build, and how, for each tool
     pulumi) echo github.com/pulumi/pulumi/pkg/v3/cmd/pulumi ;;
     language-host) echo github.com/pulumi/pulumi/sdk/v3/python/cmd/pulumi-language-python ;;
     vegeta) echo github.com/tsenart/vegeta/v12 ;;
+    actionlint) echo github.com/rhysd/actionlint/cmd/actionlint ;;
     kubenode | dns | pause) echo . ;;
     *) echo "build.sh: no tool is named $1" >&2; return 1 ;;
   esac
