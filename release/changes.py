@@ -191,7 +191,7 @@ def read(stack: str, events: Iterable[Mapping[str, Any]]) -> Report:
         services=services,
         changes=sorted(changes, key=lambda change: (change.group not in shares, change.group, *_weight(change))),
         unchanged=sum(
-            resource.ops == ["same"] and bool(resource.new.get("custom")) and not _is_provider(resource)
+            set(resource.ops) <= {"same", "refresh"} and bool(resource.new.get("custom")) and not _is_provider(resource)
             for resource in resources.values()
         ),
         policies=len(asked | {violation.policy for violation in violations}),

@@ -1,0 +1,336 @@
+"""`hueshift preview`: what the comment says of an engine's events; a script plays the engine."""
+# ruff: noqa: ANN401 - what JSON holds
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from release.changes import Change, Op, Report, Service, Value, Violation, read
+from release.cli import app
+from release.comment import FOLDS, LIMIT, MARKER, comment, sentences
+
+STACK = "urn:pulumi:production::hueshift::pulumi:pulumi:Stack::hueshift-production"
+SERVICE = "hueshift:service:BlueGreenService"
+UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+Event = dict[str, Any]
+
+
+def urn(kind: str, name: str) -> str:
+    return f"urn:pulumi:production::hueshift::{kind}::{name}"
+
+
+def step(op: str, kind: str, name: str, parent: str, **facts: Any) -> Event:
+    """Return the event of one step; ``old`` and ``new`` are inputs, ``diff`` the paths that differ."""
+    states = {
+        side: None if facts[side] is None else {"custom": True, "parent": parent, "inputs": facts[side]}
+        for side in ("old", "new")
+        if side in facts
+    }
+    diff = {path: {"diffKind": facts.get("how", "update"), "inputDiff": True} for path in facts.get("diff", ())}
+    where = urn(kind, name)
+    return {"resourcePreEvent": {"metadata": {"op": op, "urn": where, **states, "detailedDiff": diff or None}}}
+
+
+def component(kind: str, name: str, parent: str = STACK) -> Event:
+    where = urn(kind, name)
+    state = {"parent": parent, "inputs": {}}
+    return {"resourcePreEvent": {"metadata": {"op": "same", "urn": where, "old": state, "new": state}}}
+
+
+def rule(blue: int, green: int, **more: Any) -> dict[str, Any]:
+    groups = [{"arn": "blue", "weight": blue}, {"arn": "green", "weight": green}]
+    return {"actions": [{"forward": {"targetGroups": groups, **more}}]}
+
+
+def traffic(op: str, old: Any, new: Any, diff: Sequence[str] = (), service: str = "shop") -> Event:
+    kind = f"{SERVICE}$hueshift:traffic_split:TrafficSplit$aws:lb/listenerRule:ListenerRule"
+    return step(op, kind, f"{service}-traffic-production", urn(SERVICE, service), old=old, new=new, diff=diff)
+
+
+def moved(before: tuple[int, int], after: tuple[int, int]) -> Event:
+    paths = [f"actions[0].forward.targetGroups[{number}].weight" for number in (0, 1)]
+    return traffic("update", rule(*before), rule(*after), paths)
+
+
+def still(blue: int = 100, green: int = 0) -> Event:
+    return traffic("same", rule(blue, green), rule(blue, green))
+
+
+def pods(color: str, image: str, strategy: str = "RollingUpdate") -> dict[str, Any]:
+    return {
+        "metadata": {"labels": {"hueshift.dev/color": color}},
+        "spec": {"strategy": {"type": strategy}, "template": {"spec": {"containers": [{"image": image}]}}},
+    }
+
+
+def deployed(color: str, strategy: str = "RollingUpdate") -> Event:
+    path = ["spec.template.spec.containers[0].image"]
+    kind = f"{SERVICE}$hueshift:color_environment:ColorEnvironment$kubernetes:apps/v1:Deployment"
+    old, new = pods(color, "shop:1", strategy), pods(color, "shop:2", strategy)
+    return step("update", kind, f"shop-{color}-deployment", urn(SERVICE, "shop"), old=old, new=new, diff=path)
+
+
+def group(op: str, color: str) -> Event:
+    kind = f"{SERVICE}$hueshift:target_groups:TargetGroups$aws:lb/targetGroup:TargetGroup"
+    inputs = {"tags": {"color": color}, "port": 8080}
+    parent = urn(SERVICE, "shop")
+    return step(op, kind, f"shop-tg-{color}", parent, old=inputs, new=inputs, diff=["port"], how="update-replace")
+
+
+def outputs(versions: Mapping[str, str], ran: Mapping[str, str] | None = None, service: str = "shop") -> Event:
+    def state(versions: Mapping[str, str]) -> dict[str, Any]:
+        weights = {"blue": 100, "green": 0}
+        told = {"url": f"https://{service}.example.com", "weights": weights, "versions": versions}
+        return {"outputs": {"services": {service: told}}}
+
+    sides = {"old": state(ran or versions), "new": state(versions)}
+    return {"resOutputsEvent": {"metadata": {"op": "same", "urn": STACK, "type": "pulumi:pulumi:Stack", **sides}}}
+
+
+def report(*events: Event) -> Report:
+    services = [component(SERVICE, "shop"), component("pulumi:pulumi:Stack", "hueshift-production", "")]
+    return read("production", [*services, *events])
+
+
+def said(*events: Event) -> str:
+    return comment([report(*events)])
+
+
+def test_a_canary_step_is_one_sentence_on_traffic_and_one_change() -> None:
+    (sentence,) = sentences(report(moved((100, 0), (90, 10))))
+    assert sentence == ("**production/shop**: blue 100 → 90 %, green 0 → 10 %; 1 resource changes, nothing is replaced")
+
+
+def test_a_comment_begins_with_its_marker_and_then_says_what_happens_to_traffic() -> None:
+    first, second, *_ = said(moved((100, 0), (0, 100))).splitlines()
+    assert first == MARKER
+    assert "blue 100 → 0 %, green 0 → 100 %" in second
+
+
+def test_weights_are_told_by_color_and_as_a_picture() -> None:
+    text = said(moved((100, 0), (75, 25)))
+    assert "-   weight of green: 0\n+   weight of green: 25" in text
+    assert f"green   {'░' * 20}   0 %  {'█' * 5}{'░' * 15}  25 %" in text
+
+
+def test_only_weights_of_a_production_rule_are_traffic_alone() -> None:
+    assert report(moved((100, 0), (0, 100))).not_traffic == []
+    sticky = traffic("update", rule(100, 0), rule(0, 100, stickiness={}), ["actions[0].forward.stickiness"])
+    assert [change.name for change in report(sticky).not_traffic] == ["shop-traffic-production"]
+
+
+def test_a_new_image_on_the_idle_color_is_no_news_for_users() -> None:
+    text = said(outputs({"green": "1.6.0"}, {"green": "1.5.0"}), still(), deployed("green"))
+    assert "traffic stays (blue 100 %, green 0 %), green 1.5.0 → 1.6.0; 1 resource changes" in text
+    assert "Live" not in text
+    assert "Downtime" not in text
+
+
+def test_new_pods_for_the_color_that_serves_are_pointed_out() -> None:
+    assert "**Live**: shop-blue-deployment, new pods for blue, which serves users" in said(still(), deployed("blue"))
+
+
+def test_strategy_recreate_is_told_as_downtime() -> None:
+    text = said(still(), deployed("blue", "Recreate"))
+    assert "**Downtime**: shop-blue-deployment, strategy recreate" in text
+    assert "Live" not in text
+
+
+@pytest.mark.parametrize(
+    ("order", "notice"),
+    [
+        (["delete-replaced", "replace", "create-replacement"], "deleted before it is made anew: requests fail"),
+        (["create-replacement", "replace", "delete-replaced"], "made anew: whoever still uses the old one"),
+    ],
+)
+def test_a_replacement_of_what_serves_is_told_as_downtime(order: Sequence[str], notice: str) -> None:
+    text = said(still(), *(group(op, "blue") for op in order))
+    assert f"**Downtime**: shop-tg-blue, {notice}" in text
+    assert "1 resource is replaced" in text
+    assert "(cannot be changed: made anew)" in text
+
+
+def test_a_replacement_in_a_color_without_traffic_is_no_downtime() -> None:
+    ops = ["delete-replaced", "replace", "create-replacement"]
+    assert "Downtime" not in said(still(), *(group(op, "green") for op in ops))
+
+
+def test_a_new_service_and_one_that_goes_are_told_as_such() -> None:
+    assert "shop**: new, blue 100 %, green 0 %; 1 resource is created" in said(traffic("create", None, rule(100, 0)))
+    gone = said(traffic("delete", rule(100, 0), None))
+    assert "shop**: goes away with its address, had blue 100 %, green 0 %; 1 resource is deleted" in gone
+
+
+def test_what_services_share_is_told_apart() -> None:
+    edge = "hueshift:edge:Edge"
+    change = step("update", f"{edge}$aws:lb/loadBalancer:LoadBalancer", "edge-alb", urn(edge, "edge"), old={}, new={})
+    text = said(still(), component(edge, "edge"), change)
+    assert "**production**, beside its services (edge): 1 resource changes" in text
+    assert "**production**: shop stays as it is" in text
+
+
+def test_a_stack_without_changes_is_one_line() -> None:
+    assert said(still()).splitlines() == [MARKER, "- **production**: nothing changes"]
+
+
+def test_drift_is_what_the_program_would_put_back() -> None:
+    seen = traffic("refresh", rule(100, 0), rule(70, 30))
+    (sentence,) = sentences(report(seen, moved((70, 30), (100, 0))))
+    assert "blue 70 → 100 %, green 30 → 0 %" in sentence
+
+
+def test_unknown_and_secret_values_are_named_and_never_guessed() -> None:
+    kind = f"{SERVICE}$kubernetes:core/v1:ConfigMap"
+    old, new = {"data": {"A": "[secret]", "B": "1"}}, {"data": {"A": "[secret]", "B": UNKNOWN}}
+    event = step("update", kind, "shop-config", urn(SERVICE, "shop"), old=old, new=new, diff=["data.A", "data.B"])
+    text = said(still(), event)
+    assert "+   data.A: [secret]" in text
+    assert "+   data.B: (known after the update)" in text
+
+
+def test_a_value_cannot_end_the_block_that_it_is_in() -> None:
+    kind = f"{SERVICE}$kubernetes:core/v1:ConfigMap"
+    old, new = {"data": {"A": "1"}}, {"data": {"A": "```\n# Approved"}}
+    text = said(still(), step("update", kind, "shop-config", urn(SERVICE, "shop"), old=old, new=new, diff=["data.A"]))
+    assert "\n````diff\n" in text
+    assert "\n# Approved" not in text
+
+
+def violation(name: str, *, mandatory: bool) -> Violation:
+    return Violation(policy=name, mandatory=mandatory, resource="edge-alb", problem="it is open", remedy="Close it.")
+
+
+def test_a_refusal_by_policy_comes_first_and_advice_is_folded() -> None:
+    findings = [violation("tls", mandatory=True), violation("spread-pods", mandatory=False)]
+    found = replace(report(moved((100, 0), (90, 10))), violations=findings, policies=27)
+    text = comment([found])
+    assert text.splitlines()[1] == "- **production: refused by policy (tls)**"
+    assert "**Refused** by `tls`: edge-alb: it is open. Close it." in text
+    assert "<details><summary>Policy: 27 checks, advice from 1</summary>" in text
+    assert "Policy: all 27 checks pass." in comment([replace(found, violations=[])])
+
+
+def many(services: int, values: int, length: int = 10) -> Report:
+    """Return a report with that much in it."""
+    names = [f"service-{number}" for number in range(services)]
+    value = Value(path="data.KEY", before="a" * length, after="b" * length, replaces=False)
+    return Report(
+        stack="production",
+        services=[Service(name=name, url="", before={"blue": 100}, after={"blue": 90, "green": 10}) for name in names],
+        changes=[
+            Change(op=op, name=f"{name}-{op}", type="ConfigMap", group=name, values=[value] * values)
+            for name in names
+            for op in (Op.UPDATE, Op.CREATE)
+        ],
+        policies=27,
+        violations=[violation(f"policy-{number}", mandatory=False) for number in range(200)],
+    )
+
+
+@pytest.mark.parametrize(
+    ("size", "folded"), [((1, 1), 0), ((20, 150), 3), ((100, 20), 3), ((140, 3), 5), ((1_000, 1), len(FOLDS))]
+)
+def test_a_comment_that_is_too_long_loses_the_least_important_and_says_so(size: tuple[int, int], folded: int) -> None:
+    text = comment([many(*size)])
+    assert len(text) <= LIMIT
+    kept = [line for line in text.splitlines() if line.startswith("- **production/service-")]
+    if size[0] <= 140:
+        assert len(kept) == size[0]
+    assert ("Left out" in text) is bool(folded) or "Cut here" in text
+    for number, fold in enumerate(FOLDS, 1):
+        if "Cut here" not in text:
+            assert (fold in text) is (number <= folded), fold
+
+
+PULUMI = """#!/bin/sh
+while [ $# -gt 0 ]; do [ "$1" != --stack ] || stack=$2; shift; done
+cat "$stack.err" >&2 2>/dev/null
+cat "$stack.jsonl" 2>/dev/null
+[ ! -f "$stack.err" ]
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project with the stacks production, where a tenth goes to green, and staging, which fails."""
+    program = tmp_path / "bin/pulumi"
+    program.parent.mkdir()
+    program.write_text(PULUMI)
+    program.chmod(0o755)
+    (tmp_path / "Pulumi.yaml").write_text("name: hueshift\n")
+    for stack in ("production", "staging"):
+        (tmp_path / f"Pulumi.{stack}.yaml").write_text("config: {}\n")
+    (tmp_path / "staging.err").write_text(f"error: no such file: {tmp_path}/x\n")
+    tell(tmp_path, still(), moved((100, 0), (90, 10)))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+    return tmp_path
+
+
+def tell(project: Path, *events: Event) -> None:
+    above = [component("pulumi:pulumi:Stack", "hueshift-production", ""), component(SERVICE, "shop")]
+    lines = "\n".join(json.dumps(event) for event in [*above, *events])
+    (project / "production.jsonl").write_text(lines)
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(app, ["preview", *words])
+
+
+@pytest.mark.usefixtures("project")
+def test_a_stack_that_fails_hides_no_other_and_shows_no_path_of_this_machine() -> None:
+    done = run()
+    assert done.exit_code == 1
+    assert "- **production/shop**: blue 100 → 90 %" in done.stdout
+    assert "- **staging: the preview failed, and so would an update**" in done.stdout
+    assert "no such file: ./x" in done.stdout
+    assert "error: staging: the preview failed" in done.stderr
+
+
+@pytest.mark.usefixtures("project")
+def test_a_flip_passes_as_one() -> None:
+    assert run("--stack", "production", "--flip-only").exit_code == 0
+
+
+def test_what_is_more_than_a_flip_is_named(project: Path) -> None:
+    tell(project, moved((100, 0), (0, 100)), deployed("green"))
+    done = run("--stack", "production", "--flip-only")
+    assert done.exit_code == 1
+    assert "production: more than weights would change: shop-green-deployment (update)" in done.stderr
+    assert "traffic-production" not in done.stderr
+
+
+def test_a_refactoring_may_change_nothing(project: Path) -> None:
+    assert "nothing may change, but this would: shop-traffic" in run("-s", "production", "--expect-no-changes").stderr
+    tell(project, still())
+    assert run("-s", "production", "--expect-no-changes").exit_code == 0
+
+
+def test_reports_of_several_machines_are_joined_into_one_comment(project: Path) -> None:
+    for stack in ("production", "staging"):
+        (project / f"{stack}.json").write_text(run("--stack", stack, "--json").stdout)
+    (project / "bin/pulumi").unlink()
+    done = run("--from", "production.json", "--from", "staging.json")
+    assert done.exit_code == 1
+    assert [line for line in done.stdout.splitlines() if line.startswith("- **")] == [
+        "- **production/shop**: blue 100 → 90 %, green 0 → 10 %; 1 resource changes, nothing is replaced",
+        "- **staging: the preview failed, and so would an update**",
+    ]
+
+
+def test_json_is_the_report_itself() -> None:
+    found = many(1, 1)
+    assert json.loads(json.dumps([asdict(found)]))[0]["changes"][0]["op"] == "update"
+
+
+def test_a_file_that_is_no_report_is_refused(project: Path) -> None:
+    (project / "x.json").write_text("{}")
+    done = run("--from", "x.json")
+    assert done.exit_code == 1
+    assert "x.json is not what `hueshift preview --json` prints" in done.stderr
