@@ -1,6 +1,8 @@
 # Everything is installed, built and kept outside the system: packages in the build cache, run-time files in .sandbox.
 SHELL := /bin/bash
+# Compiled modules too, once for all that runs Python here (sandbox/environment.py).
 export PYTHONPYCACHEPREFIX := $(or $(HUESHIFT_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/hueshift)/pycache
+export PYTHONDONTWRITEBYTECODE :=
 python := .venv/bin/python
 
 .PHONY: help sandbox sandbox-env sandbox-status sandbox-down check test venv

@@ -101,7 +101,7 @@ def _from_path() -> tuple[str, str] | None:
 def _release() -> tuple[str, str] | None:
     """Download the official release of the SDK's own version; None where it is out of reach."""
     wanted = version("pulumi")
-    home = _cache() / f"pulumi-{wanted}-release"
+    home = paths.CACHE / f"pulumi-{wanted}-release"
     if not home.is_dir():
         archive = f"pulumi-v{wanted}-linux-x64.tar.gz"
         try:
@@ -184,8 +184,3 @@ def _install_stand_ins() -> None:
         shutil.rmtree(home, ignore_errors=True)
         home.mkdir(parents=True)
         (home / program).symlink_to(STAND_INS / program)
-
-
-def _cache() -> Path:
-    default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "hueshift"
-    return Path(os.environ.get("HUESHIFT_CACHE", default))

@@ -26,6 +26,9 @@ def variables(engine: Engine) -> dict[str, str]:
         "PULUMI_CONFIG_PASSPHRASE": "",
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         "HUESHIFT_POLICY_PACK": str(engine.policy_pack),
+        # As in the Makefile: a module is compiled once, not by every command and every plugin.
+        "PYTHONPYCACHEPREFIX": str(paths.CACHE / "pycache"),
+        "PYTHONDONTWRITEBYTECODE": "",
         # The node's addresses must not be asked of a proxy.
         "NO_PROXY": f"{paths.NODE_IP},{paths.HOST_IP},127.0.0.1,localhost",
         "no_proxy": f"{paths.NODE_IP},{paths.HOST_IP},127.0.0.1,localhost",

@@ -9,7 +9,6 @@ builds, pushes and prints one `repository@sha256:…` a line.
 import fcntl
 import hashlib
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -30,9 +29,6 @@ _ROOTFS = paths.ROOT / "sandbox/node/python-rootfs.sh"
 _PACKAGES = _ROOTFS.with_name("packages.sh")
 _REQUIREMENTS = _APP / "requirements.txt"
 _PINS = (paths.ROOT / "constraints.txt", _REQUIREMENTS)
-_CACHE = Path(
-    os.environ.get("HUESHIFT_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "hueshift")
-).expanduser()
 _WORK = ".images-"
 """How the working directories in the cache begin."""
 
@@ -60,12 +56,12 @@ def ensure_base() -> Bases:
         runtime=f"hueshift/python:{python}",
     )
     if not all(map(_inspect, bases)):
-        _CACHE.mkdir(parents=True, exist_ok=True)
-        with (_CACHE / ".images.lock").open("w") as lock:
+        paths.CACHE.mkdir(parents=True, exist_ok=True)
+        with (paths.CACHE / ".images.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            for left in _CACHE.glob(f"{_WORK}*"):  # by a killed run
+            for left in paths.CACHE.glob(f"{_WORK}*"):  # by a killed run
                 shutil.rmtree(left)
-            with tempfile.TemporaryDirectory(dir=_CACHE, prefix=_WORK) as directory:
+            with tempfile.TemporaryDirectory(dir=paths.CACHE, prefix=_WORK) as directory:
                 _make(bases, Path(directory) / "root")
     return bases
 
@@ -113,9 +109,9 @@ def _digests(tag: str) -> list[str]:
 
 def _wheels() -> Path:
     """The directory with all that the builder base installs, downloaded once for each set of pins."""
-    place = _CACHE / f"wheels-{_digest(_PINS, _PIP)}"
+    place = paths.CACHE / f"wheels-{_digest(_PINS, _PIP)}"
     if not place.exists():
-        with tempfile.TemporaryDirectory(dir=_CACHE, prefix=_WORK) as directory:
+        with tempfile.TemporaryDirectory(dir=paths.CACHE, prefix=_WORK) as directory:
             wheels = Path(directory) / "wheels"
             target = ("--only-binary=:all:", "--python-version=3.11")
             _pip("download", *target, f"--dest={wheels}", f"--requirement={_REQUIREMENTS}", _PIP)

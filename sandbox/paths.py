@@ -12,6 +12,11 @@ ROOT = Path(__file__).resolve().parent.parent
 STATE = ROOT / ".sandbox"
 """All that the local cloud writes; ignored by git, removed by ``make sandbox-down``."""
 
+CACHE = Path(
+    os.environ.get("HUESHIFT_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "hueshift")
+).expanduser()
+"""What is downloaded, built and compiled once for every checkout; nothing removes it."""
+
 LOGS = STATE / "logs"
 """One log for each process of this machine; the node keeps its own under ``NODE / 'cluster/log'``."""
 
