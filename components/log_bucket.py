@@ -118,7 +118,8 @@ def _policy(bucket_arn: pulumi.Input[str], account_id: pulumi.Input[str]) -> pul
                     "Effect": "Deny",
                     "Principal": "*",
                     "Action": "s3:*",
-                    "Resource": [bucket_arn, pulumi.Output.concat(bucket_arn, "/*")],
+                    # Not `concat`, which fails on the None that an update of other targets has for the ARN.
+                    "Resource": [bucket_arn, pulumi.Output.format("{0}/*", bucket_arn)],
                     "Condition": {"Bool": {"aws:SecureTransport": "false"}},
                 },
             ],
