@@ -2,7 +2,7 @@
 
 import typer
 
-from release import images, preview, secrets
+from release import images, preview, review, secrets
 
 app = typer.Typer(
     name="hueshift",
@@ -13,6 +13,7 @@ app = typer.Typer(
     help="Operate the services of a stack.",
 )
 app.command("preview")(preview.preview)
+app.command("review")(review.review)
 app.add_typer(images.app, name="image")
 app.add_typer(secrets.app, name="secrets")
 
