@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# keep.sh MESSAGE [FILE…]
+# Commits the stack files and the record of releases, or the files named, and pushes them to the branch that the
+# pipeline runs for. What others have pushed meanwhile goes before. Nothing to commit is fine.
+set -euo pipefail
+# shellcheck source=lib/steps.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib/steps.sh"
+takes 1 100 "$@"
+message=$1
+shift
+[ $# -gt 0 ] || set -- Pulumi.*.yaml releases.json
+
+branch=${GITHUB_REF_NAME:-${CI_COMMIT_BRANCH:-$(git branch --show-current)}}
+[ -n "$branch" ] || fail "no branch is checked out; go to one: git switch BRANCH"
+identity=()
+[ -n "$(git config user.email)" ] || identity=(-c user.name=pipeline -c user.email=pipeline@example.com)
+push=(git push --quiet)
+[ -z "${GITLAB_CI:-}" ] || push+=(--push-option=ci.skip) # GitHub starts nothing for its own token anyway
+
+git add -- "$@"
+if git diff --cached --quiet -- "$@"; then
+  echo "nothing to keep: $* as in $branch"
+  exit 0
+fi
+git "${identity[@]}" commit --quiet --message="$message" -- "$@"
+for attempt in 1 2 3 4 5; do
+  if "${push[@]}" origin "HEAD:refs/heads/$branch" 2>/dev/null; then
+    echo "kept in $branch: $message"
+    exit 0
+  fi
+  sleep $((attempt - 1))
+  git fetch --quiet origin "$branch"
+  git "${identity[@]}" rebase --quiet --autostash FETCH_HEAD >&2 || {
+    git rebase --abort
+    fail "$branch has changed the same lines since; what was done is not in it: merge this by hand: $message, $*"
+  }
+done
+"${push[@]}" origin "HEAD:refs/heads/$branch" || fail "$branch takes no push; what was done is not in it: $message, $*"

@@ -1,0 +1,88 @@
+# shellcheck shell=bash
+# What the steps of the pipeline share. Sourced: goes to the repository's root, where every step runs.
+#
+# CURL_OPTIONS  further arguments of curl, such as --cacert FILE, where a step makes requests
+
+cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit
+PATH=$PATH:$PWD/.venv/bin
+read -ra curl_options <<<"${CURL_OPTIONS:-}"
+
+say() { echo "$*" >&2; }
+
+fail() {
+  echo "${0##*/}: $*" >&2
+  exit 1
+}
+
+usage() { sed -n '2,/^[^#]/s/^# \{0,1\}//p' "pipeline/${0##*/}"; }
+
+takes() { # LEAST MOST ARGUMENT…: explains the step if asked, or if it is given fewer or more arguments
+  local least=$1 most=$2
+  shift 2
+  case ${1:-} in -h | --help) usage && exit 0 ;; esac
+  [ $# -ge "$least" ] && [ $# -le "$most" ] || { usage >&2 && exit 2; }
+}
+
+folded() { # TITLE COMMAND…: runs the command in a part of the log that folds
+  local title=$1 status=0 id=step_$RANDOM
+  shift
+  if [ -n "${GITHUB_ACTIONS:-}" ]; then
+    say "::group::$title"
+  elif [ -n "${GITLAB_CI:-}" ]; then
+    say -e "\e[0Ksection_start:$(date +%s):$id\r\e[0K$title"
+  else
+    say "$title"
+  fi
+  "$@" >&2 || status=$?
+  if [ -n "${GITHUB_ACTIONS:-}" ]; then
+    say "::endgroup::"
+  elif [ -n "${GITLAB_CI:-}" ]; then
+    say -e "\e[0Ksection_end:$(date +%s):$id\r\e[0K"
+  fi
+  return $status
+}
+
+update() { # STACK ARGUMENT…: pulumi up
+  local stack=$1
+  shift
+  folded "pulumi up --stack $stack" pulumi up --yes --non-interactive --color never --stack "$stack" "$@"
+}
+
+checked_update() { # STACK ARGUMENT…: pulumi up, judged by the policy pack
+  update "$@" --policy-pack "${HUESHIFT_POLICY_PACK:-policy}"
+}
+
+served() { # STACK SERVICE: what the last update says of the service, as JSON
+  local services
+  services=$(pulumi stack output services --json --stack "$1") || fail "$1 serves nothing yet; deploy it: pipeline/up.sh $1"
+  jq --exit-status --arg service "$2" '.[$service]' <<<"$services" ||
+    fail "no service of $1 is called $2; known: $(jq --raw-output 'keys | join(", ")' <<<"$services")"
+}
+
+other() { # BLUE|GREEN
+  case $1 in blue) echo green ;; green) echo blue ;; *) fail "no color is called $1; there are blue and green" ;; esac
+}
+
+stack_file() { echo "Pulumi.${1##*/}.yaml"; }
+
+give_all() { # STACK SERVICE COLOR: writes into the stack file that the color gets every request
+  local own prefix=""
+  own=$(pulumi config --json --stack "$1" |
+    jq --raw-output --arg service "$2" '.["hueshift:services"] | (.objectValue // (.value | fromjson))[$service] | keys | join(" ")')
+  case " $own " in
+    *" activeColor "*) prefix=services.$2. ;; # such a service follows its own keys alone
+    *" canaryWeight "*) pulumi config set --path "services.$2.canaryWeight" 0 --stack "$1" ;;
+  esac
+  pulumi config set --path "${prefix}canaryWeight" 0 --stack "$1"
+  pulumi config set --path "${prefix}activeColor" "$3" --stack "$1"
+}
+
+request() { # URL ARGUMENT…: sets status and headers, one a line
+  if ! headers=$(curl --silent --show-error --max-time 30 --suppress-connect-headers --dump-header - --output /dev/null \
+    "${curl_options[@]}" "$@" | tr -d '\r'); then
+    fail "$1 gave no answer"
+  fi
+  status=$(awk '/^HTTP\// {code = $2} END {print code}' <<<"$headers")
+}
+
+header() { sed -n "s/^$1: *//Ip" <<<"$headers" | tail -1; }

@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# up.sh STACK
+# Brings a stack to what its file says: a preview that the policy pack judges, then the update.
+set -euo pipefail
+# shellcheck source=lib/steps.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib/steps.sh"
+takes 1 1 "$@"
+
+checked_update "$1"
