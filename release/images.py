@@ -1,8 +1,9 @@
-"""`hueshift image`: record what a stack has run, which production is held to, and see where each digest runs now.
+"""`hueshift image`: give the idle color an image, record what a stack has run, and see where each digest runs now.
 
 The record is a file beside the stack files, reviewed like them; production's settings refuse a digest that it lacks.
 """
 
+import copy
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -14,16 +15,18 @@ from rich.table import Table
 
 from components.model import Color, precedence
 from components.rules import is_production
-from components.settings import RECORD, ServiceSettings, ran
+from components.settings import RECORD, ServiceSettings, parse, ran
 from release.report import Json, RefusedError, StackName, console, emit, reported, unknown
+from release.scans import scan
 from release.stack import Stack, colors, load, project_folder
 
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    help="Record which images a stack has run, for production to take, and see where each one is.",
+    help="Scan an image, give it to the idle color, record what ran for production to take, and see what runs where.",
 )
+app.command("scan")(scan)
 
 KEPT: Final = 20
 """Digests of one service in the record; older ones stay as long as a stack file names them."""
@@ -51,6 +54,61 @@ class Running:
     def ran(self) -> Ran:
         """Its entry in the record."""
         return Ran(version=self.version, digest=self.image.rpartition("@")[2])
+
+
+@app.command("set")
+def set_(
+    service: Service,
+    image: Annotated[str, typer.Argument(metavar="IMAGE", help="By digest.", show_default=False)],
+    *,
+    version: Annotated[str, typer.Option("--version", metavar="V", help="The version that the image holds.")],
+    schema: Annotated[
+        str | None,
+        typer.Option("--schema", metavar="S", help="The revision that it needs; as before unless given."),
+    ] = None,
+    stack: StackName = None,
+    as_json: Json = False,
+) -> None:
+    """Write an image into the stack file for the idle color, which is unparked. It runs after the next `pulumi up`."""
+    with reported():
+        place = load(stack)
+        color = _idle(place, service)
+        there: Mapping[str, Any] = place.values["services"][service]["colors"][color]
+        wanted = {"image": image, "version": version, **({"schema": schema} if schema else {})}
+        changed = {key: value for key, value in wanted.items() if there.get(key) != value}
+        unparked = place.settings.services[service].colors[color].parked
+        _judge(place, service, color, changed)
+        key = f"services.{service}.colors.{color}"
+        before = place.file.read_text()
+        try:
+            for name, value in changed.items():
+                place.configure(f"{key}.{name}", value)
+            if unparked:
+                place.clear(f"{key}.parked")
+        except BaseException:
+            place.file.write_text(before)
+            raise
+        follow = f"pulumi up --stack {place.name}"
+        if as_json:
+            emit(
+                {
+                    "stack": place.name,
+                    "service": service,
+                    "color": color,
+                    "changed": sorted(changed),
+                    "unparked": unparked,
+                    "next": [follow],
+                }
+            )
+            return
+        out = console()
+        if not changed and not unparked:
+            out.print(f"{place.file.name} has {image} for {color} already; nothing is changed")
+            return
+        out.print(f"{place.file.name}: {color}, which is idle, gets {service} {version} ({image})")
+        if unparked:
+            out.print(f"{color} was parked, and gets its pods back")
+        out.print(f"next: {follow}")
 
 
 @app.command()
@@ -124,6 +182,43 @@ def list_(service: Service, *, as_json: Json = False) -> None:
         out.print(table)
         for digest, places in others.items():
             out.print(f"not recorded: {digest}, {', '.join(places)}")
+
+
+def _idle(place: Stack, service: str) -> Color:
+    """Return the color that nobody is sent to, by the stack file and by the last update.
+
+    Raises ``RefusedError`` if there is none.
+    """
+    settings = place.settings.services.get(service)
+    if settings is None:
+        raise unknown(f"service of {place.name}", service, list(place.settings.services))
+    color = settings.active_color.other
+    if color not in settings.colors:
+        key = f"services.{service}.colors.{settings.active_color}.image"
+        raise RefusedError(
+            f"{service} has one color and none that is idle; it is updated in place: "
+            f"pulumi config set --path {key} IMAGE --stack {place.name}, its version likewise"
+        )
+    if settings.canary_weight:
+        raise RefusedError(
+            f"{color} of {service} gets {settings.canary_weight} % of the requests by {place.file.name}; end the "
+            f"canary first: set canaryWeight to 0, and pulumi up --stack {place.name}"
+        )
+    live = place.ask("stack", "output").get("services", {}).get(service, {}).get("weights", {})
+    if live.get(color):
+        raise RefusedError(
+            f"{color} of {service} gets {live[color]} % of the requests since the last update, and "
+            f"{place.file.name} has changed since; apply that first: pulumi up --stack {place.name}"
+        )
+    return color
+
+
+def _judge(place: Stack, service: str, color: Color, changed: Mapping[str, str]) -> None:
+    """Raise ``SettingsError`` if the settings would be wrong with the changes, as the update would find them."""
+    values = copy.deepcopy(dict(place.values))
+    release = values["services"][service]["colors"][color]
+    release.update(changed, parked=False)
+    parse(values, stack=place.name, ran=ran(place.folder / RECORD))
 
 
 def _running(place: Stack, service: str) -> Mapping[Color, Running]:

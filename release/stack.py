@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,6 +31,8 @@ class Stack:
     """Where Pulumi.yaml is."""
     settings: StackSettings
     """Judged whole, but for secret versions that are missing: see ``UNPINNED``."""
+    values: Mapping[str, Any] = field(repr=False)
+    """What the settings were read from: keys as in the stack file, without the project's name."""
     region: str | None
     profile: str | None
 
@@ -49,6 +51,13 @@ class Stack:
     def aws(self) -> boto3.Session:
         """Return a session for the stack's region, with the caller's own credentials."""
         return boto3.Session(region_name=self.region, profile_name=self.profile)
+
+    def clear(self, path: str) -> None:
+        """Remove one key from the stack file.
+
+        Raises ``RefusedError`` with what pulumi says.
+        """
+        _pulumi(self.folder, "config", "rm", "--path", "--stack", self.name, "--", f"{self.project}:{path}")
 
     def configure(self, path: str, value: str) -> None:
         """Write one key of the stack file as text, through ``pulumi config set --path``, which keeps comments.
@@ -78,14 +87,19 @@ def load(name: str | None) -> Stack:
         raise unknown("stack with a file here", short, known)
     own = f"{project['name']}:"
     values = {**_defaults(project), **_yaml(file).get("config", {})}
-    settings = {
-        key.removeprefix(own): _decoded(value) for key, value in values.items() if ":" not in key or key.startswith(own)
-    }
+    settings = _with_pins(
+        {
+            key.removeprefix(own): _decoded(value)
+            for key, value in values.items()
+            if ":" not in key or key.startswith(own)
+        }
+    )
     return Stack(
         name=short,
         project=project["name"],
         folder=folder,
-        settings=parse(_with_pins(settings), stack=short),
+        settings=parse(settings, stack=short),
+        values=settings,
         region=values.get("aws:region"),
         profile=values.get("aws:profile"),
     )

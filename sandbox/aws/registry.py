@@ -9,6 +9,7 @@ from moto.ecr.models import ECRBackend, Repository, ecr_backends
 from moto.ecr.responses import ECRResponse
 
 from sandbox import paths
+from sandbox.aws import scans
 
 _TOKEN_LIFE: Final = timedelta(hours=12)
 
@@ -22,6 +23,11 @@ class Ecr(ECRBackend):
         made = super().create_repository(*args, **kwargs)
         made.uri = f"{paths.REGISTRY}/{made.name}"
         return made
+
+    def describe_image_scan_findings(
+        self, registry_id: str, repository_name: str, image_id: dict[str, Any]
+    ) -> dict[str, Any]:
+        return scans.describe(self._get_repository(repository_name, registry_id), image_id)
 
 
 def _authorization_token(self: ECRResponse) -> ActionResult:

@@ -7,6 +7,7 @@ Beside the AWS APIs it answers
     PUT /_hueshift/propagation-delay  body: seconds, 0 to 2; answers {"propagationDelay": s}
     PUT /_hueshift/alarm-time         body: {"scale": s}, 1 to 60: a minute of CloudWatch takes 60 / s seconds
                                       (its metrics, periods and waits; not Prometheus); answers {"scale": s}
+    PUT /_hueshift/scan-findings      body: {"digest", "findings": [{"name", "severity", …}]}, what a scan is to find
 """
 
 import io
@@ -35,7 +36,7 @@ from moto.route53.models import route53_backends
 from werkzeug.serving import make_server
 
 from sandbox import ca, paths
-from sandbox.aws import cloudwatch, gaps, keys, metrics
+from sandbox.aws import cloudwatch, gaps, keys, metrics, scans
 from sandbox.aws.clock import parse_scale
 from sandbox.aws.envoy import Envoy
 from sandbox.aws.load_balancing import LoadBalancing
@@ -92,7 +93,7 @@ def seed(authority: tuple[Path, Path] = (paths.CA_CERTIFICATE, paths.CA_KEY)) ->
 
 
 class Application:
-    """The WSGI application: our own three paths, and moto behind the lock and the wake-up that load balancers need."""
+    """The WSGI application: our own paths, and moto behind the lock and the wake-up that load balancers need."""
 
     def __init__(self, seeds: Seeds, balancing: LoadBalancing) -> None:
         self._id = uuid4().hex
@@ -108,6 +109,8 @@ class Application:
             return self._set_delay(environ, start_response)
         if path == "/_hueshift/alarm-time" and method == "PUT":
             return self._set_scale(environ, start_response)
+        if path == "/_hueshift/scan-findings" and method == "PUT":
+            return self._plant(environ, start_response)
         service = _service(environ)
         if service not in {"elasticloadbalancing", "acm"}:
             return _iterable(self._moto(environ, start_response))
@@ -142,6 +145,12 @@ class Application:
         except ValueError as error:
             return _answer(start_response, HTTPStatus.BAD_REQUEST, {"error": str(error)})
         return _answer(start_response, HTTPStatus.OK, {"scale": clock.scale})
+
+    def _plant(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        try:
+            return _answer(start_response, HTTPStatus.OK, scans.plant(_body(environ)))
+        except ValueError as error:
+            return _answer(start_response, HTTPStatus.BAD_REQUEST, {"error": str(error)})
 
 
 def parse_delay(text: str) -> float:
