@@ -76,7 +76,10 @@ class Certificates(pulumi.ComponentResource):
         )
         # ACM asks for one and the same record for a host and its wildcard (terraform-provider-aws#7918), hence any of
         # the options will do: their order means nothing.
-        proof = certificate.domain_validation_options[0]
+        # An update that aims elsewhere makes no certificate, and then there are none.
+        proof = certificate.domain_validation_options.apply(
+            lambda options: options[0] if options else acm.outputs.CertificateDomainValidationOption()
+        )
         record = route53.Record(
             f"{name}-{host}-proof",
             zone_id=args.zone_id,
