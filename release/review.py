@@ -13,18 +13,18 @@ from components.settings import ServiceSettings
 from release.report import Json, RefusedError, console, emit, reported, unknown
 from release.stack import Stack, load
 
-PREFIX: Final = "pr-"
+PREFIX: Final = "review-"
 """Of every review's name: the script that takes reviews away, and the role it has, reach nothing else."""
 
 STORE: Final = "aws-secrets-manager"
 """The ClusterSecretStore that README.md asks for."""
 
-LEFT_OUT: Final = ("alerts", "registry", "environment", "activeColor", "canaryWeight")
+LEFT_OUT: Final = ("registry", "environment", "activeColor", "canaryWeight")
 LEFT_OUT_OF_SERVICE: Final = ("activeColor", "canaryWeight", "expectsTraffic")
 
 
 def review(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What the review is called, such as pr-42.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What the review is called, such as review-42.")],
     *,
     source: Annotated[str, typer.Option("--from", help="The stack whose file is taken.", metavar="STACK")] = "staging",
     service: Annotated[str | None, typer.Option(help="The service that the pull request changes.")] = None,
@@ -70,7 +70,7 @@ def review(
             runs = version if key == service else settings.colors[_serving(settings)].version
             entries = ", ".join(f"review/{key}/{entry}" for entry in settings.secrets)
             out.print(f"  {key} {runs}: https://{key}.{zone}, one pod" + (f", secrets of {entries}" if entries else ""))
-        out.print("  left out: alerts, image repositories, access logs, firewall, protection from deletion")
+        out.print("  left out: who hears of alarms, image repositories, access logs, firewall, protection from deletion")
 
 
 def _config(
@@ -79,6 +79,8 @@ def _config(
     """Return the configuration of the review; ``changed`` is by service what it runs in the place of the other's."""
     own = f"{place.project}:"
     kept = {key: value for key, value in copy.deepcopy(dict(config)).items() if key.removeprefix(own) not in LEFT_OUT}
+    if owner := kept.pop(f"{own}alerts", {}).get("owner"):
+        kept[f"{own}alerts"] = {"owner": owner}
     balancer = kept.setdefault(f"{own}loadBalancer", {})
     balancer.pop("certificateArn", None)
     balancer.update(deletionProtection=False, accessLogs=False, waf=False)
@@ -90,7 +92,7 @@ def _config(
                 source = {"store": STORE, "path": f"review/{name}/{entry}"}
                 service["secrets"][entry] = {"keys": wanted["keys"], "source": source}
                 runs["secretVersions"] = {**runs.get("secretVersions", {}), entry: "AWSCURRENT"}
-        idle = {} if len(service["colors"]) == 1 else {"green": {**runs, "parked": True}}
+        idle = {} if len(service["colors"]) == 1 else {"green": {**copy.deepcopy(runs), "parked": True}}
         service.update(
             host=f"{name}.{zone}",
             colors={"blue": runs, **idle},

@@ -25,9 +25,9 @@ class Project:
     folder: Path
 
     def written(self, *words: str) -> StackSettings:
-        done = CliRunner().invoke(app, ["review", "pr-42", *words])
+        done = CliRunner().invoke(app, ["review", "review-42", *words])
         assert done.exit_code == 0, done.output
-        return load("pr-42").settings
+        return load("review-42").settings
 
     def refused(self, name: str, *words: str) -> str:
         done = CliRunner().invoke(app, ["review", name, *words])
@@ -53,11 +53,11 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
 def test_a_review_serves_what_staging_serves_in_one_color_with_one_pod_under_names_of_its_own(project: Project) -> None:
     project.change(lambda config: config.update({"hueshift:activeColor": "green", "hueshift:canaryWeight": 10}))
     staging, review = load("staging").settings, project.written()
-    assert review.environment == "pr-42"
+    assert review.environment == "review-42"
     assert not review.production
     for name, service in review.services.items():
         there = staging.services[name]
-        assert service.host == f"{name}.pr-42.staging.example.com"
+        assert service.host == f"{name}.review-42.staging.example.com"
         assert service.colors[Color.BLUE].image == there.colors[there.active_color].image
         assert (service.active_color, service.canary_weight) == ("blue", 0)
         assert {color: release.parked for color, release in service.colors.items()} == {"blue": False, "green": True}
@@ -127,7 +127,7 @@ def test_a_service_of_one_color_keeps_its_strategy(project: Project) -> None:
 def test_a_state_of_a_review_is_opened_with_stagings_key(project: Project) -> None:
     project.written()
     secrets = [
-        yaml.safe_load(Path(f"Pulumi.{stack}.yaml").read_text())["encryptionsalt"] for stack in ("pr-42", "staging")
+        yaml.safe_load(Path(f"Pulumi.{stack}.yaml").read_text())["encryptionsalt"] for stack in ("review-42", "staging")
     ]
     assert secrets[0] == secrets[1]
 
@@ -135,15 +135,15 @@ def test_a_state_of_a_review_is_opened_with_stagings_key(project: Project) -> No
 @pytest.mark.parametrize(
     ("name", "words", "said"),
     [
-        ("staging-2", (), "pr-42"),
-        ("pr-../staging", (), "pr-42"),
-        ("pr-42", ("--from", "production"), "production"),
-        ("pr-42", ("--from", "nowhere"), "known: production, staging"),
-        ("pr-42", RUN[:4], "belong together"),
-        ("pr-42", RUN[4:], "belong together"),
-        ("pr-42", ("--service", "shp", *RUN[2:]), "did you mean shop?"),
-        ("pr-42", (*RUN[:4], "--version", "new"), "version"),
-        ("pr-a-name-that-is-too-long", (), "22"),
+        ("staging-2", (), "review-42"),
+        ("review-../staging", (), "review-42"),
+        ("review-42", ("--from", "production"), "production"),
+        ("review-42", ("--from", "nowhere"), "known: production, staging"),
+        ("review-42", RUN[:4], "belong together"),
+        ("review-42", RUN[4:], "belong together"),
+        ("review-42", ("--service", "shp", *RUN[2:]), "did you mean shop?"),
+        ("review-42", (*RUN[:4], "--version", "new"), "version"),
+        ("review-a-name-that-is-too-long", (), "22"),
     ],
 )
 def test_what_can_be_no_review_is_refused_and_no_file_is_left(
@@ -159,12 +159,12 @@ def test_staging_without_a_zone_has_no_names_to_give(project: Project) -> None:
         config["hueshift:loadBalancer"]["certificateArn"] = arn
 
     project.change(given)
-    assert "pulumi config set --path hueshift:dns.zone" in project.refused("pr-42")
+    assert "pulumi config set --path hueshift:dns.zone" in project.refused("review-42")
 
 
 def test_a_refused_change_leaves_the_review_that_was_there(project: Project) -> None:
     project.written(*RUN)
-    before = Path("Pulumi.pr-42.yaml").read_text()
-    done = CliRunner().invoke(app, ["review", "pr-42", *RUN[:4], "--version", "new"])
+    before = Path("Pulumi.review-42.yaml").read_text()
+    done = CliRunner().invoke(app, ["review", "review-42", *RUN[:4], "--version", "new"])
     assert done.exit_code == 1
-    assert Path("Pulumi.pr-42.yaml").read_text() == before
+    assert Path("Pulumi.review-42.yaml").read_text() == before

@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# review.sh up NAME [SERVICE IMAGE VERSION [SCHEMA]] | down NAME
+# A small copy of staging for one pull request, such as review-42; with an image, one service runs that. `up` makes it or
+# brings it up to date, and prints
+#   url=https://SERVICE.NAME.ZONE       one line for each service, that of SERVICE last
+# `down` takes all of it away, however far `up` had come, and is content where nothing is left.
+# One of them at a time for a NAME: a lock that an ended run has left is taken away.
+set -euo pipefail
+# shellcheck source=lib/steps.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib/steps.sh"
+takes 2 6 "$@"
+action=$1 name=$2 service=${3:-} image=${4:-} version=${5:-} schema=${6:-}
+[[ $name =~ ^review-[a-z0-9-]+$ ]] || fail "$name is no review: review-, then small letters and digits, such as review-42"
+file=Pulumi.$name.yaml
+
+there() { pulumi stack ls --json | jq --exit-status --arg name "$name" 'any(.name == $name)' >/dev/null; }
+
+up() {
+  hueshift review "$name" ${service:+--service "$service" --image "$image" --version "$version"} \
+    ${schema:+--schema "$schema"} >&2
+  there || pulumi stack init "$name" --no-select --secrets-provider "$(provider)" >&2
+  pulumi cancel --yes --stack "$name" >&2
+  checked_update "$name" --skip-preview
+  pulumi stack output services --json --stack "$name" |
+    jq --raw-output --arg last "$service" 'to_entries | sort_by(.key == $last) | .[] | "url=\(.value.url)"'
+}
+
+down() {
+  if there; then
+    # A fresh checkout has no file of it: to destroy it takes what opens the state, and a value for each required key.
+    [ -f "$file" ] || {
+      sed --quiet '/^\(secretsprovider\|encryptedkey\|encryptionsalt\):/p' Pulumi.staging.yaml
+      echo 'config: {hueshift:network: {}, hueshift:services: {}}'
+    } >"$file"
+    pulumi cancel --yes --stack "$name" >&2
+    unknown=$(pulumi stack export --stack "$name" | jq --raw-output '.deployment.pending_operations[]?.resource
+      | select(.type | startswith("aws:")).urn | sub(".*::"; "")')
+    folded "pulumi destroy --stack $name" \
+      pulumi destroy --yes --skip-preview --non-interactive --color never --stack "$name"
+    pulumi stack rm --yes --stack "$name" >&2
+  fi
+  rm -f "$file"
+  [ -z "${unknown:-}" ] || fail "an update was killed while it made ${unknown//$'\n'/, }: the stack is gone, and whether they \
+are is not known; look: aws resourcegroupstaggingapi get-resources --tag-filters Key=environment,Values=$name"
+  say "nothing is left of $name"
+}
+
+provider() { # as the stack file names it: `init` alone would put a passphrase in its place
+  sed --quiet 's/^secretsprovider: *//p' "$file" | grep . || echo default
+}
+
+case $action in
+  up | down) "$action" ;;
+  *) usage >&2 && exit 2 ;;
+esac
