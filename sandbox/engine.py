@@ -30,6 +30,7 @@ _RELEASES = "https://get.pulumi.com/releases/sdk"
 _CONNECT_TIMEOUT = 5.0
 _RECORD = paths.STATE / "engine.json"
 _BUILT = "built from its Go module"
+_HOME = paths.STATE / "engine"
 _PACK = paths.ROOT / "policy"
 _PACK_HERE = paths.STATE / "policy"
 _PACK_RUNTIME = "hueshift-python"
@@ -73,7 +74,7 @@ def settle(step: Step) -> Engine:
     if _RECORD.exists() and Path(settled().directory).is_dir():
         engine = settled()
         if engine.source == _BUILT:
-            _let_packs_start()
+            _help_the_host()
         return engine
     directory, source = _from_path() or _release() or _build(step)
     official = _official_plugins(directory)
@@ -81,7 +82,7 @@ def settle(step: Step) -> Engine:
         _install_stand_ins()
     engine = Engine(directory=directory, source=source, providers="official" if official else "stand-ins")
     if source == _BUILT:
-        _let_packs_start()
+        _help_the_host()
     _RECORD.write_text(json.dumps(asdict(engine), indent=1))
     return engine
 
@@ -137,14 +138,16 @@ def _build(step: Step) -> tuple[str, str]:
         built = subprocess.run(command, stdout=subprocess.PIPE, stderr=sink, text=True, check=False)
     if built.returncode:
         raise StepError("the engine could not be built", log=log)
-    home = paths.STATE / "engine"
     for directory in built.stdout.split():
-        shutil.copytree(directory, home, dirs_exist_ok=True)
-    return str(home), _BUILT
+        shutil.copytree(directory, _HOME, dirs_exist_ok=True)
+    return str(_HOME), _BUILT
 
 
-def _let_packs_start() -> None:
-    """Give the policy pack a way to start: the language host that can be built is older than its own."""
+def _help_the_host() -> None:
+    """Give the policy pack a way to start, for which the host that can be built is too old; spare each program pip."""
+    python = _HOME / "python3"
+    python.unlink(missing_ok=True)
+    python.symlink_to(STAND_INS / "python3")
     _PACK_HERE.mkdir(parents=True, exist_ok=True)
     described = yaml.safe_load((_PACK / "PulumiPolicy.yaml").read_text())
     (_PACK_HERE / "PulumiPolicy.yaml").write_text(yaml.safe_dump({**described, "runtime": _PACK_RUNTIME}))

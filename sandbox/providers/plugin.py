@@ -12,6 +12,7 @@ import json
 import os
 import re
 import secrets
+import signal
 import sys
 import threading
 import time
@@ -718,6 +719,8 @@ def start(provider: Provider, address: str = "127.0.0.1:0") -> tuple[grpc.Server
 def serve(provider: Provider) -> None:
     """Serve until the engine ends or ends the plugin; the first argument of the process is the engine's address."""
     engine = os.getppid()
+    # The engine's word to end, once it is done: there is nothing to put in order, and it waits.
+    signal.signal(signal.SIGINT, lambda *_: os._exit(0))
     if len(sys.argv) > 1:
         _connect(sys.argv[1])
     _, port = start(provider)
