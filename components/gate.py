@@ -14,12 +14,12 @@ minutes, and a flip so early is refused.
 """
 
 import asyncio
+import threading
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-import boto3
 import pulumi
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from components.model import Color, alarm_name
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
 
-
-FAST: Final = Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 2})
-"""An answer that takes longer is none: an update that waits holds the stack's lock, which a rollback may need."""
 
 EMERGENCY: Final = 'in an emergency: docs/operations.md, "Emergency without Pulumi"'
 
@@ -61,9 +58,11 @@ def traffic_gate_hook(
         region = args.id.split(":")[3]  # the rule's id is its ARN
 
         def ask() -> None:
+            with _making:
+                client, cloudwatch = _clients(region)
             check(
-                boto3.client("elbv2", region_name=region, config=FAST),
-                boto3.client("cloudwatch", region_name=region, config=FAST),
+                client,
+                cloudwatch,
                 args,
                 service=service,
                 environment=environment,
@@ -76,6 +75,21 @@ def traffic_gate_hook(
         await asyncio.to_thread(ask)
 
     return pulumi.ResourceHook(name, before_update)
+
+
+_making = threading.Lock()
+"""Clients may be shared by threads, but not be made by several at once."""
+
+
+@cache
+def _clients(region: str) -> "tuple[ElasticLoadBalancingv2Client, CloudWatchClient]":
+    import boto3  # not before it is used: slow to import, and most commands move no traffic
+    from botocore.config import Config
+
+    # An answer that takes longer is none: an update that waits holds the stack's lock, which a rollback may need.
+    fast = Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 2})
+    session = boto3.Session(region_name=region)
+    return session.client("elbv2", config=fast), session.client("cloudwatch", config=fast)
 
 
 def check(

@@ -6,7 +6,6 @@ from typing import Final
 
 import pulumi
 from pulumi_aws import ecr
-from pulumi_docker import Image as DockerImage
 
 from components.model import Build
 
@@ -150,6 +149,8 @@ class Image(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: ImageArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("hueshift:image:Image", name, None, opts)
+        from pulumi_docker import Image as DockerImage  # slow to import, and few stacks build
+
         registry = ecr.get_authorization_token_output()
         image = DockerImage(
             f"{name}-image",

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pulumi
 import pytest
-from botocore.config import Config
 from botocore.stub import Stubber
 
 from components import gate
@@ -242,12 +241,14 @@ async def test_the_hook_asks_in_the_region_of_the_rule_and_does_not_wait_long(
 ) -> None:
     asked: list[tuple[str, ...]] = []
 
-    def client(service: str, region_name: str, config: Config) -> None:
-        assert config.connect_timeout + config.read_timeout <= 15  # type: ignore[attr-defined]
-        asked.append((service, region_name))
+    def recorded(*given: Any, **_: object) -> None:  # noqa: ANN401
+        *clients, args = given
+        for client in clients:
+            assert client.meta.config.connect_timeout + client.meta.config.read_timeout <= 15
+            asked.append((client.meta.service_model.service_name, client.meta.region_name))
+        asked.append((args.name, args.id))
 
-    monkeypatch.setattr(boto3, "client", client)
-    monkeypatch.setattr(gate, "check", lambda _balancer, _alarms, args, **_: asked.append((args.name, args.id)))
+    monkeypatch.setattr(gate, "check", recorded)
     hook = gate.traffic_gate_hook(
         "shop-gate", service="shop", environment="staging", namespace="staging-shop", colors=list(Color), minimum=2
     )
