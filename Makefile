@@ -21,10 +21,10 @@ sandbox-status: venv ## what runs and what it serves
 sandbox-down: venv ## end and remove what `make sandbox` started
 	@$(python) -m sandbox down
 
-check: venv ## the fast gate: format, lint, types, import contracts, unit tests
+check: venv ## the fast gate: format, lint, types, import contracts, pipeline files, unit tests
 	@.venv/bin/ruff format --check --quiet . || { echo "remedy: .venv/bin/ruff format ."; exit 1; }
 	@.venv/bin/ruff check --quiet .
-	@.venv/bin/mypy --no-error-summary
+	@tools/lint-pipeline.sh & linting=$$!; .venv/bin/mypy --no-error-summary; typed=$$?; wait $$linting && exit $$typed
 	@.venv/bin/lint-imports --no-logo >/tmp/hueshift-imports.$$$$ || { cat /tmp/hueshift-imports.$$$$; exit 1; }; rm -f /tmp/hueshift-imports.*
 	@.venv/bin/pytest -q -n 2 --dist loadfile -m "not slow and not e2e"
 

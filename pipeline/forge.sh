@@ -1,30 +1,20 @@
 #!/usr/bin/env bash
 # forge.sh comment FILE | issue TITLE FILE | close TITLE
-# Talks to GitHub or GitLab, whichever runs this job. `comment` writes FILE as
-# the one comment of its kind on the pull request, NAME.md as the one that
-# begins with <!-- hueshift:NAME -->: the old one is edited, other people's are
-# left alone. `issue` keeps one open issue of that title up to date, `close`
-# closes it, if there is one.
-# GitHub: GITHUB_API_URL, GITHUB_REPOSITORY, GITHUB_TOKEN and, for a comment,
-# PULL_REQUEST. GitLab: CI_API_V4_URL, CI_PROJECT_ID, GITLAB_TOKEN and
-# CI_MERGE_REQUEST_IID.
+# Talks to GitHub or GitLab, whichever runs this job. `comment` writes NAME.md as the one comment of the pull request
+# that begins with <!-- hueshift:NAME -->: the one that is there is edited, other people's are left alone. `issue` keeps
+# one open issue of that title up to date; `close` closes it, if there is one.
+#
+# GitHub: GITHUB_API_URL, GITHUB_REPOSITORY, GITHUB_TOKEN; PULL_REQUEST, its number, for a comment
+# GitLab: CI_API_V4_URL, CI_PROJECT_ID, GITLAB_TOKEN; CI_MERGE_REQUEST_IID for a comment
 set -euo pipefail
+# shellcheck source=lib/steps.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib/steps.sh"
+takes 2 3 "$@"
+case $1-$# in comment-2 | issue-3 | close-2) ;; *) usage >&2 && exit 2 ;; esac
 
-usage() {
-  echo "usage: forge.sh comment FILE | issue TITLE FILE | close TITLE" >&2
-  exit 1
-}
-die() {
-  echo "forge.sh: $1" >&2
-  exit 1
-}
 need() { # need NAME...: set, or it is said which is not
-  for name in "$@"; do [ -n "${!name:-}" ] || die "$name is not set; $forge needs $*"; done
+  for name in "$@"; do [ -n "${!name:-}" ] || fail "$name is not set; $forge needs $*"; done
 }
-case "${1:-}-$#" in comment-2 | issue-3 | close-2) ;; *) usage ;; esac
-for program in curl jq; do
-  [ -n "$(type -P "$program")" ] || die "the program $program is missing; install it on the runner"
-done
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -48,9 +38,9 @@ call() { # call METHOD PATH [FILE]: what the API answers; the token is in no pro
   [ $# -lt 3 ] || send=(--header "Content-Type: application/json" --data-binary "@$3")
   [ "$1" != GET ] || send+=(--retry 3)
   status=$(curl --silent --show-error --max-time 60 --request "$1" --config <(printf 'header = "%s"\n' "$header") \
-    "${send[@]}" --output "$work/answer" --write-out '%{http_code}' "$api/$2") || die "$forge does not answer at $api"
+    "${send[@]}" --output "$work/answer" --write-out '%{http_code}' "$api/$2") || fail "$forge does not answer at $api"
   [[ $status == 2* ]] ||
-    die "$forge refused $1 $2 with $status: $(jq --raw-output '.message // .error // .' "$work/answer" 2>/dev/null | head -c 300)"
+    fail "$forge refused $1 $2 with $status: $(jq --raw-output '.message // .error // .' "$work/answer" 2>/dev/null | head -c 300)"
   cat "$work/answer"
 }
 
@@ -66,7 +56,7 @@ all() { # all PATH: every element of every page, one a line
 
 comment() {
   local notes one marker id
-  [ -r "$1" ] || die "there is no file $1"
+  [ -r "$1" ] || fail "there is no file $1"
   marker="<!-- hueshift:$(basename "$1" .md) -->"
   if [ "$forge" = GitHub ]; then
     need PULL_REQUEST
@@ -103,7 +93,7 @@ find_issue() { # find_issue TITLE: its number, if one is open
 
 issue() {
   local id
-  [ -r "$2" ] || die "there is no file $2"
+  [ -r "$2" ] || fail "there is no file $2"
   jq --raw-input --slurp --arg title "$1" "{title: \$title, $text: .}" "$2" >"$work/body"
   id=$(find_issue "$1")
   if [ -n "$id" ]; then

@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# setup.sh [STACK]
+# Makes a runner ready: the Python environment, on PATH where GitHub runs, and the kubeconfig of the cluster that the
+# file of STACK names, for whoever the credentials of AWS are. A Debian without a program that is needed gets it.
+#
+# AWS_ID_TOKEN  what AWS_WEB_IDENTITY_TOKEN_FILE is to hold, where the forge gives the token as a variable
+set -euo pipefail
+# shellcheck source=lib/steps.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib/steps.sh"
+takes 0 1 "$@"
+
+missing=()
+for program in curl git jq make; do [ -n "$(type -P "$program")" ] || missing+=("$program"); done
+python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
+if [ ${#missing[@]} -gt 0 ]; then
+  ((EUID == 0)) && [ -n "$(type -P apt-get)" ] || fail "${missing[*]}: missing; install that on the runner"
+  apt-get update >&2
+  apt-get install --yes --no-install-recommends "${missing[@]}" >&2
+fi
+make --silent venv
+[ -z "${GITHUB_PATH:-}" ] || echo "$PWD/.venv/bin" >>"$GITHUB_PATH"
+[ -z "${AWS_ID_TOKEN:-}" ] || (umask 077 && printf %s "$AWS_ID_TOKEN" >"$AWS_WEB_IDENTITY_TOKEN_FILE")
+[ -n "${1:-}" ] || exit 0
+file=$(stack_file "$1")
+[ -e "$file" ] || fail "there is no $file here"
+read -r cluster region < <(
+  .venv/bin/python -c 'import sys, yaml
+config = yaml.safe_load(sys.stdin)["config"]
+print(config.get("hueshift:cluster", {}).get("name", "-"), config["aws:region"])' <"$file"
+)
+if [ "$cluster" = - ]; then
+  say "$file names no cluster: kubectl asks the one that this runner has"
+else
+  aws eks update-kubeconfig --name "$cluster" --region "$region" >&2
+fi
