@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # smoke.sh STACK SERVICE
-# Tries the idle color through its test URL, once it has all of its pods: live, ready, of the version that the stack
-# says, and without an error in twenty requests.
+# Tries the idle color through its test URL, once it has all of its pods: live, ready, of the version in the stack file,
+# and without an error in twenty requests.
 set -euo pipefail
 # shellcheck source=lib/steps.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib/steps.sh"
@@ -10,9 +10,9 @@ requests=20 patience=180
 
 shop=$(served "$1" "$2")
 color=$(other "$(jq --raw-output .activeColor <<<"$shop")")
-read -r url version namespace < <(
-  jq --raw-output --arg color "$color" '[.testUrls[$color] // "", .versions[$color], .namespace] | join(" ")' <<<"$shop"
-)
+url=$(jq --raw-output --arg color "$color" '.testUrls[$color] // ""' <<<"$shop")
+namespace=$(jq --raw-output .namespace <<<"$shop")
+version=$(configured "$1" "$2" | jq --raw-output --arg color "$color" '.colors[$color].version')
 [ -n "$url" ] || fail "$2 has one color, and no idle one to try"
 
 # The autoscaler brings the pods after the update; before that a flip is refused.
@@ -36,6 +36,6 @@ for ((number = 1; number <= requests; number++)); do
   request "$url/"
   [ "$status" -lt 500 ] || fail "request $number of $requests to $url/ is answered $status"
   [ "$(header x-version)" = "$version" ] ||
-    fail "$url/ answers as version $(header x-version), and the stack says $version; its image is of another version"
+    fail "$url/ answers as version $(header x-version), and $(stack_file "$1") says $version; deploy it: pipeline/up.sh $1"
 done
 echo "$2 $version is live and ready as $color in $1: $url, $requests requests without an error"

@@ -63,12 +63,16 @@ other() { # BLUE|GREEN
   case $1 in blue) echo green ;; green) echo blue ;; *) fail "no color is called $1; there are blue and green" ;; esac
 }
 
+configured() { # STACK SERVICE: what the stack file says of the service, as JSON
+  pulumi config --json --stack "$1" |
+    jq --arg service "$2" '.["hueshift:services"] | (.objectValue // (.value | fromjson))[$service]'
+}
+
 stack_file() { echo "Pulumi.${1##*/}.yaml"; }
 
 give_all() { # STACK SERVICE COLOR: writes into the stack file that the color gets every request
   local own prefix=""
-  own=$(pulumi config --json --stack "$1" |
-    jq --raw-output --arg service "$2" '.["hueshift:services"] | (.objectValue // (.value | fromjson))[$service] | keys | join(" ")')
+  own=$(configured "$1" "$2" | jq --raw-output 'keys | join(" ")')
   case " $own " in
     *" activeColor "*) prefix=services.$2. ;; # such a service follows its own keys alone
     *" canaryWeight "*) pulumi config set --path "services.$2.canaryWeight" 0 --stack "$1" ;;
