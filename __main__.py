@@ -11,6 +11,7 @@ atexit.register(gc.freeze)
 import pulumi
 import pulumi_aws as aws
 
+from components.alert_rules import Hearers
 from components.alert_topic import AlertTopic, AlertTopicArgs
 from components.edge import Edge, EdgeArgs
 from components.encryption_key import EncryptionKey, EncryptionKeyArgs
@@ -56,7 +57,11 @@ own_topic = alerts.subscriptions and AlertTopic(
         tags=tags,
     ),
 )
-topic_arns: list[pulumi.Input[str]] = [*alerts.topic_arns, *([own_topic.arn] if own_topic else [])]
+hearers = Hearers(
+    topic_arns=[*alerts.topic_arns, *([own_topic.arn] if own_topic else [])],
+    owner=alerts.owner,
+    on_call=alerts.on_call,
+)
 repositories = {
     name: ImageRepository(
         name,
@@ -92,9 +97,7 @@ edge = Edge(
         cors_origin=front.cors_origin,
         idle_timeout=front.idle_timeout,
         deletion_protection=front.deletion_protection,
-        topic_arns=topic_arns,
-        owner=alerts.owner,
-        on_call=alerts.on_call,
+        hearers=hearers,
         tags=tags,
     ),
 )
@@ -127,9 +130,7 @@ services = {
             egress=service.egress,
             policy_arns=service.policy_arns,
             expects_traffic=production if service.expects_traffic is None else service.expects_traffic,
-            topic_arns=topic_arns,
-            owner=alerts.owner,
-            on_call=alerts.on_call,
+            hearers=hearers,
             tags=tags,
         ),
     )

@@ -47,6 +47,18 @@ Dimensions = Mapping[str, pulumi.Input[str]]
 
 
 @dataclass(frozen=True, kw_only=True)
+class Hearers:
+    """Who is told of an alarm."""
+
+    topic_arns: Sequence[pulumi.Input[str]] = ()
+    """They get a message of an alarm and of its end; none for nobody."""
+    owner: str | None = None
+    """Whose it is."""
+    on_call: str | None = None
+    """Who is called, and how."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class AlertRulesArgs:
     """What the load balancer supplies is an Input; the rest is plain."""
 
@@ -64,12 +76,7 @@ class AlertRulesArgs:
     """In EKS, where Container Insights watches the pods; without it only Prometheus knows of memory and CPU."""
     moving: pulumi.Input[str] | None = None
     """`ServiceAlerts.moving`: the alarm that holds messages back; None for a service with one color."""
-    topic_arns: Sequence[pulumi.Input[str]]
-    """Who hears of an alarm and of its end; none for nobody."""
-    owner: str | None = None
-    """Whose service it is."""
-    on_call: str | None = None
-    """Who is called, and how."""
+    hearers: Hearers
     tags: Mapping[str, str]
 
 
@@ -84,7 +91,7 @@ class AlertRules(pulumi.ComponentResource):
     def __init__(self, name: str, args: AlertRulesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("hueshift:alert_rules:AlertRules", name, None, opts)
         about = f"{args.service} {args.color} in {args.environment}"
-        whose = _Whose(about, args.owner, args.on_call, args.tags)
+        whose = _Whose(about, args.hearers, args.tags)
         prefix = (args.environment, args.service, args.color.value)
         watched = [
             alert
@@ -109,8 +116,8 @@ class AlertRules(pulumi.ComponentResource):
             actions_suppressor=None
             if args.moving is None
             else {"alarm": args.moving, "wait_period": WAIT, "extension_period": EXTENSION},
-            alarm_actions=args.topic_arns or None,
-            ok_actions=args.topic_arns or None,
+            alarm_actions=args.hearers.topic_arns or None,
+            ok_actions=args.hearers.topic_arns or None,
             tags=whose.tagged(worst),
             # By name alone the API would be asked too early, and too late when they go.
             opts=pulumi.ResourceOptions(parent=self, depends_on=alarms),
@@ -142,9 +149,7 @@ class ServiceAlertsArgs:
     """``arn_suffix`` of the target group of each color that the service has."""
     expects_traffic: bool = True
     """Whether five minutes without a request are wrong; not so for a service that may be quiet at night."""
-    topic_arns: Sequence[pulumi.Input[str]]
-    owner: str | None = None
-    on_call: str | None = None
+    hearers: Hearers
     tags: Mapping[str, str]
 
 
@@ -158,7 +163,7 @@ class ServiceAlerts(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: ServiceAlertsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("hueshift:alert_rules:ServiceAlerts", name, None, opts)
-        whose = _Whose(f"{args.service} in {args.environment}", args.owner, args.on_call, args.tags)
+        whose = _Whose(f"{args.service} in {args.environment}", args.hearers, args.tags)
         watched = [
             alert
             for alert in SERVICE_ALERTS
@@ -179,7 +184,7 @@ class ServiceAlerts(pulumi.ComponentResource):
                 whose,
                 self.alarm_names[alert.name],
                 of_color,
-                topics=args.topic_arns,
+                topics=args.hearers.topic_arns,
                 total=total,
             )
             for alert in watched
@@ -211,9 +216,7 @@ class EdgeAlertsArgs:
     """``arn_suffix`` of the load balancer."""
     certificates: Mapping[str, pulumi.Input[str]]
     """The ARN of each certificate, by a name that becomes part of an alarm's."""
-    topic_arns: Sequence[pulumi.Input[str]]
-    owner: str | None = None
-    on_call: str | None = None
+    hearers: Hearers
     tags: Mapping[str, str]
 
 
@@ -228,8 +231,8 @@ class EdgeAlerts(pulumi.ComponentResource):
 
         def alarm(alert: Alert, suffix: str, about: str, dimensions: Dimensions) -> str:
             full = alarm_name(args.environment, "edge", suffix)
-            whose = _Whose(f"{about} in {args.environment}", args.owner, args.on_call, args.tags)
-            _alarm(f"{name}-{suffix}", alert, self, whose, full, lambda *_: dimensions, topics=args.topic_arns)
+            whose = _Whose(f"{about} in {args.environment}", args.hearers, args.tags)
+            _alarm(f"{name}-{suffix}", alert, self, whose, full, lambda *_: dimensions, topics=args.hearers.topic_arns)
             return full
 
         balancer = {"LoadBalancer": args.load_balancer}
@@ -250,12 +253,15 @@ class _Whose:
     """What all alarms of one thing say of it."""
 
     about: str
-    owner: str | None
-    on_call: str | None
+    hearers: Hearers
     tags: Mapping[str, str]
 
     def tagged(self, severity: Severity) -> dict[str, str]:
-        return {**self.tags, "severity": severity.value, **({"owner": self.owner} if self.owner else {})}
+        return {
+            **self.tags,
+            "severity": severity.value,
+            **({"owner": self.hearers.owner} if self.hearers.owner else {}),
+        }
 
 
 def _needs_insights(how: CloudWatch) -> bool:
@@ -342,7 +348,9 @@ def _alarm(
 def _description(whose: _Whose, summary: str, reason: str, severity: Severity, runbook: str) -> str:
     """Return what a person reads in a message, most important first: CloudWatch takes 1024 characters."""
     people = "".join(
-        f" {title}: {value}." for title, value in (("Owner", whose.owner), ("On call", whose.on_call)) if value
+        f" {title}: {value}."
+        for title, value in (("Owner", whose.hearers.owner), ("On call", whose.hearers.on_call))
+        if value
     )
     return f"{whose.about}: {summary}. Severity: {severity}. Runbook: {runbook}.{people} {reason}"[:1024]
 
@@ -386,14 +394,14 @@ def prometheus_rule(
         "labels": {
             **own,
             "severity": alert.severity.value,
-            **({"owner": whose.owner} if whose.owner else {}),
+            **({"owner": whose.hearers.owner} if whose.hearers.owner else {}),
         },
         "annotations": {
             "summary": f"{whose.about}: {alert.summary}",
             "description": f"{alert.reason} Not seen: {alert.blind_spot}",
             "runbook": alert.runbook,
-            **({"owner": whose.owner} if whose.owner else {}),
-            **({"on_call": whose.on_call} if whose.on_call else {}),
+            **({"owner": whose.hearers.owner} if whose.hearers.owner else {}),
+            **({"on_call": whose.hearers.on_call} if whose.hearers.on_call else {}),
         },
     }
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pulumi
 
-from components.alert_rules import EdgeAlerts, EdgeAlertsArgs
+from components.alert_rules import EdgeAlerts, EdgeAlertsArgs, Hearers
 from components.dns import AliasRecords, AliasRecordsArgs, Certificates, CertificatesArgs, hosted_zone
 from components.load_balancer import LoadBalancer, LoadBalancerArgs
 from components.log_bucket import LogBucket, LogBucketArgs
@@ -41,9 +41,7 @@ class EdgeArgs:
     cors_origin: str | None
     idle_timeout: int
     deletion_protection: bool
-    topic_arns: Sequence[pulumi.Input[str]]
-    owner: str | None
-    on_call: str | None
+    hearers: Hearers
     tags: Mapping[str, str]
 
     def __post_init__(self) -> None:
@@ -131,9 +129,7 @@ class Edge(pulumi.ComponentResource):
                 environment=args.environment,
                 load_balancer=self.load_balancer.arn_suffix,
                 certificates=certificates or {"given": default},
-                topic_arns=args.topic_arns,
-                owner=args.owner,
-                on_call=args.on_call,
+                hearers=args.hearers,
                 tags=args.tags,
             ),
             opts=child,

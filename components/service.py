@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import pulumi
 from pulumi_kubernetes import core, networking
 
-from components.alert_rules import AlertRules, AlertRulesArgs, ServiceAlerts, ServiceAlertsArgs
+from components.alert_rules import AlertRules, AlertRulesArgs, Hearers, ServiceAlerts, ServiceAlertsArgs
 from components.color_environment import ColorEnvironment, ColorEnvironmentArgs
 from components.identity import WorkloadIdentity, WorkloadIdentityArgs
 from components.image import Image, ImageArgs
@@ -69,10 +69,8 @@ class BlueGreenServiceArgs:
     policy_arns: Sequence[str]
     """What the pods may do in AWS; none, and they have no role."""
     expects_traffic: bool
-    topic_arns: Sequence[pulumi.Input[str]]
-    owner: str | None
-    """Who answers for the service; None for a team of its own name."""
-    on_call: str | None
+    hearers: Hearers
+    """Without an owner it is the team of the service's own name."""
     tags: Mapping[str, str]
 
 
@@ -147,6 +145,7 @@ class BlueGreenService(pulumi.ComponentResource):
             spec=network_policy({}, egress=args.egress),
             opts=child,
         )
+        hearers = replace(args.hearers, owner=args.hearers.owner or name)
         whole = ServiceAlerts(
             f"{name}-alerts",
             ServiceAlertsArgs(
@@ -156,9 +155,7 @@ class BlueGreenService(pulumi.ComponentResource):
                 load_balancer=args.load_balancer.arn_suffix,
                 target_groups=groups.arn_suffixes,
                 expects_traffic=args.expects_traffic,
-                topic_arns=args.topic_arns,
-                owner=args.owner or name,
-                on_call=args.on_call,
+                hearers=hearers,
                 tags=tags,
             ),
             opts=child,
@@ -220,9 +217,7 @@ class BlueGreenService(pulumi.ComponentResource):
                     resources=args.resources,
                     cluster_name=args.cluster.name if args.cluster.container_insights else None,
                     moving=whole.moving,
-                    topic_arns=args.topic_arns,
-                    owner=args.owner or name,
-                    on_call=args.on_call,
+                    hearers=hearers,
                     tags={**tags, "color": color.value},
                 ),
                 opts=child,

@@ -1,6 +1,6 @@
 """Arguments of every component that are right; tests replace one at a time."""
 
-from components.alert_rules import AlertRulesArgs, EdgeAlertsArgs, ServiceAlertsArgs
+from components.alert_rules import AlertRulesArgs, EdgeAlertsArgs, Hearers, ServiceAlertsArgs
 from components.alert_topic import AlertTopicArgs
 from components.color_environment import ColorEnvironmentArgs
 from components.load_balancer import LoadBalancer, LoadBalancerArgs
@@ -107,6 +107,7 @@ ENVIRONMENT = ColorEnvironmentArgs(
     routes=[],
 )
 TOPIC = "arn:aws:sns:eu-west-1:123456789012:on-call"
+HEARERS = Hearers(topic_arns=[TOPIC], owner="team-shop", on_call="shop on duty, +49 30 901820")
 ALERTS = AlertRulesArgs(
     service="shop",
     color=Color.GREEN,
@@ -117,9 +118,7 @@ ALERTS = AlertRulesArgs(
     resources=Resources(),
     cluster_name="main",
     moving="staging-shop-moving",
-    topic_arns=[TOPIC],
-    owner="team-shop",
-    on_call="shop on duty, +49 30 901820",
+    hearers=HEARERS,
     tags={**TAGS, "service": "shop", "color": "green"},
 )
 SERVICE_ALERTS = ServiceAlertsArgs(
@@ -128,18 +127,14 @@ SERVICE_ALERTS = ServiceAlertsArgs(
     namespace="staging-shop",
     load_balancer="app/edge/0",
     target_groups={color: f"targetgroup/{color}/0" for color in Color},
-    topic_arns=[TOPIC],
-    owner="team-shop",
-    on_call="shop on duty, +49 30 901820",
+    hearers=HEARERS,
     tags={**TAGS, "service": "shop"},
 )
 EDGE_ALERTS = EdgeAlertsArgs(
     environment="staging",
     load_balancer="app/edge/0",
     certificates={"main": "arn:aws:acm:eu-west-1:123456789012:certificate/0"},
-    topic_arns=[TOPIC],
-    owner="team-edge",
-    on_call="edge on duty",
+    hearers=Hearers(topic_arns=[TOPIC], owner="team-edge", on_call="edge on duty"),
     tags=TAGS,
 )
 ALERT_TOPIC = AlertTopicArgs(
@@ -193,8 +188,6 @@ def service() -> BlueGreenServiceArgs:
         egress=[],
         policy_arns=[],
         expects_traffic=True,
-        topic_arns=[],
-        owner="team-shop",
-        on_call="shop-on-call@example.com",
+        hearers=Hearers(owner="team-shop", on_call="shop-on-call@example.com"),
         tags=TAGS,
     )

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from components.alert_rules import AlertRules, EdgeAlerts, ServiceAlerts
+from components.alert_rules import AlertRules, EdgeAlerts, Hearers, ServiceAlerts
 from components.alerts import ALERTS, COLOR_ALERTS, MINIMUM_REQUESTS, MOVING, Alert, Severity
 from components.model import ALARM_PERIOD, ALARM_PERIODS, Color, Resources, alarm_name
 from sandbox.aws.metric_math import Plan
@@ -211,7 +211,7 @@ async def test_every_selector_of_a_rule_names_whose_samples_it_takes(engine: Eng
 
 @in_stack
 async def test_an_incident_is_one_message_of_the_color(engine: Engine) -> None:
-    rules = AlertRules("shop", replace(samples.ALERTS, topic_arns=["arn:one", "arn:two"]))
+    rules = AlertRules("shop", replace(samples.ALERTS, hearers=Hearers(topic_arns=["arn:one", "arn:two"])))
     for alarm in await engine.of_type("MetricAlarm"):
         assert not {"alarmActions", "okActions", "insufficientDataActions"} & alarm.inputs.keys()
     composite = await engine.inputs("shop-composite")
@@ -409,9 +409,9 @@ async def test_names_are_fixed_so_that_the_gate_and_a_preview_know_them(engine: 
 
 @in_stack
 async def test_nobody_to_tell_is_left_out_since_a_refresh_would_report_an_empty_list(engine: Engine) -> None:
-    AlertRules("shop", replace(samples.ALERTS, topic_arns=[], owner=None, on_call=None))
-    ServiceAlerts("shop-all", replace(samples.SERVICE_ALERTS, topic_arns=[]))
-    EdgeAlerts("edge", replace(samples.EDGE_ALERTS, topic_arns=[]))
+    AlertRules("shop", replace(samples.ALERTS, hearers=Hearers()))
+    ServiceAlerts("shop-all", replace(samples.SERVICE_ALERTS, hearers=Hearers()))
+    EdgeAlerts("edge", replace(samples.EDGE_ALERTS, hearers=Hearers()))
     for alarm in [*await engine.of_type("MetricAlarm"), *await engine.of_type("CompositeAlarm")]:
         assert not {"alarmActions", "okActions"} & alarm.inputs.keys()
     assert "owner" not in (await engine.inputs("shop-errors"))["tags"]

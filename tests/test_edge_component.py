@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from components.alert_rules import Hearers
 from components.edge import Edge, EdgeArgs
 from components.model import CONTENT_SECURITY_POLICY, Color
 from tests import samples
@@ -31,9 +32,7 @@ BARE = EdgeArgs(
     cors_origin=None,
     idle_timeout=60,
     deletion_protection=False,
-    topic_arns=[],
-    owner=None,
-    on_call=None,
+    hearers=Hearers(),
     tags=samples.TAGS,
 )
 FULL = replace(BARE, zone="example.com", certificate_arn=None, access_logs=True, waf=True)
