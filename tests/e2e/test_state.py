@@ -1,7 +1,8 @@
-"""docs/state.md, run from its first command to its last: state in a bucket, secrets under a key, locks, recovery."""
+"""docs/state.md and docs/roles.md, run command by command: state in a bucket, secrets under a key, locks, roles."""
 
 import json
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -146,3 +147,36 @@ def test_an_older_state_comes_back_from_the_versions_of_the_bucket(team: Team) -
     assert "ciphertext" in team.state("production")
     assert "ciphertext" in before
     assert SECRET in team.shell("pulumi stack output password --show-secrets --stack production").stdout
+
+
+def test_the_page_of_roles_makes_each_with_its_documents_and_for_its_subjects(team: Team) -> None:
+    (team.folder / "docs").symlink_to(paths.ROOT / "docs")
+    # The zone and the policy of the example are not here, and IAM asks for neither.
+    *made, cluster = blocks(paths.ROOT / "docs/roles.md", "sh")
+    assert cluster.startswith("kubectl apply"), "run in test_review.py, all but EKS's own, which are not to be had here"
+    team.shell("".join(made))
+    iam = boto3.client("iam")
+    try:
+        for role, subject, documents in (
+            ("pulumi-production-preview", "pull_request", 1),
+            ("pulumi-production-deploy", "environment:production", 4),
+            ("pulumi-production-rollback", "environment:rollback", 3),
+            ("pulumi-build", "ref:refs/heads/main", 1),
+            ("pulumi-review", "environment:review", 4),
+        ):
+            (trust,) = iam.get_role(RoleName=role)["Role"]["AssumeRolePolicyDocument"]["Statement"]
+            wanted = trust["Condition"]["StringEquals"]["token.actions.githubusercontent.com:sub"]
+            assert f"repo:example/shop:{subject}" in wanted
+            names = iam.list_role_policies(RoleName=role)["PolicyNames"]
+            assert len(names) == documents
+            text = json.dumps([iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"] for name in names])
+            assert not re.search(
+                r"ACCOUNT|REGION|ENVIRONMENT|CLUSTER|ZONE_ID|POLICY_ARN|STATE\b|SUBJECT|STATE_KEY", text
+            )
+    finally:
+        for role in [item["RoleName"] for item in iam.list_roles()["Roles"] if item["RoleName"].startswith("pulumi-")]:
+            for name in iam.list_role_policies(RoleName=role)["PolicyNames"]:
+                iam.delete_role_policy(RoleName=role, PolicyName=name)
+            iam.delete_role(RoleName=role)
+        for provider in iam.list_open_id_connect_providers()["OpenIDConnectProviderList"]:
+            iam.delete_open_id_connect_provider(OpenIDConnectProviderArn=provider["Arn"])
