@@ -30,6 +30,7 @@ ROLES = {
     "rollback": ("read", "state", "rollback"),
     "deploy": ("read", "state", "front", "deploy", "registry"),
     "build": ("build",),
+    "review": ("read", "state", "front", "deploy", "build"),
 }
 NEEDS: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "tests" / "roles.yaml").read_text())
 ELSEWHERE = {"ec2:CreateSecurityGroup", "kms:CreateKey", "cloudwatch:PutCompositeAlarm"}

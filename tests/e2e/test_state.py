@@ -162,7 +162,7 @@ def test_the_page_of_roles_makes_each_with_its_documents_and_for_its_subjects(te
             ("pulumi-production-deploy", "environment:production", 4),
             ("pulumi-production-rollback", "environment:rollback", 3),
             ("pulumi-build", "ref:refs/heads/main", 1),
-            ("pulumi-review", "environment:review", 4),
+            ("pulumi-review", "environment:review", 5),
         ):
             (trust,) = iam.get_role(RoleName=role)["Role"]["AssumeRolePolicyDocument"]["Statement"]
             wanted = trust["Condition"]["StringEquals"]["token.actions.githubusercontent.com:sub"]
