@@ -26,7 +26,7 @@ FILES = {
 
 
 class Place:
-    """A clone with a remote, in which the pipeline's scripts lie untracked. This machine's git settings do not count."""
+    """A clone with a remote, in which the pipeline's scripts lie untracked. No git setting of this machine counts."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "clone"
