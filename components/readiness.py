@@ -56,7 +56,6 @@ CONFIG_MAP: Final = "kubernetes:core/v1:ConfigMap"
 NETWORK_POLICY: Final = "kubernetes:networking.k8s.io/v1:NetworkPolicy"
 BUDGET: Final = "kubernetes:policy/v1:PodDisruptionBudget"
 AUTOSCALER: Final = "kubernetes:autoscaling/v2:HorizontalPodAutoscaler"
-RULE: Final = "kubernetes:monitoring.coreos.com/v1:PrometheusRule"
 LISTENER: Final = "aws:lb/listener:Listener"
 BALANCER: Final = "aws:lb/loadBalancer:LoadBalancer"
 LISTENER_RULE: Final = "aws:lb/listenerRule:ListenerRule"
@@ -281,8 +280,10 @@ def _private(resources: Sequence[Resource]) -> Iterator[tuple[Resource, str]]:
     for block in blocks:
         if missing := [name for name in names if not block.properties.get(name)]:
             yield block, f"{', '.join(missing)} is not true"
-    for bucket in [each for each in resources if each.type == BUCKET][len(blocks) :]:
-        yield bucket, "nothing keeps it from being made public"
+    kept = {block.properties["bucket"] for block in blocks}
+    for bucket in [each for each in resources if each.type == BUCKET]:
+        if bucket.properties["bucket"] not in kept:
+            yield bucket, "nothing keeps it from being made public"
 
 
 def _immutable(resource: Resource) -> Iterator[str]:

@@ -33,7 +33,7 @@ Change = Callable[[dict[str, Any]], None]
 
 def resources(engine: Engine) -> list[Resource]:
     return [
-        Resource(r.type, r.name, copy.deepcopy(dict(r.inputs)), r.request.protect)
+        Resource(r.type, r.name, copy.deepcopy({**r.inputs, **r.computed}), r.request.protect)
         for r in engine.registrations.values()
         if r.custom
     ]
@@ -209,6 +209,10 @@ def test_a_check_sees_its_own_mistake_and_no_other_check_does(
 )
 def test_what_is_missing_beside_a_resource_is_seen(check: str, type_: str) -> None:
     assert set(found([resource for resource in compliant() if resource.type != type_])) == {check}
+
+
+def test_a_bucket_is_kept_private_by_a_block_of_its_own() -> None:
+    assert set(found(mutated(ready.BUCKET_BLOCK, "edge-logs-private", at("bucket", "another")))) == {"private-buckets"}
 
 
 def test_what_holds_data_must_be_protected() -> None:
