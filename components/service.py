@@ -56,8 +56,8 @@ class BlueGreenServiceArgs:
     """Percent of requests sent to the idle color."""
     strategy: Strategy
     releases: Mapping[Color, Release]
-    repository_url: pulumi.Input[str] | None = None
-    """Where a release goes that is built here."""
+    repository_url: pulumi.Input[str] | None
+    """Where a release goes that is built here; None if somebody else builds."""
     replicas: Replicas
     resources: Resources
     priority_class: str | None

@@ -178,6 +178,7 @@ def service() -> BlueGreenServiceArgs:
         canary_weight=0,
         strategy=Strategy(),
         releases={Color.BLUE: BLUE, Color.GREEN: GREEN},
+        repository_url=None,
         replicas=Replicas(),
         resources=Resources(),
         priority_class=None,
