@@ -645,7 +645,7 @@ def load(config: pulumi.Config, stack: str) -> StackSettings:
         remedy = "is encrypted, but settings hold no secrets; put the values into Secrets Manager, name them under"
         raise SettingsError(stack, [f"{key}: {remedy} secrets, and set this key again in clear" for key in encrypted])
     return parse(
-        {key.removeprefix(prefix): _decoded(config.require(key.removeprefix(prefix))) for key in keys},
+        {key.removeprefix(prefix): decoded(config.require(key.removeprefix(prefix))) for key in keys},
         stack=stack,
         ran=ran(Path(RECORD)),
     )
@@ -671,9 +671,9 @@ def ran(record: Path) -> Mapping[str, Collection[str]]:
         raise SettingsError("production", [reason]) from error
 
 
-def _decoded(value: str) -> object:
-    """Objects and lists reach the program as JSON."""
-    return json.loads(value) if value.startswith(("{", "[")) else value
+def decoded(value: object) -> object:
+    """Return a value of the configuration; objects and lists may be written as JSON, and reach the program so."""
+    return json.loads(value) if isinstance(value, str) and value.startswith(("{", "[")) else value
 
 
 def parse(
@@ -766,6 +766,10 @@ def _meaning(field: Mapping[str, str]) -> str:
 
 
 def _unknown(key: str, known: Sequence[str]) -> str:
-    nearest = difflib.get_close_matches(key, known, n=1)
-    advice = f"did you mean {nearest[0]}?" if nearest else f"known here: {', '.join(known) or 'none'}"
-    return f"unknown key; {advice}"
+    return f"unknown key; {advice(key, known)}"
+
+
+def advice(name: str, known: Sequence[str]) -> str:
+    """Return the known name that was probably meant, or all of them."""
+    nearest = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {nearest[0]}?" if nearest else f"known here: {', '.join(known) or 'none'}"

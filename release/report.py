@@ -1,6 +1,5 @@
 """What the commands print: results to standard output, for a person or a machine, and refusals to standard error."""
 
-import difflib
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -11,7 +10,7 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from rich.console import Console
 
-from components.settings import SettingsError
+from components.settings import SettingsError, advice
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a machine to read.")]
 StackName = Annotated[
@@ -57,12 +56,6 @@ def reported() -> Iterator[None]:
 def _refuse(text: str) -> None:
     typer.echo(f"error: {text}", err=True)
     raise typer.Exit(1)
-
-
-def advice(name: str, known: Sequence[str]) -> str:
-    """Return the known name that was probably meant, or all of them."""
-    nearest = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean {nearest[0]}?" if nearest else f"known: {', '.join(known) or 'none'}"
 
 
 def unknown(kind: str, name: str, known: Sequence[str]) -> RefusedError:

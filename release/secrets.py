@@ -19,10 +19,10 @@ from rich.table import Table
 
 from components.model import Color, SecretEntry, secret_name
 from components.rules import secret_version_problem
-from components.settings import ServiceSettings
+from components.settings import ServiceSettings, advice
 from release.bootstrap import MAKE_CONTAINERS
 from release.containers import Container, SecretsManager
-from release.report import Json, RefusedError, StackName, advice, console, emit, reported, unknown
+from release.report import Json, RefusedError, StackName, console, emit, reported, unknown
 from release.stack import UNPINNED, Stack, load
 
 app = typer.Typer(

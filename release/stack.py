@@ -13,7 +13,7 @@ from typing import Any, Final
 import boto3
 import yaml
 
-from components.settings import StackSettings, parse
+from components.settings import StackSettings, decoded, parse
 from release.report import RefusedError, unknown
 
 UNPINNED: Final = "00000000-0000-0000-0000-000000000000"
@@ -89,7 +89,7 @@ def load(name: str | None) -> Stack:
     values = {**_defaults(project), **_yaml(file).get("config", {})}
     settings = _with_pins(
         {
-            key.removeprefix(own): _decoded(value)
+            key.removeprefix(own): decoded(value)
             for key, value in values.items()
             if ":" not in key or key.startswith(own)
         }
@@ -121,7 +121,7 @@ def colors(folder: Path, service: str) -> Iterator[tuple[str, str, Mapping[str, 
     """Yield what each stack file says of each color of a service, unjudged: stack, color, settings."""
     key = f"{_yaml(folder / 'Pulumi.yaml')['name']}:services"
     for file in sorted(folder.glob("Pulumi.*.yaml")):
-        services = _decoded(_yaml(file).get("config", {}).get(key))
+        services = decoded(_yaml(file).get("config", {}).get(key))
         for name, settings in services.items() if isinstance(services, dict) else ():
             if name == service and isinstance(settings, dict):
                 for color, release in (settings.get("colors") or {}).items():
@@ -146,11 +146,6 @@ def _defaults(project: Mapping[str, Any]) -> dict[str, object]:
         elif "value" in declared or "default" in declared:
             found[key] = declared.get("value", declared.get("default"))
     return found
-
-
-def _decoded(value: object) -> object:
-    """``pulumi config set`` without ``--path`` writes objects and lists as JSON."""
-    return json.loads(value) if isinstance(value, str) and value.startswith(("{", "[")) else value
 
 
 def _with_pins(values: Mapping[str, object]) -> Mapping[str, object]:

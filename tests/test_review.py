@@ -138,7 +138,7 @@ def test_a_state_of_a_review_is_opened_with_stagings_key(project: Project) -> No
         ("staging-2", (), "review-42"),
         ("review-../staging", (), "review-42"),
         ("review-42", ("--from", "production"), "production"),
-        ("review-42", ("--from", "nowhere"), "known: production, staging"),
+        ("review-42", ("--from", "nowhere"), "known here: production, staging"),
         ("review-42", RUN[:4], "belong together"),
         ("review-42", RUN[4:], "belong together"),
         ("review-42", ("--service", "shp", *RUN[2:]), "did you mean shop?"),
