@@ -2,13 +2,17 @@
 # ruff: noqa: ANN401 - boto3's clients are untyped here
 
 import json
+import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
+from moto.route53.models import route53_backends
 
 from sandbox.aws import gaps
 from sandbox.aws.log_delivery import PRINCIPAL, admits
@@ -264,6 +268,30 @@ def test_a_load_balancer_has_one_web_acl_that_lives_as_long_as_it_protects(clien
         _delete(client, second)
     client("elbv2").delete_load_balancer(LoadBalancerArn=balancer)
     _delete(client, second)
+
+
+# --- records --------------------------------------------------------------------------------------------------------
+
+
+def test_records_that_are_removed_at_once_are_all_gone(client: Client) -> None:
+    zone = _zone(client, "example.com").rpartition("/")[2]
+    backend = route53_backends[ACCOUNT]["aws"]  # what serves the requests, each in a thread of its own
+
+    def change(action: str, name: str) -> None:
+        record = {"Name": name, "Type": "A", "TTL": "60", "ResourceRecords": [{"Value": "10.0.0.1"}]}
+        backend.change_resource_record_sets(zone, [{"Action": action, "ResourceRecordSet": record}])
+
+    names = [f"host-{number}.example.com." for number in range(200)]
+    for name in names:
+        change("CREATE", name)
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # the threads take turns as often as they can
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(partial(change, "DELETE"), names))
+    finally:
+        sys.setswitchinterval(before)
+    assert not {record.name for record in backend.get_hosted_zone(zone).rrsets} & set(names)
 
 
 # --- pod identities -------------------------------------------------------------------------------------------------

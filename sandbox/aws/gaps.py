@@ -3,6 +3,7 @@
 ``sandbox/README.md`` lists them. Everything else is moto's.
 """
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -19,6 +20,7 @@ from moto.elbv2.models import (
     FakeTargetGroup,
     elbv2_backends,
 )
+from moto.route53.models import Route53Backend, route53_backends
 
 from sandbox.aws import (
     certificates,
@@ -191,11 +193,24 @@ class Ec2(EC2Backend):
         super().delete_security_group(name, group_id)
 
 
+class Route53(Route53Backend):
+    """Takes one change of records at a time: moto writes the whole list back, and a change made meanwhile was lost."""
+
+    __module__ = Route53Backend.__module__
+
+    _changing = threading.Lock()
+
+    def change_resource_record_sets(self, zoneid: str, change_list: list[dict[str, Any]]) -> None:
+        with self._changing:
+            super().change_resource_record_sets(zoneid, change_list)
+
+
 def fill() -> None:
     """Puts the subclasses in moto's place; before its first request."""
     FakeLoadBalancer.VALID_ATTRS |= {"health_check_logs.s3.bucket", "health_check_logs.s3.prefix"}
     elbv2_backends.backend = Elbv2
     ec2_backends.backend = Ec2
+    route53_backends.backend = Route53
     for part in (certificates, cloudwatch, keys, pod_identity, registry, secrets_manager, subscriptions, waf):
         part.fill()
 
