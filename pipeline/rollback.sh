@@ -1,33 +1,32 @@
 #!/usr/bin/env bash
 # rollback.sh STACK SERVICE [COLOR]
 # Ends a canary, or gives all traffic back to the color that had it before the flip; or to the one named. Then commits
-# that to the branch. What else is pending in the stack file does not hold it up, and stays pending.
+# that to the branch. What else is pending in the stack file does not hold it up, nor weights that somebody else has
+# set; a color that cannot serve does.
 set -euo pipefail
 # shellcheck source=lib/steps.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib/steps.sh"
 takes 2 3 "$@"
 
-shop=$(served "$1" "$2")
-active=$(jq --raw-output .activeColor <<<"$shop")
+service=$(served "$1" "$2")
 if [ -n "${3:-}" ]; then
   color=$3
-elif jq --exit-status '.weights[.activeColor] == 100' <<<"$shop" >/dev/null; then
-  color=$(other "$active")
+elif [ "$(of "$service" .canary)" != 0 ]; then
+  color=$(of "$service" .active)
 else
-  color=$active
+  color=$(other "$(of "$service" .active)")
 fi
 
-give_all "$1" "$2" "$color"
-if hueshift preview --stack "$1" --flip-only >&2; then
-  checked_update "$1" --skip-preview
-else
-  say "more is pending in $(stack_file "$1"), and waits: only the production rules are updated now"
+give_all "$1" "$2" "$color" "$service"
+if ! { hueshift preview --stack "$1" --flip-only >&2 && checked_update "$1" --skip-preview; }; then
+  say "that could not be done with all else in $(stack_file "$1"), which waits: now the production rules alone, as they are"
   targets=()
   while read -r urn; do targets+=("--target=$urn"); done < <(
     pulumi stack export --stack "$1" | jq --raw-output '.deployment.resources[]
       | select(.type == "aws:lb/listenerRule:ListenerRule").urn | select(endswith("-traffic-production"))'
   )
-  update "$1" --skip-preview "${targets[@]}"
+  update "$1" --skip-preview --refresh "${targets[@]}"
 fi
+given
 pipeline/keep.sh "Give all traffic of $2 in $1 back to $color" "$(stack_file "$1")"
 echo "$color gets all traffic of $2 in $1"

@@ -8,12 +8,12 @@ set -euo pipefail
 takes 2 2 "$@"
 requests=20 patience=180
 
-shop=$(served "$1" "$2")
-color=$(other "$(jq --raw-output .activeColor <<<"$shop")")
-url=$(jq --raw-output --arg color "$color" '.testUrls[$color] // ""' <<<"$shop")
-namespace=$(jq --raw-output .namespace <<<"$shop")
-version=$(configured "$1" "$2" | jq --raw-output --arg color "$color" '.colors[$color].version')
-[ -n "$url" ] || fail "$2 has one color, and no idle one to try"
+service=$(served "$1" "$2")
+color=$(other "$(of "$service" .active)")
+url=$(of "$service" ".testUrls.$color")
+namespace=$(of "$service" .namespace)
+version=$(of "$service" ".versions.$color")
+[ "$url" != null ] || fail "$2 has one color, and no idle one to try"
 
 # The autoscaler brings the pods after the update; before that a flip is refused.
 pods() { kubectl --namespace "$namespace" get "$1" "$2-$color" --output "jsonpath={$3}"; }
