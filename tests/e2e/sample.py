@@ -250,17 +250,16 @@ def _destroy(there: Sample, stack: str) -> None:
         return
     there.run("pulumi", "cancel", "--yes", "--stack", stack, check=False)
     there.run("pulumi", "state", "unprotect", "--all", *words, check=False)
+    ids: dict[str, list[str]] = {}
     for resource in there.resources(stack):
-        kind, key = resource["type"], resource.get("id", "")
-        if kind == "aws:lb/loadBalancer:LoadBalancer":
-            boto3.client("elbv2").modify_load_balancer_attributes(
-                LoadBalancerArn=key, Attributes=[{"Key": "deletion_protection.enabled", "Value": "false"}]
-            )
-        elif kind == "aws:s3/bucket:Bucket":
-            boto3.resource("s3").Bucket(key).object_versions.delete()
-            boto3.resource("s3").Bucket(key).objects.delete()
-    secrets = [item["id"] for item in there.resources(stack) if item["type"] == "aws:secretsmanager/secret:Secret"]
+        ids.setdefault(resource["type"], []).append(resource.get("id", ""))
+    for balancer in ids.get("aws:lb/loadBalancer:LoadBalancer", []):
+        boto3.client("elbv2").modify_load_balancer_attributes(
+            LoadBalancerArn=balancer, Attributes=[{"Key": "deletion_protection.enabled", "Value": "false"}]
+        )
+    for bucket in ids.get("aws:s3/bucket:Bucket", []):  # the call before has made it log once more
+        boto3.resource("s3").Bucket(bucket).object_versions.delete()
     there.run("pulumi", "destroy", "--skip-preview", *words)
-    for secret in secrets:
+    for secret in ids.get("aws:secretsmanager/secret:Secret", []):
         boto3.client("secretsmanager").delete_secret(SecretId=secret, ForceDeleteWithoutRecovery=True)
     there.run("pulumi", "stack", "rm", "--force", *words)
