@@ -14,8 +14,10 @@ branch=${GITHUB_REF_NAME:-${CI_COMMIT_BRANCH:-$(git branch --show-current)}}
 [ -n "$branch" ] || fail "no branch is checked out; go to one: git switch BRANCH"
 identity=()
 [ -n "$(git config user.email)" ] || identity=(-c user.name=pipeline -c user.email=pipeline@example.com)
+# What is kept is deployed already, and starts no pipeline.
 push=(git push --quiet)
-[ -z "${GITLAB_CI:-}" ] || push+=(--push-option=ci.skip) # GitHub starts nothing for its own token anyway
+[ -z "${GITLAB_CI:-}" ] || push+=(--push-option=ci.skip)
+[ -z "${GITHUB_ACTIONS:-}" ] || message+=" [skip ci]"
 
 git add -- "$@"
 if git diff --cached --quiet -- "$@"; then

@@ -157,10 +157,10 @@ def test_what_such_a_job_keeps_is_only_its_own_change_though_others_pushed_again
     (other / "README.md").write_text("later still\n")
     for command in (["commit", "--quiet", "--all", "--message=page"], ["push", "--quiet", "origin", "main"]):
         subprocess.run(["git", *command], cwd=other, env=place.variables, check=True)
-    done = place.step("keep.sh", "Roll back", CI_COMMIT_BRANCH="main")
+    done = place.step("keep.sh", "Roll back", CI_COMMIT_BRANCH="main", GITHUB_REF_NAME="", GITHUB_ACTIONS="true")
     assert done.returncode == 0, done.stderr
     assert place.git("show", "--name-only", "--format=%s", "origin/main").splitlines() == [
-        "Roll back",
+        "Roll back [skip ci]",
         "",
         "Pulumi.staging.yaml",
     ]

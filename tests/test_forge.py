@@ -6,6 +6,7 @@ import re
 import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -72,11 +73,11 @@ class Forge:
         return 404, {"message": "404 Not Found"}
 
 
-@pytest.fixture(params=["GitHub", "GitLab"])
-def forge(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Forge]:
-    """One of the two, on loopback, with the environment that its jobs have."""
-    place = Forge(request.param)
-    sent = {"GitHub": ("Authorization", f"Bearer {TOKEN}"), "GitLab": ("PRIVATE-TOKEN", TOKEN)}[place.kind]
+@contextmanager
+def served(kind: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Forge]:
+    """Serve one of the two on loopback, with the environment that its jobs have."""
+    place = Forge(kind)
+    sent = {"GitHub": ("Authorization", f"Bearer {TOKEN}"), "GitLab": ("PRIVATE-TOKEN", TOKEN)}[kind]
 
     class Handler(BaseHTTPRequestHandler):
         def reply(self) -> None:
@@ -114,12 +115,21 @@ def forge(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
                 "GITLAB_TOKEN": TOKEN,
                 "CI_MERGE_REQUEST_IID": "5",
             },
-        }[place.kind]
+        }[kind]
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
+        try:
+            yield place
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.fixture(params=["GitHub", "GitLab"])
+def forge(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Forge]:
+    """Each of them."""
+    with served(request.param, monkeypatch) as place:
         yield place
-        server.shutdown()
-        thread.join()
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
