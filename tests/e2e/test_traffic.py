@@ -96,24 +96,24 @@ def test_no_request_is_lost_while_traffic_moves_and_pods_come_and_go() -> None:
         assert changes[name] == ONE_UPDATE, name
 
 
-def test_the_canary_header_reaches_the_idle_color_whatever_the_weights() -> None:
-    with cloud.stack_file():
-        for weight in (0, 10):
-            cloud.configure("canaryWeight", weight)
-            cloud.update()
-            for _ in range(50):
-                status, headers, _ = cloud.curl(f"https://{cloud.HOST}/", "--header", "x-canary: true")
-                assert (status, headers["x-color"]) == (200, "green")
-
-
-@pytest.mark.parametrize("color", ["blue", "green"])
-def test_each_color_answers_on_the_test_listener_under_its_own_host(color: str) -> None:
-    with cloud.stack_file():
-        for active in ("blue", "green"):
-            cloud.configure("activeColor", active)
-            cloud.update()
+def test_each_color_has_its_own_host_and_the_newer_one_the_canary_header_whatever_the_weights() -> None:
+    def each_is_reached() -> None:
+        for color in ("blue", "green"):
             status, headers, _ = cloud.curl(f"https://{color}.{cloud.HOST}:8443/")
             assert (status, headers["x-color"]) == (200, color)
+        for _ in range(50):
+            status, headers, _ = cloud.curl(f"https://{cloud.HOST}/", "--header", "x-canary: true")
+            assert (status, headers["x-color"]) == (200, "green")
+
+    with cloud.stack_file():
+        each_is_reached()
+        cloud.configure("canaryWeight", 10)
+        cloud.update()
+        each_is_reached()
+        cloud.configure("canaryWeight", 0)
+        cloud.configure("activeColor", "green")
+        cloud.update()
+        each_is_reached()
 
 
 def test_plain_http_is_redirected_to_https() -> None:
