@@ -25,6 +25,11 @@ PULUMI = """#!/bin/sh
 case "$*" in
 "--non-interactive stack history --page-size 20 --json --stack staging") cat history.json ;;
 "--non-interactive stack output --json --stack staging") cat output.json ;;
+"--non-interactive stack output --json --stack production") echo '{}' ;;
+"--non-interactive config "*)
+  echo "$*" >>calls
+  echo "# $*" >>Pulumi.staging.yaml
+  [ ! -e broken ] || [ "$(wc -l <calls)" -lt 2 ] ;;
 *) echo "error: unexpected $*" >&2; exit 1 ;;
 esac
 """
@@ -231,6 +236,95 @@ def test_the_first_record_makes_the_file(world: World) -> None:
     (world.folder / "releases.json").unlink()
     world.json(*RECORD)
     assert [version for version, _ in world.record] == ["1.4.0", "1.5.0"]
+
+
+def give(image: str, version: str, *words: str, stack: str = "staging") -> tuple[str, ...]:
+    return ("set", "shop", image, "--version", version, "--stack", stack, *words)
+
+
+def written(world: World) -> list[str]:
+    """Return what was asked of pulumi, as `set KEY VALUE` or `rm KEY` below the color."""
+    calls = world.folder / "calls"
+    lines = calls.read_text().splitlines() if calls.exists() else []
+    return [
+        f"{line.split()[2]} {line.partition(' -- ')[2].removeprefix('hueshift:services.shop.colors.')}"
+        for line in lines
+    ]
+
+
+def test_a_new_image_goes_to_the_idle_color_with_its_version_and_nothing_else_does(world: World) -> None:
+    image, version = new(6)
+    said = world.json(*give(image, version, "--schema", "0003"))
+    assert written(world) == [f"set green.image {image}", f"set green.version {version}", "set green.schema 0003"]
+    assert (said["color"], said["changed"]) == ("green", ["image", "schema", "version"])
+    assert said["next"] == ["pulumi up --stack staging"]
+
+
+def test_without_a_schema_that_of_before_stays(world: World) -> None:
+    world.json(*give(*new(6), "--schema", ""))
+    assert [line.split()[1] for line in written(world)] == ["green.image", "green.version"]
+
+
+def test_a_parked_color_is_unparked_and_it_is_said(world: World) -> None:
+    world.change(lambda colors: colors["green"].update(parked=True))
+    done = world.run(*give(*new(6)))
+    assert done.exit_code == 0, done.output
+    assert written(world)[-1] == "rm green.parked"
+    assert "green was parked, and gets its pods back" in done.stdout
+
+
+def test_what_the_idle_color_has_already_is_not_written_again(world: World) -> None:
+    world.deploy(green=new(6))
+    done = world.run(*give(*new(6)))
+    assert "nothing is changed" in done.stdout
+    assert written(world) == []
+
+
+def test_a_color_in_a_canary_keeps_its_image(world: World) -> None:
+    file = world.folder / "Pulumi.staging.yaml"
+    content = yaml.safe_load(file.read_text())
+    content["config"]["hueshift:canaryWeight"] = 10
+    file.write_text(yaml.safe_dump(content))
+    assert "green of shop gets 10 % of the requests by Pulumi.staging.yaml" in world.refused(*give(*new(6)))
+    content["config"]["hueshift:canaryWeight"] = 0
+    file.write_text(yaml.safe_dump(content))
+    output = world.folder / "output.json"
+    served = json.loads(output.read_text())
+    served["services"]["shop"]["weights"] = {"blue": 90, "green": 10}
+    output.write_text(json.dumps(served))
+    assert "gets 10 % of the requests since the last update" in world.refused(*give(*new(6)))
+    assert written(world) == []
+
+
+def test_what_the_update_would_refuse_is_not_written(world: World) -> None:
+    before = (world.folder / "Pulumi.production.yaml").read_text()
+    said = world.refused(*give(*new(6), stack="production"))
+    assert "hueshift image record shop --stack staging" in said
+    assert "version" in world.refused(*give(new(6)[0], "new"))
+    assert "can change its content" in world.refused(*give(f"{REPOSITORY}:latest", "1.6.0", stack="production"))
+    assert "did you mean shop?" in world.refused("set", "shpo", new(6)[0], "--version", "1.6.0", "--stack", "staging")
+    assert (world.folder / "Pulumi.production.yaml").read_text() == before
+    assert written(world) == []
+
+
+def test_what_could_be_written_only_in_part_is_put_back(world: World) -> None:
+    (world.folder / "broken").touch()
+    before = (world.folder / "Pulumi.staging.yaml").read_text()
+    assert "config set" in world.refused(*give(*new(6)))
+    assert len(written(world)) == 2
+    assert (world.folder / "Pulumi.staging.yaml").read_text() == before
+
+
+def test_a_service_of_one_color_has_no_idle_one(world: World) -> None:
+    def alone(colors: dict[str, Any]) -> None:
+        del colors["green"]
+
+    file = world.folder / "Pulumi.staging.yaml"
+    world.change(alone)
+    content = yaml.safe_load(file.read_text())
+    content["config"]["hueshift:services"]["shop"]["strategy"] = {"kind": "rolling"}
+    file.write_text(yaml.safe_dump(content))
+    assert "has one color and none that is idle" in world.refused(*give(*new(6)))
 
 
 def test_the_list_says_which_colors_name_each_digest_now(world: World) -> None:
