@@ -70,7 +70,9 @@ def review(
             runs = version if key == service else settings.colors[_serving(settings)].version
             entries = ", ".join(f"review/{key}/{entry}" for entry in settings.secrets)
             out.print(f"  {key} {runs}: https://{key}.{zone}, one pod" + (f", secrets of {entries}" if entries else ""))
-        out.print("  left out: who hears of alarms, image repositories, access logs, firewall, protection from deletion")
+        out.print(
+            "  left out: who hears of alarms, image repositories, access logs, firewall, protection from deletion"
+        )
 
 
 def _config(
