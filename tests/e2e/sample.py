@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -112,6 +113,10 @@ def remove(there: Sample) -> None:
     """Take away both stacks, protected as they may be, and the repository."""
     with ThreadPoolExecutor() as both:
         list(both.map(lambda stack: _destroy(there, stack), STACKS))
+    secrets = boto3.client("secretsmanager")
+    for stack in STACKS:
+        with suppress(secrets.exceptions.ResourceNotFoundException):  # a destroy keeps it for some days
+            secrets.delete_secret(SecretId=secret_name(stack, "shop", "app"), ForceDeleteWithoutRecovery=True)
     with psycopg.connect(f"{_SUPERUSER}/postgres", autocommit=True) as database:
         for stack in STACKS:
             database.execute(f"DROP DATABASE IF EXISTS {stack} WITH (FORCE)")
@@ -244,7 +249,7 @@ def _names(there: Sample, stack: str) -> Iterator[str]:
 
 
 def _destroy(there: Sample, stack: str) -> None:
-    """Destroy a stack in whatever state, and what a destroy would keep for some days."""
+    """Destroy a stack in whatever state."""
     words = ("--yes", "--non-interactive", "--stack", stack)
     if there.run("pulumi", "stack", "export", "--stack", stack, check=False).returncode:
         return
@@ -260,6 +265,4 @@ def _destroy(there: Sample, stack: str) -> None:
     for bucket in ids.get("aws:s3/bucket:Bucket", []):  # the call before has made it log once more
         boto3.resource("s3").Bucket(bucket).object_versions.delete()
     there.run("pulumi", "destroy", "--skip-preview", *words)
-    for secret in ids.get("aws:secretsmanager/secret:Secret", []):
-        boto3.client("secretsmanager").delete_secret(SecretId=secret, ForceDeleteWithoutRecovery=True)
     there.run("pulumi", "stack", "rm", "--force", *words)
