@@ -92,6 +92,18 @@ def place(tmp_path: Path) -> Place:
     return Place(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "name", ["changes", "comment", "deploy", "forge", "newest", "report-drift", "required", "setup"]
+)
+def test_each_explains_itself_and_refuses_arguments_that_it_does_not_take(name: str) -> None:
+    step = ROOT / f"pipeline/{name}.sh"
+    asked = subprocess.run([step, "--help"], capture_output=True, text=True, check=False)
+    assert asked.returncode == 0
+    assert asked.stdout.startswith(f"{name}.sh")
+    mistaken = subprocess.run([step, "a", "b", "c", "d"], capture_output=True, text=True, check=False)
+    assert (mistaken.returncode, mistaken.stdout, mistaken.stderr) == (2, "", asked.stdout)
+
+
 FLIP = {"Pulumi.staging.yaml": FILES["Pulumi.staging.yaml"].replace("blue", "green")}
 CANARY = {"Pulumi.production.yaml": FILES["Pulumi.production.yaml"].replace("Weight: 0", "Weight: 10")}
 MORE = {"Pulumi.production.yaml": CANARY["Pulumi.production.yaml"].replace("8080", "8081")}
