@@ -77,7 +77,8 @@ def settle(step: Step) -> Engine:
             _help_the_host()
         return engine
     directory, source = _from_path() or _release() or _build(step)
-    official = _official_plugins(directory)
+    # Who had to build the engine gets no plugins from that place either, and would be refused for ten seconds.
+    official = source != _BUILT and _official_plugins(directory)
     if not official:
         _install_stand_ins()
     engine = Engine(directory=directory, source=source, providers="official" if official else "stand-ins")
