@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 from moto.route53.models import route53_backends
 
-from sandbox.aws import gaps
+from sandbox.aws import gaps, scans
 from sandbox.aws.log_delivery import PRINCIPAL, admits
 
 pytestmark = pytest.mark.slow  # the local cloud's own parts: `make test` runs them
@@ -339,3 +339,13 @@ def test_a_rotation_that_is_set_moves_no_version_and_a_later_call_keeps_its_func
     assert described["VersionIdsToStages"] == {before["VersionId"]: ["AWSCURRENT"]}
     secrets.cancel_rotate_secret(SecretId="app")
     assert secrets.describe_secret(SecretId="app")["RotationEnabled"] is False
+
+
+# --- scans ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b'{"digest": "sha256:0"}', b'{"digest": "sha256:0", "findings": [{}]}'])
+def test_findings_that_no_scanner_could_report_are_not_planted(body: bytes) -> None:
+    with pytest.raises(ValueError, match='wanted is {"digest"'):
+        scans.plant(body)
+    assert scans.planted == {}
