@@ -346,6 +346,6 @@ def test_a_rotation_that_is_set_moves_no_version_and_a_later_call_keeps_its_func
 
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"digest": "sha256:0"}', b'{"digest": "sha256:0", "findings": [{}]}'])
 def test_findings_that_no_scanner_could_report_are_not_planted(body: bytes) -> None:
-    with pytest.raises(ValueError, match='wanted is {"digest"'):
+    with pytest.raises(ValueError, match=r'wanted is \{"digest"'):
         scans.plant(body)
     assert scans.planted == {}
