@@ -13,6 +13,8 @@ import yaml
 from components.settings import parse
 from tests import strategies as some
 from tests.engine import Answer, in_stack, installed, subnets_in
+from tests.pages import PAGES as OPERATORS
+from tests.pages import commands
 from tests.test_contracts import component_classes
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -115,6 +117,20 @@ def anchors(page: Path) -> set[str]:
     """Return what the headings of a page are called in links."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_a_command_within_a_sentence_for_operators_stands_in_a_block_too() -> None:
+    """Blocks are what a test on the local cloud runs."""
+    there = re.sub(r"\s+", " ", "\n".join(block.text for block in commands()))
+    said = {
+        (page.name, span)
+        for page in OPERATORS
+        for span in re.findall(
+            r"`([^`\n]+)`", re.sub(r"^ *```.*?^ *```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+        )
+        if re.match(r"(pulumi|kubectl|aws|hueshift|curl) \w+ ", span)
+    }
+    assert [command for command in sorted(said) if command[1] not in there] == []
 
 
 def test_every_file_that_the_coverage_names_exists() -> None:

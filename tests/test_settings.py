@@ -15,6 +15,7 @@ from components import settings
 from components.model import Color, Timing, priority_band
 from components.settings import SettingsError, StackSettings, parse
 from tests import strategies as some
+from tests.pages import commands
 
 ROOT = Path(__file__).resolve().parent.parent
 STACK_FILES = sorted(ROOT.glob("Pulumi.*.yaml"))
@@ -149,9 +150,9 @@ def test_declared_defaults_are_the_defaults_of_the_settings() -> None:
     assert set(DECLARED) - set(defaults) == required - {"environment"}
 
 
-def test_the_runbook_sets_only_keys_that_the_settings_know() -> None:
-    runbook = (ROOT / "docs" / "operations.md").read_text()
-    paths = re.findall(r"pulumi config set (?:--path )?[\"']?([\w.$]+)", runbook)
+def test_the_pages_for_operators_set_only_keys_that_the_settings_know() -> None:
+    pages = "\n".join(block.text for block in commands())
+    paths = re.findall(r"pulumi config (?:set|rm) (?:--path )?[\"']?([\w.$]+)", pages)
     assert len(paths) > 10
     for path in paths:
         *parents, last = path.split(".")
