@@ -15,7 +15,7 @@ import requests
 
 from sandbox import paths
 from tests.e2e import cloud
-from tests.e2e.sample import VERSION, Sample
+from tests.e2e.sample import VERSION, Sample, host
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -115,7 +115,9 @@ def test_an_image_that_does_not_start_ends_the_update_of_staging_and_its_users_s
         set_image(sample, "staging", f"{paths.REGISTRY}/shop@sha256:{'0' * 64}", "--version", "1.6.0").returncode == 0
     )
     assert "green" in refused(sample.step("up", "staging", check=False))
-    assert f"{VERSION} serves its users as blue" in sample.step("end-to-end", "staging", "shop").stdout
+    curl = ("curl", "--silent", "--include", *sample.variables["CURL_OPTIONS"].split(), f"https://{host('staging')}/")
+    for header in ("x-canary: true", "accept: text/html"):
+        assert f"x-version: {VERSION}" in sample.run(*curl, "--header", header).stdout
     sample.configure("staging", "services.shop.timing.awaitTimeout", "180")
 
 
