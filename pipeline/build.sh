@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # build.sh SERVICE
-# Builds and pushes the image of the commit, once: a second run finds it in the registry. Prints
+# Builds and pushes the image of the commit, once: whoever asks again, or at a commit that changes nothing of it, gets
+# what is in the registry. Prints
 #   image=REPOSITORY@sha256:DIGEST
-#   version=MAJOR.MINOR.N    app/VERSION, and how many commits have changed app/
+#   version=MAJOR.MINOR.N    app/VERSION, and how many commits have changed what the image is made of
 #   schema=REVISION          the newest in app/migrations
 #
 # REGISTRY    where to push to, such as 111122223333.dkr.ecr.eu-west-1.amazonaws.com
@@ -13,15 +14,16 @@ set -euo pipefail
 takes 1 1 "$@"
 
 repository=${REGISTRY:?is not set; name the registry, such as 111122223333.dkr.ecr.eu-west-1.amazonaws.com}/$1
-commit=$(git rev-parse HEAD)
+made_of=(app constraints.txt .dockerignore)
+commit=$(git rev-list --max-count=1 HEAD -- "${made_of[@]}")
 image=$repository:$commit
 read -ra arguments <<<"${BUILD_ARGS:-}"
 
 [ "$(git rev-parse --is-shallow-repository)" = false ] ||
   fail "the version counts commits, and this clone lacks the older ones; fetch them: git fetch --unshallow"
-changed=$(git status --porcelain -- app constraints.txt .dockerignore)
+changed=$(git status --porcelain -- "${made_of[@]}")
 [ -z "$changed" ] || fail "the image carries the name of the commit, and these files differ from it; commit them: $changed"
-version=$(<app/VERSION).$(git rev-list --count HEAD -- app)
+version=$(<app/VERSION).$(git rev-list --count HEAD -- "${made_of[@]}")
 revisions=(app/migrations/versions/[0-9]*_*.py)
 schema=$(basename "${revisions[-1]%%_*}")
 
@@ -34,7 +36,7 @@ if answer=$(docker pull --quiet "$image" 2>&1); then
   say "$image is in the registry already"
 elif [[ $answer =~ "not found"|"manifest unknown" ]]; then
   caches=()
-  while read -r before; do caches+=("--cache-from=$repository:$before"); done < <(git log -5 --format=%H HEAD~ 2>/dev/null)
+  while read -r before; do caches+=("--cache-from=$repository:$before"); done < <(git rev-list --max-count=5 --skip=1 HEAD -- "${made_of[@]}")
   # An attestation would make the image an index, which ECR does not scan.
   export DOCKER_BUILDKIT=1 BUILDX_NO_DEFAULT_ATTESTATIONS=1
   folded "docker build $image" docker build --tag="$image" --file=app/Dockerfile --build-arg="VERSION=$version" \
