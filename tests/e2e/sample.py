@@ -263,6 +263,7 @@ def _destroy(there: Sample, stack: str) -> None:
             LoadBalancerArn=balancer, Attributes=[{"Key": "deletion_protection.enabled", "Value": "false"}]
         )
     for bucket in ids.get("aws:s3/bucket:Bucket", []):  # the call before has made it log once more
+        boto3.client("s3").delete_bucket_policy(Bucket=bucket)  # it lets nobody in who comes without TLS
         boto3.resource("s3").Bucket(bucket).objects.delete()
     there.run("pulumi", "destroy", "--skip-preview", *words)
     there.run("pulumi", "stack", "rm", "--force", *words)
