@@ -2,6 +2,8 @@
 # end-to-end.sh STACK SERVICE
 # Tries the service as its users reach it: the version that the stack file gives the active color, the security headers,
 # plain HTTP sent to HTTPS, and the header that leads to the newer version.
+#
+# CURL_OPTIONS  further arguments of curl, such as --cacert FILE
 set -euo pipefail
 # shellcheck source=lib/steps.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib/steps.sh"

@@ -2,6 +2,8 @@
 # smoke.sh STACK SERVICE
 # Tries the idle color through its test URL, once it has all of its pods: live, ready, of the version in the stack file,
 # and without an error in twenty requests.
+#
+# CURL_OPTIONS  further arguments of curl, such as --cacert FILE
 set -euo pipefail
 # shellcheck source=lib/steps.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib/steps.sh"

@@ -1,7 +1,5 @@
 # shellcheck shell=bash
 # What the steps of the pipeline share. Sourced: goes to the repository's root, where every step runs.
-#
-# CURL_OPTIONS  further arguments of curl, such as --cacert FILE, where a step makes requests
 
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit
 PATH=$PATH:$PWD/.venv/bin
