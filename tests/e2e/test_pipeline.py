@@ -5,7 +5,6 @@ Each test is the next part of one story, and begins where the one before it ende
 
 import json
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,17 +29,6 @@ class Built(NamedTuple):
     @property
     def digest(self) -> str:
         return self.image.partition("@")[2]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def fast_minutes() -> Iterator[None]:
-    """Let a minute of CloudWatch last six seconds: of a new environment's alarms nothing is known for five."""
-    clock = f"{paths.AWS_ENDPOINT}/_hueshift/alarm-time"
-    requests.put(clock, json={"scale": 10}, timeout=5).raise_for_status()
-    try:
-        yield
-    finally:
-        requests.put(clock, json={"scale": 1}, timeout=5).raise_for_status()
 
 
 @pytest.fixture(scope="module")
