@@ -2,17 +2,23 @@
 # ruff: noqa: A002, ANN401, ARG002 - the signatures of the base class
 
 import json
+import re
+import signal
+import subprocess
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import grpc  # type: ignore[import-untyped]
 import pytest
-from google.protobuf import struct_pb2
+from google.protobuf import empty_pb2, struct_pb2
 from google.protobuf.json_format import MessageToDict
 from hypothesis import given
 from hypothesis import strategies as st
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc, status_pb2
 
+from sandbox import paths
+from sandbox.engine import STAND_INS
 from sandbox.providers import plugin
 from sandbox.providers.plugin import UNKNOWN, CheckFailure, PartialFailure, Properties, Provider, Resource
 
@@ -341,3 +347,39 @@ def test_generated_names_are_the_logical_name_with_digits() -> None:
     assert name.startswith("web-")
     assert len(name) == len("web-") + 8
     assert name != plugin.autoname("web", 8)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["aws", "docker", "kubernetes"])
+def test_a_stand_in_tells_its_port_and_ends_without_a_word_when_the_engine_says_so(name: str) -> None:
+    with subprocess.Popen(
+        [STAND_INS / f"pulumi-resource-{name}"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        address = f"127.0.0.1:{int(process.stdout.readline())}"
+        with grpc.insecure_channel(address) as channel:
+            told = provider_pb2_grpc.ResourceProviderStub(channel).GetPluginInfo(empty_pb2.Empty())
+        assert re.fullmatch(r"\d+\.\d+\.\d+", told.version)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(5) == 0
+        assert process.communicate() == ("", "")
+
+
+@pytest.mark.slow
+def test_the_python_beside_the_language_host_lists_the_packages_that_pip_lists() -> None:
+    def listed(python: Path) -> set[tuple[str, str, str]]:
+        done = subprocess.run(
+            [python, "-m", "pip", "list", "-v", "--format", "json"], capture_output=True, text=True, check=True
+        )
+        return {
+            (re.sub(r"[-_.]+", "-", item["name"]).lower(), item["version"], str(Path(item["location"]).resolve()))
+            for item in json.loads(done.stdout)
+        }
+
+    assert listed(STAND_INS / "python3") == listed(paths.ROOT / ".venv/bin/python3")
+
+
+def test_the_python_beside_the_language_host_does_all_else_as_the_checkouts_own() -> None:
+    words = ["-c", "import sys; print(sys.prefix, *sys.argv[1:])", "a b", "c"]
+    done = subprocess.run([STAND_INS / "python3", *words], capture_output=True, text=True, check=True)
+    assert done.stdout == f"{paths.ROOT / '.venv'} a b c\n"
