@@ -40,7 +40,7 @@ def pulumi(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def main() -> int:
     """Print a row for each number of services."""
-    subprocess.run(["pulumi", "stack", "init", STACK], cwd=ROOT, capture_output=True, check=False)
+    subprocess.run(["pulumi", "stack", "init", STACK, "--no-select"], cwd=ROOT, capture_output=True, check=False)
     sys.stdout.write("| services | resources | preview |\n| --- | --- | --- |\n")
     try:
         for count in COUNTS:
