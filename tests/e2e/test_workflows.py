@@ -12,7 +12,7 @@ from sandbox import paths
 from tests.e2e.sample import Sample
 from tests.test_forge import TOKEN, Forge, served
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 WORKFLOWS = paths.ROOT / ".github/workflows"
 
