@@ -23,7 +23,6 @@ from components.settings import load
 PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
 """Who may reach an internal load balancer (RFC 1918)."""
 
-
 settings = load(pulumi.Config(), pulumi.get_stack())
 environment, production = settings.environment, settings.production
 internal = settings.network.scheme == "internal"

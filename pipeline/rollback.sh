@@ -1,21 +1,16 @@
 #!/usr/bin/env bash
-# rollback.sh STACK SERVICE [COLOR]
-# Ends a canary, or gives all traffic back to the color that had it before the flip; or to the one named. Then commits
+# rollback.sh STACK SERVICE COLOR
+# Gives all traffic back to the color named, out of a canary or after a flip; a second run changes nothing. Then commits
 # that to the branch. What else is pending in the stack file does not hold it up, nor weights that somebody else has
 # set; a color that cannot serve does.
 set -euo pipefail
 # shellcheck source=lib/steps.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib/steps.sh"
-takes 2 3 "$@"
+takes 3 3 "$@"
 
 service=$(served "$1" "$2")
-if [ -n "${3:-}" ]; then
-  color=$3
-elif [ "$(of "$service" .canary)" != 0 ]; then
-  color=$(of "$service" .active)
-else
-  color=$(other "$(of "$service" .active)")
-fi
+color=$3
+other "$color" >/dev/null
 
 give_all "$1" "$2" "$color" "$service"
 if ! { hueshift preview --stack "$1" --flip-only >&2 && checked_update "$1" --skip-preview; }; then

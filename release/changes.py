@@ -186,6 +186,7 @@ def read(stack: str, events: Iterable[Mapping[str, Any]]) -> Report:
         for resource in resources.values()
         if resource.op is not None and (resource.new or resource.old).get("custom") and not _is_provider(resource)
     ]
+    told = [error for error in errors if not error.startswith(_NOISE)]
     return Report(
         stack=stack,
         services=services,
@@ -197,7 +198,7 @@ def read(stack: str, events: Iterable[Mapping[str, Any]]) -> Report:
         policies=len(asked | {violation.policy for violation in violations}),
         violations=sorted(violations, key=lambda violation: (violation.policy, violation.resource, violation.problem)),
         warnings=list(dict.fromkeys(warnings)),
-        errors=[error for error in errors if not error.startswith(_NOISE)] or errors,
+        errors=told or ([] if any(violation.mandatory for violation in violations) else errors),
     )
 
 

@@ -5,6 +5,7 @@ import runpy
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pulumi
 import yaml
@@ -44,7 +45,9 @@ def run(stack: str, change: Callable[[Config], None] = lambda _: None, *, previe
 
 
 async def _program(engine: Engine) -> None:
-    runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
+    # What the program does to the garbage collector is for a process of its own.
+    with patch("gc.disable"), patch("atexit.register"):
+        runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
     await engine.settle()
     stack = pulumi.runtime.get_root_resource()
     assert isinstance(stack, Stack)

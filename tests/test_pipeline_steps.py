@@ -1,4 +1,4 @@
-"""The steps of the pipeline, as far as git alone can try them; all of them run in `tests/e2e/test_pipeline.py`."""
+"""The steps of the pipeline, as far as git alone can try them; `tests/e2e/pipeline` runs them all."""
 
 import os
 import shutil

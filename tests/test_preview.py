@@ -216,6 +216,16 @@ def test_a_refusal_by_policy_comes_first_and_advice_is_folded() -> None:
     assert "Policy: all 27 checks pass." in comment([replace(found, violations=[])])
 
 
+def test_a_refusal_by_policy_is_no_failure_of_another_kind() -> None:
+    description = "An open door is closed. Remedy: Close it."
+    finding = {"policyName": "tls", "enforcementLevel": "mandatory", "message": f"{description}\nit is open\n"}
+    noise = {"severity": "error", "message": "preview failed\n"}
+    found = report(still(), {"policyEvent": finding}, {"diagnosticEvent": noise})
+    assert found.failed
+    assert found.errors == []
+    assert report(still(), {"diagnosticEvent": noise}).errors == ["preview failed"]
+
+
 def many(services: int, values: int, length: int = 10) -> Report:
     """Return a report with that much in it."""
     names = [f"service-{number}" for number in range(services)]

@@ -5,14 +5,6 @@ import os
 import pytest
 
 from sandbox import engine, environment, paths
-from tests.e2e.sample import sample
-
-__all__ = ["sample"]
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run last what needs the sample: other tests look for the one load balancer of the stack sandbox."""
-    items.sort(key=lambda item: "sample" in getattr(item, "fixturenames", ()))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -15,7 +15,6 @@ from typing import Any, Final
 
 import boto3
 import psycopg
-import pytest
 import requests
 import yaml
 
@@ -28,7 +27,7 @@ from tests.e2e import cloud
 STACKS: Final = ("staging", "production")
 VERSION: Final = "1.5.0"
 """What blue runs in both at first; green is parked."""
-_PLACE: Final = paths.STATE / "sample"
+PLACE: Final = paths.STATE / "sample"
 _SUPERUSER: Final = f"postgresql://postgres:not-a-secret@{paths.NODE_IP}:{paths.POSTGRES_PORT}"
 
 
@@ -76,25 +75,6 @@ def host(stack: str) -> str:
     return f"shop.{stack}.{ZONE}"
 
 
-@pytest.fixture(scope="session")
-def sample() -> Iterator[Sample]:
-    """Bring up both stacks, and take all of it away again. Meanwhile a minute of CloudWatch lasts six seconds."""
-    there = Sample(
-        folder=_PLACE / "shop", remote=_PLACE / "remote.git", variables={"PULUMI_BACKEND_URL": f"file://{_PLACE}/state"}
-    )
-    if there.folder.exists():
-        remove(there)
-    clock = f"{paths.AWS_ENDPOINT}/_hueshift/alarm-time"
-    # For five minutes nothing is known of new alarms, and the gate lets no traffic move.
-    requests.put(clock, json={"scale": 10}, timeout=5).raise_for_status()
-    try:
-        make(there)
-        yield there
-    finally:
-        requests.put(clock, json={"scale": 1}, timeout=5).raise_for_status()
-        remove(there)
-
-
 def make(there: Sample) -> None:
     """Make the repository and its remote, and bring both stacks up, at once."""
     _repository(there)
@@ -124,7 +104,7 @@ def remove(there: Sample) -> None:
     with psycopg.connect(f"{_SUPERUSER}/postgres", autocommit=True) as database:
         for stack in STACKS:
             database.execute(f"DROP DATABASE IF EXISTS {stack} WITH (FORCE)")
-    shutil.rmtree(_PLACE)
+    shutil.rmtree(PLACE)
 
 
 def _bases() -> dict[str, str]:
@@ -134,7 +114,7 @@ def _bases() -> dict[str, str]:
 def _repository(there: Sample) -> None:
     """Make a repository of one commit: the project as it is in this checkout's last, and the sample's stack files."""
     there.folder.mkdir(parents=True)
-    (_PLACE / "state").mkdir()
+    (PLACE / "state").mkdir()
     image = images.build_and_push(VERSION)
     cloud.run("sh", "-c", f"git archive HEAD | tar --extract --directory {there.folder}")
     (there.folder / ".venv").symlink_to((paths.ROOT / ".venv").resolve())

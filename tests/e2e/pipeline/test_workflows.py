@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from sandbox import paths
-from tests.e2e.sample import Sample
+from tests.e2e.pipeline.sample import Sample
 from tests.test_forge import TOKEN, Forge, served
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -92,7 +92,7 @@ def test_a_canary_goes_from_its_pull_request_to_production_and_back_by_the_butto
             "github.token": TOKEN,
             "inputs.stack": "production",
             "inputs.service": "shop",
-            "inputs.color": "",
+            "inputs.color": live,
         },
     )
 

@@ -14,7 +14,7 @@ import requests
 
 from sandbox import paths
 from tests.e2e import cloud
-from tests.e2e.sample import VERSION, Sample, host
+from tests.e2e.pipeline.sample import VERSION, Sample, host
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -185,7 +185,7 @@ def test_weights_moved_behind_its_back_are_found_as_drift(sample: Sample) -> Non
 def test_the_way_back_is_held_up_neither_by_that_nor_by_what_is_pending(sample: Sample) -> None:
     sample.configure("production", "services.shop.env.LOG_LEVEL", "INFO")
     sample.run("git", "commit", "--quiet", "--all", "--message=Log more")
-    done = sample.step("rollback", "production", "shop")
+    done = sample.step("rollback", "production", "shop", "blue")
     assert "blue gets all traffic of shop in production" in done.stdout
     assert "which waits" in done.stderr
     assert f"{VERSION} serves its users as blue" in sample.step("end-to-end", "production", "shop").stdout
@@ -194,3 +194,6 @@ def test_the_way_back_is_held_up_neither_by_that_nor_by_what_is_pending(sample: 
     sample.configure("production", "services.shop.env.LOG_LEVEL", "WARNING")
     sample.run("git", "commit", "--quiet", "--all", "--message=Log less")
     assert sample.step("drift", "production").returncode == 0, "nothing else had been touched"
+    again = sample.step("rollback", "production", "shop", "blue")
+    assert "1 updated" not in again.stderr, "a button pressed twice goes nowhere else"
+    assert sample.shop("production")["weights"] == {"blue": 100, "green": 0}

@@ -1,0 +1,28 @@
+"""The sample repository, there for the tests of this folder and no longer: the others expect one load balancer."""
+
+from collections.abc import Iterator
+
+import pytest
+import requests
+
+from sandbox import paths
+from tests.e2e.pipeline.sample import PLACE, Sample, make, remove
+
+
+@pytest.fixture(scope="package")
+def sample() -> Iterator[Sample]:
+    """Bring up both stacks, and take all of it away again. Meanwhile a minute of CloudWatch lasts six seconds."""
+    there = Sample(
+        folder=PLACE / "shop", remote=PLACE / "remote.git", variables={"PULUMI_BACKEND_URL": f"file://{PLACE}/state"}
+    )
+    if there.folder.exists():
+        remove(there)
+    clock = f"{paths.AWS_ENDPOINT}/_hueshift/alarm-time"
+    # For five minutes nothing is known of new alarms, and the gate lets no traffic move.
+    requests.put(clock, json={"scale": 10}, timeout=5).raise_for_status()
+    try:
+        make(there)
+        yield there
+    finally:
+        requests.put(clock, json={"scale": 1}, timeout=5).raise_for_status()
+        remove(there)
