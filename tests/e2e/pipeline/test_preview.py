@@ -4,7 +4,7 @@ import copy
 import json
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Final
 
 import pytest
@@ -56,10 +56,9 @@ def broken(config: Config) -> None:
 
 
 @pytest.fixture(scope="module")
-def production(sample: Sample) -> Iterator[Sample]:
+def production(sample: Sample) -> Sample:
     """Production as the examples find it: blue serves, and green runs a newer version without traffic."""
-    file, record = sample.file("production"), sample.folder / RECORD
-    kept = {path: path.read_text() for path in (file, record)}
+    file = sample.file("production")
     content = yaml.safe_load(file.read_text())
     shop = content["config"]["hueshift:services"]["shop"]
     blue = shop["colors"]["blue"] | {"image": images.build_and_push(VERSION), "version": VERSION, "schema": "0002"}
@@ -68,12 +67,11 @@ def production(sample: Sample) -> Iterator[Sample]:
     content["config"] |= {"hueshift:activeColor": "blue", "hueshift:canaryWeight": 0}
     named = [(VERSION, blue["image"]), (NEWER, green["image"]), ("1.6.0", NEXT)]
     ran = [{"version": version, "digest": reference.partition("@")[2]} for version, reference in named]
-    record.write_text(json.dumps({"shop": ran, "orders": ran}))
+    (sample.folder / RECORD).write_text(json.dumps({"shop": ran, "orders": ran}))
     file.write_text(yaml.safe_dump(content, sort_keys=False))
     sample.run("pulumi", "up", "--yes", "--skip-preview", "--stack", "production")
-    yield sample
-    for path, text in kept.items():
-        path.write_text(text)
+    sample.step("keep", "Try a newer version in production")
+    return sample
 
 
 def steady(comment: str) -> str:
