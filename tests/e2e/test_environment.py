@@ -135,6 +135,11 @@ def test_a_service_of_one_color_is_closed_to_strangers_and_updated_in_place_as_i
         sets = kubectl("get", "replicasets")["items"]
         assert len(sets) == 2, "the version before is kept for `rollout undo`"
 
+        def versions() -> set[str]:
+            labels = [pod["metadata"]["labels"] for pod in kubectl("get", "pods")["items"]]
+            return {label["app.kubernetes.io/version"] for label in labels}
+
+        cloud.wait_until("the pods of the version before have ended", lambda: versions() == {"1.5.0"})
         set_desk("recreate", "1.4.0")
         preview = cloud.pulumi("preview").stdout
         assert "every update of desk stops all its pods before it starts new ones" in preview

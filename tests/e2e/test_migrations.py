@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import jwt
@@ -82,6 +83,17 @@ def go_back(target: str, place: Path) -> str:
     return cloud.kubectl("logs", "job/shop-migrate-back")
 
 
+def is_live(color: str) -> bool:
+    """Say whether that color answers users."""
+    return cloud.curl(f"https://{cloud.HOST}/")[1]["x-color"] == color
+
+
+def settles(at: str, blue: str, green: str) -> None:
+    """Wait until the schema is at that revision and each color answers with that version: the load balancer lags."""
+    expected = (at, blue, green)
+    cloud.wait_until(f"{expected}", lambda: (schema(), served("blue"), served("green")) == expected, 15)
+
+
 @pytest.fixture
 def restored() -> Iterator[None]:
     """Leave stack and schema as they were, wherever the test ended."""
@@ -96,7 +108,7 @@ def restored() -> Iterator[None]:
 
 @pytest.mark.usefixtures("restored")
 def test_a_contraction_waits_for_every_color_and_for_the_backfill_and_nobody_notices(tmp_path: Path) -> None:
-    assert (schema(), served("blue"), served("green")) == ("0002", "1.4.0", "1.5.0")
+    settles("0002", "1.4.0", "1.5.0")
     load = cloud.Load(400, rate=50)
     try:
         # Expanded: the version before goes on writing.
@@ -107,7 +119,7 @@ def test_a_contraction_waits_for_every_color_and_for_the_backfill_and_nobody_not
         said = failed_update()
         assert "0003 contracts" in said
         assert "blue is configured for schema 0001" in said
-        assert (schema(), served("blue"), served("green")) == ("0002", "1.4.0", "1.5.0")
+        settles("0002", "1.4.0", "1.5.0")
         assert add_item("blue") == 201
 
         # Blue moves on in the same update; it is there, pods and all, before the contraction runs, which now fails.
@@ -116,14 +128,14 @@ def test_a_contraction_waits_for_every_color_and_for_the_backfill_and_nobody_not
         assert 'column \\"note\\" of relation \\"items\\" contains null values' in said
         runs = cloud.kubectl("logs", "--selector", "batch.kubernetes.io/job-name=shop-migrate-0003", "--tail", "-1")
         assert "contains null values" in runs
-        assert (schema(), served("blue"), served("green")) == ("0002", "1.5.0", "1.5.0")
+        settles("0002", "1.5.0", "1.5.0")
 
         # Prepared: the same configuration passes, and the failed run needs no mending by hand.
         assert "every item has a note" in cloud.kubectl(
             "exec", "deployment/shop-blue", "--", "python3", "-m", "app.backfill"
         )
         cloud.update()
-        assert (schema(), served("blue"), served("green")) == ("0003", "1.5.0", "1.6.0")
+        settles("0003", "1.5.0", "1.6.0")
         assert (add_item("blue"), add_item("green")) == (201, 201)
         assert cloud.update() == {}
 
@@ -133,14 +145,14 @@ def test_a_contraction_waits_for_every_color_and_for_the_backfill_and_nobody_not
         for color in ("green", "blue"):
             cloud.configure("activeColor", color)
             cloud.update()
-            assert cloud.curl(f"https://{cloud.HOST}/")[1]["x-color"] == color
+            cloud.wait_until(f"{color} answers", partial(is_live, color))
         assert jobs() == ran
 
         # The way back of the schema itself: every color first, then the Job's copy.
         release("green", "1.5.0", "0002")
         cloud.update()
         assert "going back" in go_back("0002", tmp_path / "job.json")
-        assert (schema(), served("blue"), served("green")) == ("0002", "1.5.0", "1.5.0")
+        settles("0002", "1.5.0", "1.5.0")
     finally:
         answers = load.stop()
     assert [answer for answer in answers if answer.code != 200] == []
