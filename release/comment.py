@@ -1,5 +1,6 @@
 """Previews as one Markdown comment: what happens to traffic first, then each change, folded where it is too long."""
 
+import html
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -129,7 +130,7 @@ def _stack(report: Report, folded: int) -> Iterator[str]:
         moved = [service for service in report.services if service.before != service.after]
         for service in moved:
             yield from _block("text", _picture(service))
-        yield from (f"- **Warning**: {' '.join(warning.split())}\n" for warning in report.warnings)
+        yield from (f"- **Warning**: {_plain(' '.join(warning.split()))}\n" for warning in report.warnings)
     for group in dict.fromkeys(change.group for change in report.changes):
         changes = [change for change in report.changes if change.group == group]
         yield f"<details{' open' if len(changes) <= 20 else ''}><summary>{group}: {_count(changes)}</summary>\n"
@@ -172,7 +173,8 @@ def _diff(changes: Iterable[Change], folded: int) -> Iterator[str]:
 
 def _refusals(violations: Sequence[Violation]) -> Iterator[str]:
     for violation in violations:
-        yield f"- **Refused** by `{violation.policy}`: {violation.resource}: {violation.problem}. {violation.remedy}"
+        told = f"{violation.resource}: {violation.problem}. {violation.remedy}"
+        yield f"- **Refused** by `{violation.policy}`: {_plain(told)}"
     if violations:
         yield ""
 
@@ -191,9 +193,14 @@ def _advice(report: Report, folded: int) -> Iterator[str]:
         if not folded:
             for policy in dict.fromkeys(violation.policy for violation in advice):
                 found = [violation for violation in advice if violation.policy == policy]
-                yield f"- `{policy}`: {found[0].remedy}"
-                yield from (f"  - {violation.resource}: {violation.problem}" for violation in found)
+                yield f"- `{policy}`: {_plain(found[0].remedy)}"
+                yield from (f"  - {violation.resource}: {_plain(violation.problem)}" for violation in found)
         yield "\n</details>\n"
+
+
+def _plain(text: str) -> str:
+    """Return text in which ``<digest>`` is to be read, and is no element of HTML that a forge leaves out."""
+    return html.escape(text, quote=False)
 
 
 def _block(language: str, lines: Iterable[str]) -> Iterator[str]:

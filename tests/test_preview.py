@@ -216,6 +216,14 @@ def test_a_refusal_by_policy_comes_first_and_advice_is_folded() -> None:
     assert "Policy: all 27 checks pass." in comment([replace(found, violations=[])])
 
 
+def test_what_stands_in_angle_brackets_is_read_and_not_taken_for_html() -> None:
+    remedy = "Remedy: image: <repository>@<digest>."
+    findings = [replace(violation(name, mandatory=name == "tls"), remedy=remedy) for name in ("tls", "pinned-images")]
+    text = comment([replace(report(still()), violations=findings, policies=27, warnings=["set <key>"])])
+    assert text.count("&lt;repository&gt;@&lt;digest&gt;") == 2
+    assert "set &lt;key&gt;" in text
+
+
 def test_a_refusal_by_policy_is_no_failure_of_another_kind() -> None:
     description = "An open door is closed. Remedy: Close it."
     finding = {"policyName": "tls", "enforcementLevel": "mandatory", "message": f"{description}\nit is open\n"}

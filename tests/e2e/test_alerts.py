@@ -31,12 +31,8 @@ EVERYTHING_OFF: dict[str, float] = {}
 @pytest.fixture
 def fast_minutes() -> Iterator[None]:
     """Let a minute of CloudWatch last six seconds."""
-    clock = f"{paths.AWS_ENDPOINT}/_hueshift/alarm-time"
-    requests.put(clock, json={"scale": SCALE}, timeout=5).raise_for_status()
-    try:
+    with cloud.fast_minutes(SCALE):
         yield
-    finally:
-        requests.put(clock, json={"scale": 1}, timeout=5).raise_for_status()
 
 
 @contextmanager

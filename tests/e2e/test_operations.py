@@ -289,17 +289,6 @@ def forget_secrets() -> None:
         secrets.delete_secret(SecretId=secret["ARN"], ForceDeleteWithoutRecovery=True)
 
 
-@contextmanager
-def fast_minutes() -> Iterator[None]:
-    """Let CloudWatch's minutes pass faster."""
-    clock = f"{paths.AWS_ENDPOINT}/_hueshift/alarm-time"
-    requests.put(clock, json={"scale": SCALE}, timeout=5).raise_for_status()
-    try:
-        yield
-    finally:
-        requests.put(clock, json={"scale": 1}, timeout=5).raise_for_status()
-
-
 def alarms(*colors: str) -> set[str]:
     """Return the states that the gate reads of the colors."""
     names = [f"{ENVIRONMENT}-shop-{color}{alarm}" for color in colors for alarm in ("", "-canary-errors")]
@@ -310,7 +299,7 @@ def alarms(*colors: str) -> set[str]:
 
 def wait_until_known(*colors: str) -> None:
     """Wait until the gate knows the colors to be well."""
-    with fast_minutes():
+    with cloud.fast_minutes(SCALE):
         cloud.wait_until("the alarms know their colors", lambda: alarms(*colors) == {"OK"}, 120)
 
 
