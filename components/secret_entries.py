@@ -178,9 +178,11 @@ def deliver(
     for mount in mounts:
         store, place, version = _address(mount)
         content = sha256("\n".join([*place, *version.values(), *mount.keys]).encode()).hexdigest()[:8]
-        secret = fit_name("", f"{prefix}-{mount.entry}", f"-{content}" if pinned else "", 63)
+        suffix = f"-{content}" if pinned else ""
+        secret = fit_name("", f"{prefix}-{mount.entry}", suffix, 63)
         delivered[secret] = CustomResource(
-            f"{name}-{mount.entry}",
+            # Another resource, not a replacement: one that waits to be deleted could not be wanted again.
+            f"{name}-{mount.entry}{suffix}",
             api_version="external-secrets.io/v1",
             kind="ExternalSecret",
             metadata={
@@ -199,7 +201,9 @@ def deliver(
                 ],
             },
             opts=pulumi.ResourceOptions(
-                parent=parent, custom_timeouts=pulumi.CustomTimeouts(create=timeout, update=timeout)
+                parent=parent,
+                custom_timeouts=pulumi.CustomTimeouts(create=timeout, update=timeout),
+                aliases=[pulumi.Alias(name=f"{name}-{mount.entry}")],  # what stacks made before 2026-12 call it
             ),
         )
     return delivered

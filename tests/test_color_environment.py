@@ -64,7 +64,7 @@ async def test_pods_come_after_all_that_gives_them_gate_secrets_and_schema(engin
     assert {
         "shop-green-service",
         "shop-green-binding",
-        "shop-green-app",
+        *[external.name for external in await engine.of_type("ExternalSecret")],
         "shop-green-config",
         "shop-green-account",
         "shop-green-autoscaler",
@@ -117,7 +117,8 @@ async def test_configuration_is_immutable_and_named_by_pulumi_so_that_pods_roll(
 @in_stack
 async def test_secrets_reach_the_pods_by_reference_and_their_version_is_told(engine: Engine) -> None:
     ColorEnvironment("shop-green", samples.ENVIRONMENT)
-    delivered = (await engine.inputs("shop-green-app"))["spec"]["target"]["name"]
+    (external,) = await engine.of_type("ExternalSecret")
+    delivered = external.inputs["spec"]["target"]["name"]
     assert {"secretRef": {"name": delivered}} in (await container(engine))["envFrom"]
     template = (await engine.inputs("shop-green-deployment"))["spec"]["template"]
     assert template["metadata"]["annotations"]["hueshift.dev/secret-app"] == samples.VERSION_ID

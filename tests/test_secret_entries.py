@@ -11,7 +11,7 @@ import pytest
 from components.model import Rotation, SecretEntry, SecretSource
 from components.secret_entries import SecretEntries, SecretEntriesArgs, SecretMount, deliver
 from tests import samples
-from tests.engine import Engine, in_stack
+from tests.engine import Engine, Registration, in_stack
 
 KEY = "arn:aws:kms:eu-west-1:123456789012:key/11111111-2222-4333-8444-555555555555"
 OPERATOR = "arn:aws:iam::123456789012:role/external-secrets"
@@ -145,10 +145,15 @@ async def test_each_entry_is_mounted_from_where_it_is_kept_in_the_version_that_i
     assert bank == SecretMount(entry="bank", name=VAULT.path, keys=["BANK_TOKEN"], version=None, source=VAULT)
 
 
+async def delivered(engine: Engine) -> Registration:
+    (external,) = await engine.of_type("ExternalSecret")
+    return external
+
+
 @in_stack
 async def test_each_key_is_delivered_in_its_pinned_version(engine: Engine) -> None:
     (name,) = Receiver("shop", samples.MOUNT).names
-    external = await engine.inputs("shop-app")
+    external = (await delivered(engine)).inputs
     assert external["metadata"]["name"] == external["spec"]["target"]["name"] == name
     assert external["spec"]["target"]["immutable"] is True
     assert external["spec"]["data"] == [
@@ -163,7 +168,7 @@ async def test_each_key_is_delivered_in_its_pinned_version(engine: Engine) -> No
 @in_stack
 async def test_an_update_waits_until_the_values_are_there(engine: Engine) -> None:
     Receiver("shop", samples.MOUNT)
-    external = await engine.resource("shop-app")
+    external = await delivered(engine)
     assert external.inputs["metadata"]["annotations"]["pulumi.com/waitFor"] == "condition=Ready"
     assert external.request.customTimeouts.create == "120s"
 
@@ -174,12 +179,15 @@ def name_of(part: str, mount: SecretMount) -> str:
 
 
 @in_stack
-@pytest.mark.usefixtures("engine")
-async def test_other_content_gets_another_name() -> None:
+async def test_other_content_is_another_resource_so_that_what_waits_to_be_deleted_may_be_wanted_again(
+    engine: Engine,
+) -> None:
     first = name_of("one", samples.MOUNT)
     assert name_of("two", samples.MOUNT) == first
     assert name_of("three", replace(samples.MOUNT, version="0" * 32)) != first
     assert name_of("four", replace(samples.MOUNT, keys=["DATABASE_URL"])) != first
+    for external in await engine.of_type("ExternalSecret"):
+        assert external.name.rpartition("-")[2] == external.inputs["metadata"]["name"].rpartition("-")[2]
 
 
 @in_stack
@@ -191,7 +199,7 @@ async def test_what_is_not_pinned_keeps_its_name(engine: Engine) -> None:
 @in_stack
 async def test_without_a_version_the_current_one_is_delivered(engine: Engine) -> None:
     Receiver("shop", replace(samples.MOUNT, version=None))
-    data = (await engine.inputs("shop-app"))["spec"]["data"]
+    data = (await delivered(engine)).inputs["spec"]["data"]
     assert {item["remoteRef"]["version"] for item in data} == {"AWSCURRENT"}
 
 
@@ -201,7 +209,7 @@ MOUNT_FROM_VAULT = SecretMount(entry="app", name=VAULT.path, keys=["JWT_SECRET"]
 @in_stack
 async def test_an_entry_of_another_store_is_asked_for_by_its_path_and_that_stores_version(engine: Engine) -> None:
     Receiver("shop", MOUNT_FROM_VAULT)
-    spec = (await engine.inputs("shop-app"))["spec"]
+    spec = (await delivered(engine)).inputs["spec"]
     assert spec["secretStoreRef"] == {"kind": "ClusterSecretStore", "name": "vault"}
     remote = {"key": "kv/shop/app", "property": "JWT_SECRET", "version": "3"}
     assert spec["data"] == [{"secretKey": "JWT_SECRET", "remoteRef": remote}]
@@ -210,7 +218,7 @@ async def test_an_entry_of_another_store_is_asked_for_by_its_path_and_that_store
 @in_stack
 async def test_another_store_chooses_the_version_that_nobody_pinned(engine: Engine) -> None:
     Receiver("shop", replace(MOUNT_FROM_VAULT, version=None))
-    (item,) = (await engine.inputs("shop-app"))["spec"]["data"]
+    (item,) = (await delivered(engine)).inputs["spec"]["data"]
     assert item["remoteRef"] == {"key": "kv/shop/app", "property": "JWT_SECRET"}
 
 

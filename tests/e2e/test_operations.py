@@ -503,14 +503,11 @@ def test_an_update_that_waits_for_a_color_locks_the_stack_and_is_looked_at_and_e
         assert update.wait(60) != 0
 
     desk.give("green", **before["green"])
-    told = desk.shell("pulumi up", fails=True)
-    taken = re.search(r'externalsecrets[\w.-]* "([\w-]+)" already exists', told)
-    assert taken, told
-    desk.run("ended-badly", "A secret that is there already", NAME=taken[1])
+    desk.shell("pulumi up")
     desk.run("ended-badly", "A color that does not become ready", 2)
     desk.run("ended-badly", "A color that does not become ready", 1)
     cloud.wait_until("green answers with 1.5.0", lambda: served(desk, f"green.{HOST}", 8443) == ("green", "1.5.0"))
-    assert kubectl("get", "externalsecret", taken[1])
+    assert len(kubectl("get", "externalsecrets", "-l", "hueshift.dev/color=green", "-o", "name").split()) == 1
 
 
 def test_an_update_that_was_killed_is_mended(desk: Desk) -> None:
@@ -587,9 +584,18 @@ def restarted() -> str:
             if "deletionTimestamp" not in pod["metadata"] and status["ready"]
         }
 
-    if not any(counts().values()):
-        kubectl("exec", pods("green")[0], "--", "python3", "-c", "import os; os.kill(1, 15)")
-        cloud.wait_until("the container runs again", lambda: any(counts().values()))
+    ended = ""
+
+    def again() -> bool:
+        nonlocal ended
+        there, restarts = pods("green"), counts()
+        # Once more if need be: where there are too many pods, the autoscaler takes away the one that is not ready.
+        if ended not in there and restarts.keys() == set(there) and not any(restarts.values()):
+            ended = there[0]
+            kubectl("exec", ended, "--", "python3", "-c", "import os; os.kill(1, 15)")
+        return any(restarts.values())
+
+    cloud.wait_until("a container of green runs again", again, 120)
     return next(name for name, count in counts().items() if count)
 
 
