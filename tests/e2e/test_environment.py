@@ -1,14 +1,16 @@
 """A service of one color, on the node: who reaches it, and how it is updated in place."""
 
 import json
+import os
 import socket
-import subprocess
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 import yaml
+from kubernetes import client, config, watch
 
 from sandbox import paths
 from tests.e2e import cloud
@@ -55,19 +57,28 @@ def kubectl(*arguments: str) -> dict[str, Any]:
 
 
 @contextmanager
-def watched(kind: str, *fields: str) -> Iterator[list[list[str]]]:
-    """Note every change of the service's objects of a kind, in order: what happened, and these fields of the object."""
-    seen: list[list[str]] = []
-    columns = "|".join(f"{{{field}}}" for field in (".type", *(f".object{field}" for field in fields))) + '{"\\n"}'
-    command = ["kubectl", "--namespace", NAMESPACE, "get", kind, "-l", "app.kubernetes.io/name=desk", "--watch"]
-    command += ["--output-watch-events", f"--output=jsonpath={columns}"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            yield seen
-        finally:
-            process.terminate()
-            seen += [line.strip().split("|") for line in process.stdout if "|" in line]
+def watched(listed: Callable[..., Any]) -> Iterator[list[tuple[str, Any]]]:
+    """Note every change of the service's objects, in order: what happened, and the object as it was then.
+
+    The API server ends a watch whose reader it finds slow; this one goes on where that ended.
+    """
+    which = {"namespace": NAMESPACE, "label_selector": "app.kubernetes.io/name=desk"}
+    seen: list[tuple[str, Any]] = []
+
+    def note() -> None:
+        events: Iterable[Any] = watch.Watch().stream(listed, **which)
+        for event in events:
+            found = event["object"]
+            seen.append((event["type"], found))
+
+    def versions(objects: Iterable[Any]) -> set[str]:
+        return {found.metadata.resource_version for found in objects}
+
+    threading.Thread(target=note, daemon=True).start()
+    cloud.wait_until("the watch has begun", lambda: seen)
+    yield seen
+    there = versions(listed(**which).items)
+    cloud.wait_until("the watch has told what there is", lambda: there <= versions(found for _, found in seen))
 
 
 @contextmanager
@@ -105,6 +116,7 @@ def reaches(namespace: str, pod: str, address: str, port: int) -> bool:
 
 
 def test_a_service_of_one_color_is_closed_to_strangers_and_updated_in_place_as_its_strategy_says() -> None:
+    config.load_kube_config(os.environ["KUBECONFIG"])
     with cloud.stack_file():
         set_desk("rolling", "1.4.0")
         cloud.update()
@@ -124,14 +136,15 @@ def test_a_service_of_one_color_is_closed_to_strangers_and_updated_in_place_as_i
 
         set_desk("rolling", "1.5.0")
         load = cloud.Load(240, host=HOST, rate=100)
-        with watched("deployments", ".status.replicas", ".status.availableReplicas") as changes:
+        with watched(client.AppsV1Api().list_namespaced_deployment) as changes:
             cloud.update()
         answers = load.stop()
         assert [answer for answer in answers if answer.code != 200] == []
         assert list(dict.fromkeys(answer.version for answer in answers)) == ["1.4.0", "1.5.0"]
         assert answers[-1].version == "1.5.0"
-        assert {int(total) for _, total, _ in changes} == {REPLICAS, REPLICAS + 1}, "maxSurge 1"
-        assert min(int(available or 0) for _, _, available in changes) == REPLICAS, "maxUnavailable 0"
+        states = [found.status for _, found in changes]
+        assert {state.replicas for state in states} == {REPLICAS, REPLICAS + 1}, "maxSurge 1"
+        assert min(state.available_replicas or 0 for state in states) == REPLICAS, "maxUnavailable 0"
         sets = kubectl("get", "replicasets")["items"]
         assert len(sets) == 2, "the version before is kept for `rollout undo`"
 
@@ -146,13 +159,15 @@ def test_a_service_of_one_color_is_closed_to_strangers_and_updated_in_place_as_i
         assert "6 to 20 s" in preview
 
         load = cloud.Load(240, host=HOST, rate=20)
-        with watched(
-            "pods", r".metadata.labels.app\.kubernetes\.io/version", ".metadata.name", ".status.phase"
-        ) as events:
+        with watched(client.CoreV1Api().list_namespaced_pod) as events:
             cloud.update()
         answers = load.stop()
-        first = next(at for at, (type_, version, *_) in enumerate(events) if (type_, version) == ("ADDED", "1.4.0"))
-        last = {name: (type_, phase) for type_, version, name, phase in events[:first] if version == "1.5.0"}
+        pods = [
+            (type_, pod.metadata.labels["app.kubernetes.io/version"], pod.metadata.name, pod.status.phase)
+            for type_, pod in events
+        ]
+        first = next(at for at, (type_, version, *_) in enumerate(pods) if (type_, version) == ("ADDED", "1.4.0"))
+        last = {name: (type_, phase) for type_, version, name, phase in pods[:first] if version == "1.5.0"}
         assert len(last) == REPLICAS
         ended = {
             name for name, (type_, phase) in last.items() if type_ == "DELETED" or phase in ("Succeeded", "Failed")
