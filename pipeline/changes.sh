@@ -20,15 +20,15 @@ fi
 while read -r file; do
   case $file in
     "" | docs/* | *.md) continue ;;
-    Pulumi.sandbox.yaml) kind=code ;; # the tests on the local cloud run it
+    Pulumi.sandbox.yaml) kind=code && continue ;; # no environment: the tests on the local cloud run it
     Pulumi.*.yaml | releases.json) [ "$kind" = code ] || kind=stacks ;;
     *) kind=code ;;
   esac
   if [[ $file == Pulumi.*.yaml && -e $file ]]; then
     stack=${file#Pulumi.}
     stacks+=("\"${stack%.yaml}\"")
-    changed "$1" --unified=0 -- "$file" | sed '1,/^@@/d; /^@@/d' | grep -qvE '^[-+] *(hueshift:)?(activeColor|canaryWeight):' ||
-      flips+=("\"${stack%.yaml}\"")
+    more=$(changed "$1" --unified=0 -- "$file" | sed -E '1,/^@@/d; /^@@/d; /^[-+] *(hueshift:)?(activeColor|canaryWeight):/d')
+    [ -n "$more" ] || flips+=("\"${stack%.yaml}\"")
   fi
 done <<<"$files"
 IFS=,

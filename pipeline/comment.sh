@@ -14,7 +14,8 @@ for file in preview-*.json; do [ ! -s "$file" ] || from+=(--from "$file"); done
 bad=0
 hueshift preview "${from[@]}" >preview.md || bad=1
 pipeline/forge.sh comment preview.md
+flips=$(pipeline/changes.sh "$1" | sed -n 's/^flips=//p')
 while read -r stack; do
   hueshift preview --from "preview-$stack.json" --flip-only >/dev/null || bad=1
-done < <(pipeline/changes.sh "$1" | sed -n 's/^flips=//p' | jq --raw-output '.[]')
+done < <(jq --raw-output '.[]' <<<"$flips")
 exit $bad

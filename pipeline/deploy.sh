@@ -7,7 +7,8 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib/steps.sh"
 takes 2 2 "$@"
 
-if pipeline/changes.sh "$2" | sed -n 's/^flips=//p' | jq --exit-status --arg stack "$1" 'index($stack)' >/dev/null; then
+flips=$(pipeline/changes.sh "$2" | sed -n 's/^flips=//p')
+if jq --exit-status --arg stack "$1" 'index($stack)' <<<"$flips" >/dev/null; then
   hueshift preview --stack "$1" --flip-only >&2 ||
     fail "this was reviewed as a change of weights alone; apply the rest first, by a change of its own"
 fi

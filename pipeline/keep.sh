@@ -8,7 +8,7 @@ set -euo pipefail
 takes 1 100 "$@"
 message=$1
 shift
-[ $# -gt 0 ] || set -- Pulumi.*.yaml releases.json
+[ $# -gt 0 ] || set -- 'Pulumi.*.yaml' releases.json
 
 branch=${GITHUB_REF_NAME:-${CI_COMMIT_BRANCH:-$(git branch --show-current)}}
 [ -n "$branch" ] || fail "no branch is checked out; go to one: git switch BRANCH"

@@ -13,7 +13,11 @@ action=$1 name=$2 service=${3:-} image=${4:-} version=${5:-} schema=${6:-}
 [[ $name =~ ^review-[a-z0-9-]+$ ]] || fail "$name is no review: review-, then small letters and digits, such as review-42"
 file=Pulumi.$name.yaml
 
-there() { pulumi stack ls --json | jq --exit-status --arg name "$name" 'any(.name == $name)' >/dev/null; }
+there() {
+  local stacks
+  stacks=$(pulumi stack ls --json) || fail "whether $name is there cannot be told"
+  jq --exit-status --arg name "$name" 'any(.name == $name)' <<<"$stacks" >/dev/null
+}
 
 up() {
   hueshift review "$name" ${service:+--service "$service" --image "$image" --version "$version"} \

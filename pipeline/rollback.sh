@@ -15,11 +15,11 @@ other "$color" >/dev/null
 give_all "$1" "$2" "$color" "$service"
 if ! { hueshift preview --stack "$1" --flip-only >&2 && checked_update "$1" --skip-preview; }; then
   say "that could not be done with all else in $(stack_file "$1"), which waits: now the production rules alone, as they are"
-  targets=()
-  while read -r urn; do targets+=("--target=$urn"); done < <(
-    pulumi stack export --stack "$1" | jq --raw-output '.deployment.resources[]
-      | select(.type == "aws:lb/listenerRule:ListenerRule").urn | select(endswith("-traffic-production"))'
-  )
+  # Those that are there: a pattern would reach a rule that waits to be made too, and what that needs is no target.
+  rules=$(pulumi stack export --stack "$1" | jq --raw-output --exit-status '.deployment.resources[]
+    | select(.type == "aws:lb/listenerRule:ListenerRule").urn | select(endswith("-traffic-production")) | "--target=\(.)"') ||
+    fail "the state of $1 names no production rule; move the traffic without it: docs/operations.md#emergency-without-pulumi"
+  mapfile -t targets <<<"$rules"
   update "$1" --skip-preview --refresh "${targets[@]}"
 fi
 given

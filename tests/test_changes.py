@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -17,7 +18,7 @@ FILES = {
         "config:\n  aws:region: eu-west-1\n  hueshift:activeColor: blue\n  hueshift:cluster: {name: staging}\n"
     ),
     "Pulumi.production.yaml": "config:\n  hueshift:services:\n    shop:\n      canaryWeight: 0\n      port: 8080\n",
-    "Pulumi.sandbox.yaml": "config: {}\n",
+    "Pulumi.sandbox.yaml": "config:\n  hueshift:activeColor: blue\n",
     "releases.json": "{}\n",
     "README.md": "hueshift\n",
     "docs/page.txt": "page\n",
@@ -105,7 +106,9 @@ def test_each_explains_itself_and_refuses_arguments_that_it_does_not_take(name: 
 
 
 FLIP = {"Pulumi.staging.yaml": FILES["Pulumi.staging.yaml"].replace("blue", "green")}
+LOCAL = {"Pulumi.sandbox.yaml": FILES["Pulumi.sandbox.yaml"].replace("blue", "green")}
 CANARY = {"Pulumi.production.yaml": FILES["Pulumi.production.yaml"].replace("Weight: 0", "Weight: 10")}
+MUCH = {"Pulumi.staging.yaml": "".join(f"setting{number}: value\n" for number in range(20_000))}
 MORE = {"Pulumi.production.yaml": CANARY["Pulumi.production.yaml"].replace("8080", "8081")}
 
 
@@ -122,7 +125,8 @@ MORE = {"Pulumi.production.yaml": CANARY["Pulumi.production.yaml"].replace("8080
         pytest.param({"app/main.py": "print(2)\n", **FLIP}, "code", ["staging"], ["staging"], id="code with a flip"),
         pytest.param({"app/main.py": "x", "releases.json": "[]"}, "code", [], [], id="code with the record"),
         pytest.param({"new/file": "x"}, "code", [], [], id="something new"),
-        pytest.param({"Pulumi.sandbox.yaml": "x: 1\n"}, "code", ["sandbox"], [], id="what the tests run"),
+        pytest.param(MUCH, "stacks", ["staging"], [], id="more than a pipe holds"),
+        pytest.param(LOCAL, "code", [], [], id="a flip of what the tests run, which nobody previews"),
     ],
 )
 def test_a_change_is_told_by_its_files(
@@ -229,6 +233,15 @@ def test_a_reviewed_change_of_more_is_deployed_as_it_is(place: Place) -> None:
     assert "pulumi up --yes" in log.read_text()
 
 
+def test_where_it_cannot_be_told_what_a_change_is_nothing_is_taken_for_checked(place: Place) -> None:
+    log = previewed(place)
+    (place.folder / "preview-staging.json").write_text("[]")
+    (place.folder / "pipeline/changes.sh").write_text("#!/bin/bash\nexit 3\n")
+    assert place.step("comment.sh", place.base).returncode != 0
+    assert place.step("deploy.sh", "staging", place.base).returncode != 0
+    assert "pulumi" not in log.read_text()
+
+
 @pytest.mark.parametrize(
     ("refused", "status"),
     [
@@ -285,3 +298,74 @@ def test_a_runner_is_given_the_cluster_of_the_stack_and_the_programs(place: Plac
     absent = place.step("setup.sh", "absent")
     assert absent.returncode == 1
     assert "there is no Pulumi.absent.yaml" in absent.stderr
+
+
+@pytest.mark.parametrize(
+    ("forge", "opened", "closed"),
+    [
+        ("GITHUB_ACTIONS", r"::group::pulumi up --stack staging", r"::endgroup::"),
+        (
+            "GITLAB_CI",
+            r"\x1b\[0Ksection_start:\d+:(step_\d+)\s\x1b\[0Kpulumi up --stack staging",
+            r"\x1b\[0Ksection_end:\d+:\1\s\x1b\[0K",
+        ),
+    ],
+)
+def test_the_log_of_an_update_folds(place: Place, forge: str, opened: str, closed: str) -> None:
+    previewed(place)
+    said = place.step("up.sh", "staging", **{"GITHUB_ACTIONS": "", "GITLAB_CI": "", forge: "true"}).stderr
+    assert re.fullmatch(f"{opened}\nsaid\n{closed}\n", said), said
+
+
+SERVED = """case "$*" in
+  "stack output"*) echo '{"shop": {}}' ;;
+  config\\ --json*) echo '{"hueshift:services": {"value": "{\\"shop\\": {\\"colors\\": {}}}"}}' ;;
+  "stack export"*) echo "$STATE"; [ -n "$STATE" ] ;;
+  *) echo "$@" >>CALLED ;;
+esac"""
+RULES = {
+    "deployment": {
+        "resources": [
+            {"type": "aws:lb/listenerRule:ListenerRule", "urn": "urn:rule::shop-traffic-production"},
+            {"type": "aws:lb/listenerRule:ListenerRule", "urn": "urn:rule::shop-traffic-canary"},
+            {"type": "aws:lb/targetGroup:TargetGroup", "urn": "urn:group::shop-blue"},
+        ]
+    }
+}
+
+
+@pytest.mark.parametrize(
+    ("state", "updates"),
+    [
+        (json.dumps(RULES), ["--skip-preview --refresh --target=urn:rule::shop-traffic-production"]),
+        ('{"deployment": {"resources": []}}', []),
+        ("", []),
+    ],
+    ids=["rules", "no rules", "no state"],
+)
+def test_a_way_back_beside_what_is_pending_touches_production_rules_or_nothing(
+    place: Place, state: str, updates: list[str]
+) -> None:
+    log = previewed(place, refused="--flip-only")
+    place.program("pulumi", SERVED.replace("CALLED", str(log)))
+    done = place.step("rollback.sh", "staging", "shop", "blue", STATE=state)
+    assert (done.returncode == 0) is bool(updates), done.stderr
+    called = [line for line in log.read_text().splitlines() if line.startswith("up ")]
+    assert [line.partition("--stack staging ")[2] for line in called] == updates
+    assert updates or "emergency-without-pulumi" in done.stderr
+
+
+def test_a_review_is_not_called_gone_where_that_cannot_be_asked(place: Place) -> None:
+    place.program("pulumi", "exit 1")
+    done = place.step("review.sh", "down", "review-42")
+    assert done.returncode == 1
+    assert "nothing is left" not in done.stderr
+
+
+def test_the_stack_file_of_a_review_is_neither_kept_nor_in_the_way(place: Place) -> None:
+    place.commit({".gitignore": "/Pulumi.review-*.yaml\n"})
+    (place.folder / "Pulumi.review-42.yaml").write_text("config: {}\n")
+    (place.folder / "Pulumi.staging.yaml").write_text(FLIP["Pulumi.staging.yaml"])
+    done = place.step("keep.sh", "Flip", CI_COMMIT_BRANCH="main", GITHUB_REF_NAME="")
+    assert done.returncode == 0, done.stderr
+    assert place.git("show", "--name-only", "--format=", "origin/main") == "Pulumi.staging.yaml"

@@ -27,7 +27,7 @@ folded() { # TITLE COMMAND…: runs the command in a part of the log that folds
   if [ -n "${GITHUB_ACTIONS:-}" ]; then
     say "::group::$title"
   elif [ -n "${GITLAB_CI:-}" ]; then
-    say -e "\e[0Ksection_start:$(date +%s):$id\r\e[0K$title"
+    printf '\e[0Ksection_start:%(%s)T:%s\r\e[0K%s\n' -1 "$id" "$title" >&2
   else
     say "$title"
   fi
@@ -35,7 +35,7 @@ folded() { # TITLE COMMAND…: runs the command in a part of the log that folds
   if [ -n "${GITHUB_ACTIONS:-}" ]; then
     say "::endgroup::"
   elif [ -n "${GITLAB_CI:-}" ]; then
-    say -e "\e[0Ksection_end:$(date +%s):$id\r\e[0K"
+    printf '\e[0Ksection_end:%(%s)T:%s\r\e[0K\n' -1 "$id" >&2
   fi
   return $status
 }
