@@ -33,7 +33,7 @@ else
   edit=PATCH text=body number=number opened=open closing='{state: "closed", state_reason: "completed"}'
 fi
 
-call() { # call METHOD PATH [FILE]: what the API answers; the token is in no process's arguments
+call() { # METHOD PATH [FILE]: leaves in $work/answer what the API answers; the token is in no process's arguments
   local status send=()
   [ $# -lt 3 ] || send=(--header "Content-Type: application/json" --data-binary "@$3")
   [ "$1" != GET ] || send+=(--retry 3)
@@ -41,21 +41,33 @@ call() { # call METHOD PATH [FILE]: what the API answers; the token is in no pro
     "${send[@]}" --output "$work/answer" --write-out '%{http_code}' "$api/$2") || fail "$forge does not answer at $api"
   [[ $status == 2* ]] ||
     fail "$forge refused $1 $2 with $status: $(jq --raw-output '.message // .error // .' "$work/answer" 2>/dev/null | head -c 300)"
-  cat "$work/answer"
 }
 
-all() { # all PATH: every element of every page, one a line
-  local page=1
-  while call GET "$1${2:-?}per_page=100&page=$page" >"$work/page"; do
-    jq --compact-output '.[]' "$work/page"
-    [ "$(jq length "$work/page")" -eq 100 ] || return 0
+find_own() { # LIST NUMBER CONDITION TEXT: sets id to the NUMBER of the first that a pipeline wrote itself and CONDITION holds for
+  local page=1 own='.user.type == "Bot"'
+  if [ "$forge" = GitLab ]; then
+    call GET user
+    own=".author.id == $(jq .id "$work/answer")"
+  fi
+  while call GET "$1per_page=100&page=$page"; do
+    id=$(jq --raw-output --arg text "$4" "map(select($own and ($3)))[0].$2 // empty" "$work/answer")
+    [ -z "$id" ] && [ "$(jq length "$work/answer")" -eq 100 ] || break
     page=$((page + 1))
   done
-  return 1
+}
+
+write() { # LIST [ONE]: puts $work/body over what was found, or adds it
+  if [ -n "$id" ]; then
+    call "$edit" "${2:-$1}/$id" "$work/body"
+    say "edited: $id of $1"
+  else
+    call POST "$1" "$work/body"
+    say "added to $1"
+  fi
 }
 
 comment() {
-  local notes one marker id
+  local notes one marker
   [ -r "$1" ] || fail "there is no file $1"
   marker="<!-- hueshift:$(basename "$1" .md) -->"
   if [ "$forge" = GitHub ]; then
@@ -66,52 +78,24 @@ comment() {
     notes=$repository/merge_requests/$CI_MERGE_REQUEST_IID/notes one=$notes
   fi
   jq --raw-input --slurp --arg marker "$marker" '{body: (if startswith($marker) then . else $marker + "\n" + . end)}' "$1" >"$work/body"
-  all "$notes" >"$work/all"
-  id=$(jq --slurp --arg marker "$marker" "map(select((.body | startswith(\$marker)) and $(own)))[0].id // empty" "$work/all")
-  if [ -n "$id" ]; then
-    call "$edit" "$one/$id" "$work/body" >/dev/null
-    echo "comment $id edited" >&2
-  else
-    call POST "$notes" "$work/body" >/dev/null
-    echo "comment written" >&2
-  fi
+  find_own "$notes?" id ".body | startswith(\$text)" "$marker"
+  write "$notes" "$one"
 }
 
-own() { # jq's condition on what a pipeline has written itself
-  if [ "$forge" = GitHub ]; then
-    echo '.user.type == "Bot"'
-  else
-    call GET user >"$work/user"
-    echo ".author.id == $(jq .id "$work/user")"
-  fi
-}
-
-find_issue() { # find_issue TITLE: its number, if one is open
-  all "$repository/issues" "?state=$opened&" >"$work/all"
-  jq --slurp --arg title "$1" "map(select(.title == \$title and .pull_request == null and $(own)))[0].$number // empty" "$work/all"
-}
+find_issue() { find_own "$repository/issues?state=$opened&" $number ".title == \$text and .pull_request == null" "$1"; } # TITLE
 
 issue() {
-  local id
   [ -r "$2" ] || fail "there is no file $2"
   jq --raw-input --slurp --arg title "$1" "{title: \$title, $text: .}" "$2" >"$work/body"
-  id=$(find_issue "$1")
-  if [ -n "$id" ]; then
-    call "$edit" "$repository/issues/$id" "$work/body" >/dev/null
-    echo "issue $id brought up to date" >&2
-  else
-    call POST "$repository/issues" "$work/body" >/dev/null
-    echo "issue opened: $1" >&2
-  fi
+  find_issue "$1"
+  write "$repository/issues"
 }
 
 close() {
-  local id
-  id=$(find_issue "$1")
+  find_issue "$1"
   [ -n "$id" ] || return 0
   jq --null-input "$closing" >"$work/body"
-  call "$edit" "$repository/issues/$id" "$work/body" >/dev/null
-  echo "issue $id closed" >&2
+  write "$repository/issues"
 }
 
 "$@"
