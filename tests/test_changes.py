@@ -93,9 +93,7 @@ def place(tmp_path: Path) -> Place:
     return Place(tmp_path)
 
 
-@pytest.mark.parametrize(
-    "name", ["changes", "comment", "deploy", "forge", "newest", "report-drift", "required", "setup"]
-)
+@pytest.mark.parametrize("name", ["changes", "comment", "deploy", "forge", "newest", "required", "setup"])
 def test_each_explains_itself_and_refuses_arguments_that_it_does_not_take(name: str) -> None:
     step = ROOT / f"pipeline/{name}.sh"
     asked = subprocess.run([step, "--help"], capture_output=True, text=True, check=False)
@@ -277,7 +275,7 @@ def test_no_comment_is_written_where_nothing_was_previewed(place: Place) -> None
 )
 def test_an_issue_is_open_as_long_as_a_stack_has_drifted(place: Place, refused: str, issue: str) -> None:
     log = previewed(place, refused)
-    done = place.step("report-drift.sh", "staging")
+    done = place.step("drift.sh", "staging")
     assert (done.returncode == 0) is (refused == "nothing")
     assert f"forge {issue}\n" in log.read_text()
 
