@@ -198,6 +198,36 @@ def test_nothing_reaches_production_without_an_approval_but_a_rollback() -> None
         assert [rule["when"] for rule in gitlab()[name]["rules"]] == ["manual"]
 
 
+def test_what_was_asked_of_a_stack_is_kept_even_if_the_update_is_cut_off() -> None:
+    keeping = [
+        (job, step) for _, job in github() if "environment" in job for step in steps_with(job, "pipeline/keep.sh")
+    ]
+    assert len(keeping) == 2
+    for job, step in keeping:
+        assert [other["id"] for other in steps_with(job, "pipeline/up.sh")] == ["up"]
+        assert step["if"].startswith("always() && steps.up.outcome")
+
+
+def steps_with(job: Mapping[str, Any], script: str) -> list[Mapping[str, Any]]:
+    return [step for step in job.get("steps", []) if step.get("run", "").startswith(script)]
+
+
+def test_a_newer_commit_ends_no_job_of_a_delivery() -> None:
+    assert "concurrency" not in content(ROOT / ".github/workflows/delivery.yml")
+    rules = {rule["if"]: rule for rule in content(ROOT / ".gitlab-ci.yml")["workflow"]["rules"]}
+    (push,) = [rule for condition, rule in rules.items() if '"push"' in condition]
+    assert push["auto_cancel"] == {"on_new_commit": "none"}
+
+
+def test_a_job_that_builds_an_image_on_gitlab_is_told_where_docker_is() -> None:
+    building = [job for job in gitlab().values() if "build.sh" in named(steps(job))]
+    assert len(building) == 2
+    for job in building:
+        assert job["services"] == ["docker:28-dind"]
+        assert job["variables"]["DOCKER_HOST"] == "tcp://docker:2375"
+        assert job["variables"]["DOCKER_TLS_CERTDIR"] == ""
+
+
 def test_a_job_that_waited_takes_the_newest_stack_files() -> None:
     waiting = [
         job
