@@ -10,7 +10,7 @@ takes 1 1 "$@"
 
 from=$(git rev-parse --short HEAD)
 git fetch --quiet --no-tags origin "$1"
-rm -f Pulumi.*.yaml releases.json
-git ls-tree --name-only FETCH_HEAD | grep -xE 'Pulumi\..+\.yaml|releases\.json' | xargs git checkout --quiet FETCH_HEAD --
+git ls-files -z --with-tree=FETCH_HEAD -- 'Pulumi.*.yaml' releases.json |
+  xargs -0 git restore --source=FETCH_HEAD --staged --worktree --
 git reset --quiet --mixed FETCH_HEAD
 say "the program of $from, with the stack files and the record of $1 at $(git rev-parse --short HEAD)"
