@@ -6,7 +6,7 @@
 #   version=MAJOR.MINOR.N    app/VERSION, and how many commits have changed what the image is made of
 #   schema=REVISION          the newest in app/migrations
 #
-# REGISTRY    where to push to, such as 111122223333.dkr.ecr.eu-west-1.amazonaws.com
+# REGISTRY    where to push to, such as 111122223333.dkr.ecr.eu-west-1.amazonaws.com, or a part of it, such as …/review
 # BUILD_ARGS  further arguments of docker build
 set -euo pipefail
 # shellcheck source=lib/steps.sh
@@ -29,7 +29,7 @@ schema=$(basename "${revisions[-1]%%_*}")
 
 if [[ $REGISTRY =~ \.dkr\.ecr\.([a-z0-9-]+)\. ]]; then
   aws ecr get-login-password --region "${BASH_REMATCH[1]}" |
-    docker login --username AWS --password-stdin "$REGISTRY" >&2
+    docker login --username AWS --password-stdin "${REGISTRY%%/*}" >&2
 fi
 
 if answer=$(docker pull --quiet "$image" 2>&1); then

@@ -24,6 +24,7 @@ VALUES = {
     "CLUSTER": "production",
     "ZONE_ID": "Z0123456789ABC",
     "POLICY_ARN": "arn:aws:iam::444455556666:policy/shop-orders",
+    "REPOSITORIES": "*",
 }
 ROLES = {
     "preview": ("read",),

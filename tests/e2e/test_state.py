@@ -170,8 +170,10 @@ def test_the_page_of_roles_makes_each_with_its_documents_and_for_its_subjects(te
             names = iam.list_role_policies(RoleName=role)["PolicyNames"]
             assert len(names) == documents
             text = json.dumps([iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"] for name in names])
+            assert ("repository/*" in text) == (role == "pulumi-build"), "a review puts its images beside the others"
+            assert ("repository/review/*" in text) == (role == "pulumi-review")
             assert not re.search(
-                r"ACCOUNT|REGION|ENVIRONMENT|CLUSTER|ZONE_ID|POLICY_ARN|STATE\b|SUBJECT|STATE_KEY", text
+                r"ACCOUNT|REGION|ENVIRONMENT|CLUSTER|ZONE_ID|POLICY_ARN|REPOSITORIES|STATE\b|SUBJECT|STATE_KEY", text
             )
     finally:
         for role in [item["RoleName"] for item in iam.list_roles()["Roles"] if item["RoleName"].startswith("pulumi-")]:
