@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
@@ -11,11 +11,14 @@ from components.model import Color
 
 _STACK: Final = "pulumi:pulumi:Stack"
 _SPLIT: Final = "hueshift:traffic_split:TrafficSplit"
-_ROUTES: Final = "hueshift:traffic_split:TestRoutes"
 _SERVICE: Final = "hueshift:service:BlueGreenService"
 _UNKNOWN: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 """How the engine writes text that only the update will know (``UnknownStringValue`` in its SDK)."""
-_WEIGHT: Final = re.compile(r"actions\[0\]\.forward\.targetGroups\[(\d)\]\.weight")
+SECRET: Final = "[secret]"
+_DEPLOYMENT: Final = "kubernetes:apps/v1:Deployment"
+_RECORD: Final = "aws:route53/record:Record"
+_RULE: Final = "aws:lb/listenerRule:ListenerRule"
+_GROUPS: Final = "actions[0].forward.targetGroups"
 _STEP: Final = re.compile(r'\["((?:[^"\\]|\\.)*)"\]|\[(\d+)\]|([^.\[\]]+)')
 _NOISE: Final = ("an unhandled error occurred: program exited", "preview failed")
 _LONG: Final = 160
@@ -25,10 +28,10 @@ SERVES: Final = frozenset(
     {
         "aws:ec2/securityGroup:SecurityGroup",
         "aws:lb/listener:Listener",
-        "aws:lb/listenerRule:ListenerRule",
+        _RULE,
         "aws:lb/loadBalancer:LoadBalancer",
         "aws:lb/targetGroup:TargetGroup",
-        "kubernetes:apps/v1:Deployment",
+        _DEPLOYMENT,
         "kubernetes:core/v1:Namespace",
         "kubernetes:core/v1:Service",
         "kubernetes:elbv2.k8s.aws/v1beta1:TargetGroupBinding",
@@ -88,6 +91,17 @@ class Service:
     ran: Mapping[str, str] = field(default_factory=dict)
     """Version by color before."""
     runs: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def stays(self) -> bool:
+        """Whether the service is there before and after."""
+        return self.before is not None and self.after is not None
+
+    @property
+    def moves(self) -> bool:
+        """Whether a color gets another share; one that comes or goes without any changes nothing."""
+        before, after = self.before or {}, self.after or {}
+        return not self.stays or any(before.get(color, 0) != after.get(color, 0) for color in {*before, *after})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -247,12 +261,12 @@ def _services(resources: Iterable[_Resource], outputs: Mapping[str, Mapping[str,
         name = resource.name.removesuffix("-traffic-production")
         was, will = old.get(name) or {}, new.get(name) or {}
         stays = "delete" not in resource.ops
-        there = set(resource.ops) - {"create"}
+        groups = dict(zip(_arns(resource.new), _colors(will or was), strict=False))
         yield Service(
             name=name,
             url=(will if stays else was).get("url", ""),
-            before=_weights(resource.old, was) if there else None,
-            after=_weights(resource.new, will or was) if stays else None,
+            before=_weights(resource.old, was, groups) if "create" not in resource.ops else None,
+            after=_weights(resource.new, will or was, {}) if stays else None,
             ran=was.get("versions") or {},
             runs=will.get("versions") or {} if stays else {},
         )
@@ -262,33 +276,55 @@ def _is_production_rule(resource: _Resource) -> bool:
     return _SPLIT in resource.urn and resource.name.endswith("-traffic-production")
 
 
-def _weights(state: Mapping[str, Any], output: Mapping[str, Any]) -> Mapping[str, int]:
-    """Return percent by color of a production rule, whose target groups are in color order."""
-    inputs = state.get("inputs") or {}
-    groups = _at(inputs, "actions[0].forward.targetGroups") or []
-    colors = [color for color in Color if color in output.get("weights", Color)]
+def _colors(output: Mapping[str, Any]) -> list[Color]:
+    return [color for color in Color if color in output.get("weights", Color)]
+
+
+def _groups(state: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return _at(state, f"inputs.{_GROUPS}") or []
+
+
+def _arns(state: Mapping[str, Any]) -> list[str]:
+    return [group["arn"] for group in _groups(state)]
+
+
+def _weights(state: Mapping[str, Any], output: Mapping[str, Any], known: Mapping[str, Color]) -> Mapping[str, int]:
+    """Return percent by color of a production rule.
+
+    The program writes the groups in color order, and a refresh in the order of the API: ``known`` tells their colors.
+    """
+    groups = _groups(state)
     total = sum(int(group["weight"]) for group in groups) or 1
-    return {str(color): round(100 * int(group["weight"]) / total) for color, group in zip(colors, groups, strict=False)}
+    shares = {
+        str(known.get(group["arn"], color)): round(100 * int(group["weight"]) / total)
+        for color, group in zip(_colors(output), groups, strict=False)
+    }
+    return dict(sorted(shares.items()))
 
 
 def _change(resource: _Resource, op: Op, resources: Mapping[str, _Resource], services: Mapping[str, Service]) -> Change:
     group, kind = _group(resource, resources)
-    values = list(_values(resource)) if op in (Op.UPDATE, Op.REPLACE) else []
+    service = services.get(group) if kind == _SERVICE else None
     traffic_only = (
         op is Op.UPDATE
         and _is_production_rule(resource)
         and bool(resource.diff)
-        and all(_WEIGHT.fullmatch(path) for path in resource.diff)
+        and all(path.startswith(_GROUPS) for path in resource.diff)
+        and set(_arns(resource.old)) == set(_arns(resource.new))
     )
-    service = services.get(group) if kind == _SERVICE else None
+    if traffic_only and service:
+        values = list(_moved(service))
+    else:
+        values = list(_values(resource)) if op in (Op.UPDATE, Op.REPLACE) else []
+    hosts = {service.url.removeprefix("https://") for service in services.values() if service.stays}
     return Change(
         op=op,
         name=resource.name,
         type=resource.type.rpartition(":")[2],
         group=group,
-        values=[_named(value, service) for value in values] if traffic_only else values,
+        values=values,
         traffic_only=traffic_only,
-        downtime=_downtime(resource, op, service),
+        downtime=_downtime(resource, op, service, hosts),
         restarts=_restarts(resource, op, service),
     )
 
@@ -316,20 +352,23 @@ def _values(resource: _Resource) -> Iterator[Value]:
         )
 
 
-def _named(value: Value, service: Service | None) -> Value:
-    """Return the weight of a color for the weight of a group with a number."""
-    found = _WEIGHT.fullmatch(value.path)
-    colors = list((service.after if service else None) or Color)
-    if found is None or int(found[1]) >= len(colors):
-        return value
-    return Value(
-        path=f"weight of {colors[int(found[1])]}", before=value.before, after=value.after, replaces=value.replaces
-    )
+def _moved(service: Service) -> Iterator[Value]:
+    """Yield the weights by color: the paths of the difference count target groups."""
+    before, after = service.before or {}, service.after or {}
+    for color in dict.fromkeys([*before, *after]):
+        was, will = (str(weights.get(color, 0)) for weights in (before, after))
+        if was != will:
+            yield Value(path=f"weight of {color}", before=was, after=will, replaces=False)
 
 
 def _at(values: object, path: str) -> Any:  # noqa: ANN401 - what JSON holds
-    """Return what is at a path such as ``spec.containers[0].labels["a.b/c"]``; None where nothing is."""
+    """Return what is at a path such as ``spec.containers[0].labels["a.b/c"]``; None where nothing is.
+
+    What is inside of a secret is one, and what is inside of something unknown is unknown.
+    """
     for match in _STEP.finditer(path):
+        if values in (SECRET, _UNKNOWN):
+            break
         quoted, index, plain = match.groups()
         if index is not None:
             values = values[int(index)] if isinstance(values, list) and int(index) < len(values) else None
@@ -346,20 +385,32 @@ def _text(value: object) -> str | None:
     return text if len(text) <= _LONG else f"{text[: _LONG - 1]}…"
 
 
-def _downtime(resource: _Resource, op: Op, service: Service | None) -> str | None:
-    """Return what users notice of a change; a color without traffic, and a service that comes or goes, are silent."""
-    if resource.type not in SERVES or _ROUTES in resource.urn or op is Op.CREATE:
+def _downtime(resource: _Resource, op: Op, service: Service | None, hosts: Collection[str]) -> str | None:
+    """Return what users notice of a change; a color without traffic, and a service that comes or goes, are silent.
+
+    ``hosts`` are those of the services that stay.
+    """
+    if resource.type == _RECORD and op is Op.DELETE and _at(resource.old, "inputs.name") in hosts:
+        return "deleted: the name of a service leads nowhere"
+    if resource.type not in SERVES or op is Op.CREATE:
         return None
-    if service is not None and (service.before is None or service.after is None or not _serves(resource, service)):
+    if resource.type == _RULE and not _is_production_rule(resource):
+        return None
+    if service is not None and not (service.stays and _serves(resource, service)):
         return None
     if op is Op.DELETE:
         return "deleted: requests that pass through it fail"
     if op is Op.REPLACE:
-        if resource.ops.index("delete-replaced") < resource.ops.index("create-replacement"):
+        # The deletion says nothing: it was done already if an update was interrupted, and comes after a failure.
+        if next(each for each in resource.ops if each in ("create-replacement", "replace")) == "replace":
             return "deleted before it is made anew: requests fail until it is back"
         return "made anew: whoever still uses the old one is cut off when it goes"
+    if resource.type == _RULE and any(path.startswith("conditions") for path in resource.diff):
+        return "answers at another address: requests to the old one fail"
     if _new_pods(resource) and _at(resource.new, "inputs.spec.strategy.type") == "Recreate":
         return "strategy recreate: all its pods stop before new ones start, and requests fail meanwhile"
+    if "spec.replicas" in resource.diff and _at(resource.new, "inputs.spec.replicas") == 0:
+        return "parked while it has traffic: its pods stop, and nothing waits until requests go elsewhere"
     return None
 
 
@@ -377,9 +428,7 @@ def _serves(resource: _Resource, service: Service) -> bool:
 
 
 def _new_pods(resource: _Resource) -> bool:
-    return resource.type == "kubernetes:apps/v1:Deployment" and any(
-        path.startswith("spec.template") for path in resource.diff
-    )
+    return resource.type == _DEPLOYMENT and any(path.startswith("spec.template") for path in resource.diff)
 
 
 def _color(resource: _Resource) -> str | None:

@@ -33,8 +33,7 @@ def comment(reports: Sequence[Report]) -> str:
         text = re.sub(r"\n{3,}", "\n\n", "\n".join(_lines(reports, folded)))
         if len(text) <= LIMIT:
             return text
-    end = "\n\n_Cut here: too long for a comment. `hueshift preview` shows all of it._\n"
-    return text[: LIMIT - len(end)] + end
+    return _cut(text)
 
 
 def sentences(report: Report) -> Iterator[str]:
@@ -68,7 +67,7 @@ def _traffic(service: Service) -> str:
         return f"new, {_shares(after)}"
     if after is None:
         return f"goes away with its address, had {_shares(before)}"
-    if before == after:
+    if not service.moves:
         return f"traffic stays ({_shares(after)})"
     colors = list(dict.fromkeys([*before, *after]))
     return ", ".join(f"{color} {before.get(color, 0)} → {after.get(color, 0)} %" for color in colors)
@@ -79,9 +78,10 @@ def _shares(weights: Mapping[str, int] | None) -> str:
 
 
 def _versions(service: Service) -> Iterator[str]:
-    for color, version in service.runs.items():
-        if service.before is not None and service.ran.get(color) != version:
-            yield f"{color} {service.ran.get(color, 'none')} → {version}"
+    for color in sorted({*service.ran, *service.runs}) if service.stays else ():
+        ran, runs = (versions.get(color, "none") for versions in (service.ran, service.runs))
+        if ran != runs:
+            yield f"{color} {ran} → {runs}"
 
 
 def _count(changes: Sequence[Change]) -> str:
@@ -127,10 +127,10 @@ def _stack(report: Report, folded: int) -> Iterator[str]:
     yield from (*downtime, *restarts, *([""] if downtime or restarts else []))
     yield from _refusals([violation for violation in report.violations if violation.mandatory])
     if folded < len(FOLDS):
-        moved = [service for service in report.services if service.before != service.after]
-        for service in moved:
-            yield from _block("text", _picture(service))
-        yield from (f"- **Warning**: {_plain(' '.join(warning.split()))}\n" for warning in report.warnings)
+        for service in report.services:
+            if service.moves:
+                yield from _block("text", _picture(service))
+        yield from (f"- **Warning**: {_plain(warning)}\n" for warning in report.warnings)
     for group in dict.fromkeys(change.group for change in report.changes):
         changes = [change for change in report.changes if change.group == group]
         yield f"<details{' open' if len(changes) <= 20 else ''}><summary>{group}: {_count(changes)}</summary>\n"
@@ -198,9 +198,29 @@ def _advice(report: Report, folded: int) -> Iterator[str]:
         yield "\n</details>\n"
 
 
+def _cut(text: str) -> str:
+    """Return as much of a comment as fits, with the code and the fold closed that it ends in."""
+    end = "\n_Cut here: too long for a comment. `hueshift preview` shows all of it._\n"
+    room = LIMIT
+    while True:
+        *lines, last = text[:room].split("\n")
+        fence, fold = "", False
+        for line in lines:
+            if fence:
+                fence = "" if line == fence else fence
+            elif found := re.match("`{3,}", line):
+                fence = found[0]
+            else:
+                fold = line.startswith("<details") or (fold and line != "</details>")
+        cut = "\n".join([*lines, *([last, fence] if fence else []), *(["", "</details>"] if fold else []), end])
+        if len(cut) <= LIMIT:
+            return cut
+        room -= len(cut) - LIMIT
+
+
 def _plain(text: str) -> str:
-    """Return text in which ``<digest>`` is to be read, and is no element of HTML that a forge leaves out."""
-    return html.escape(text, quote=False)
+    """Return text as one line, in which ``<digest>`` is read and is no element of HTML that a forge leaves out."""
+    return html.escape(" ".join(text.split()), quote=False)
 
 
 def _block(language: str, lines: Iterable[str]) -> Iterator[str]:

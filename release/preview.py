@@ -2,21 +2,24 @@
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from pydantic import TypeAdapter, ValidationError
 
-from release.changes import Change, Report, read
+from release.changes import SECRET, Change, Report, read
 from release.comment import comment
 from release.report import Json, RefusedError, emit, reported
 from release.stack import program, project_folder
 
 _REPORTS = TypeAdapter(list[Report])
+_SIGNATURE: Final = ("4dabf18193072939515e22adb298388d", "1b47061264138c4ac30d75fd1eb44270")
+"""By which the engine tells a secret, whose text it has left out, from other objects."""
 
 
 def preview(
@@ -43,6 +46,8 @@ def preview(
     Ends with 1 if a preview fails, if a mandatory policy refuses, or if more changes than the options allow.
     """
     with reported():
+        if files and (stacks or refresh):
+            raise RefusedError("--from asks no engine: leave out --stack and --refresh, or --from")
         reports = _joined(files) if files else [_previewed(stack, refresh=refresh) for stack in stacks or _all()]
         if as_json:
             emit([asdict(report) for report in reports])
@@ -70,8 +75,15 @@ def _joined(files: Sequence[Path]) -> list[Report]:
     for file in files:
         try:
             reports += _REPORTS.validate_json(file.read_bytes())
-        except (OSError, ValidationError) as error:
-            raise RefusedError(f"{file} is not what `hueshift preview --json` prints: {error}") from None
+        except OSError as error:
+            raise RefusedError(f"{file} cannot be read: {error.strerror}") from None
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise RefusedError(
+                f"{file} is not what `hueshift preview --json` prints: {where and f'{where}: '}{first['msg']}; "
+                f"write it anew: hueshift preview --stack STACK --json >{file}"
+            ) from None
     return reports
 
 
@@ -87,7 +99,7 @@ def _previewed(stack: str, *, refresh: bool) -> Report:
     folder = project_folder()
     pack = os.environ.get("HUESHIFT_POLICY_PACK") or ("policy" if (folder / "policy").is_dir() else "")
     command = [
-        *(program(), "preview", "--json", "--non-interactive", "--stack", stack),
+        *(program(), "preview", "--json", "--non-interactive", "--color", "never", "--stack", stack),
         *(["--policy-pack", pack] if pack else []),
         *(["--refresh"] if refresh else []),
     ]
@@ -108,14 +120,27 @@ def _previewed(stack: str, *, refresh: bool) -> Report:
 
 
 def _events(output: str) -> Iterator[Mapping[str, Any]]:
-    for line in output.splitlines():
+    for line in output.split("\n"):  # not splitlines(): text in an event may hold other ends of a line
         if line.startswith("{"):
-            yield json.loads(line)
+            try:
+                yield json.loads(line, object_hook=_masked)
+            except json.JSONDecodeError:
+                told = "what pulumi preview printed was cut short; was it killed? Run it again"
+                yield {"diagnosticEvent": {"severity": "error", "message": told}}
+
+
+def _masked(found: Mapping[str, Any]) -> Any:  # noqa: ANN401 - what JSON holds
+    key, secret = _SIGNATURE
+    return SECRET if found.get(key) == secret else found
 
 
 def _without_paths(text: str, folder: Path) -> str:
-    """Return text in which a path of this machine begins in the project or at home."""
-    return text.replace(str(folder), ".").replace(f"{Path.home()}/", "~/")
+    """Return text, of JSON too, in which a path of this machine begins in the project or at home."""
+    for path, short in ((folder, "."), (Path.home(), "~")):
+        if path.name:  # the root is the beginning of all
+            # Only where a path begins and a name ends: `/app` is not in `staging/shop/app`, nor in `/apple`.
+            text = re.sub(rf"((?<![\w.~/-])|(?<=\\[nt])){re.escape(str(path))}(?![\w-])", short, text)
+    return text
 
 
 def _named(changes: Sequence[Change]) -> str:

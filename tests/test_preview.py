@@ -3,21 +3,27 @@
 
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
 from release.changes import Change, Op, Report, Service, Value, Violation, read
 from release.cli import app
 from release.comment import FOLDS, LIMIT, MARKER, comment, sentences
+from release.preview import _without_paths
 
 STACK = "urn:pulumi:production::hueshift::pulumi:pulumi:Stack::hueshift-production"
 SERVICE = "hueshift:service:BlueGreenService"
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+SECRET = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "ciphertext": "[secret]"}
+"""How the engine writes a secret to a stream of events."""
 Event = dict[str, Any]
 
 
@@ -147,6 +153,10 @@ def test_strategy_recreate_is_told_as_downtime() -> None:
     [
         (["delete-replaced", "replace", "create-replacement"], "deleted before it is made anew: requests fail"),
         (["create-replacement", "replace", "delete-replaced"], "made anew: whoever still uses the old one"),
+        # Deleted by an update that was interrupted.
+        (["replace", "create-replacement", "remove-pending-replace"], "deleted before it is made anew"),
+        # The preview failed before it came to the deletions.
+        (["create-replacement", "replace"], "made anew: whoever still uses the old one"),
     ],
 )
 def test_a_replacement_of_what_serves_is_told_as_downtime(order: Sequence[str], notice: str) -> None:
@@ -159,6 +169,52 @@ def test_a_replacement_of_what_serves_is_told_as_downtime(order: Sequence[str], 
 def test_a_replacement_in_a_color_without_traffic_is_no_downtime() -> None:
     ops = ["delete-replaced", "replace", "create-replacement"]
     assert "Downtime" not in said(still(), *(group(op, "green") for op in ops))
+
+
+def test_a_color_that_is_parked_while_it_loses_its_traffic_is_downtime() -> None:
+    kind = f"{SERVICE}$hueshift:color_environment:ColorEnvironment$kubernetes:apps/v1:Deployment"
+    old, new = pods("blue", "shop:1"), pods("blue", "shop:1")
+    new["spec"]["replicas"] = 0
+    parked = step(
+        "update", kind, "shop-blue-deployment", urn(SERVICE, "shop"), old=old, new=new, diff=["spec.replicas"]
+    )
+    assert "**Downtime**: shop-blue-deployment, parked while it has traffic" in said(moved((100, 0), (0, 100)), parked)
+    assert "Downtime" not in said(still(0, 100), parked)
+
+
+def test_another_address_of_a_service_that_stays_is_downtime() -> None:
+    event = traffic("update", rule(100, 0), rule(100, 0), ["conditions[0].hostHeader.values[0]"])
+    assert "**Downtime**: shop-traffic-production, answers at another address" in said(event)
+
+
+def test_a_record_is_missed_only_if_its_service_stays() -> None:
+    kind = "hueshift:edge:Edge$hueshift:dns:AliasRecords$aws:route53/record:Record"
+    record = step(
+        "delete", kind, "edge-records-shop", urn("hueshift:edge:Edge", "edge"), old={"name": "shop.example.com"}
+    )
+    told = outputs({"blue": "1"})
+    assert "**Downtime**: edge-records-shop, deleted: the name" in said(told, still(), record)
+    assert "Downtime" not in said(told, traffic("delete", rule(100, 0), None), record)
+
+
+@pytest.mark.parametrize("op", ["delete", "replace"])
+def test_the_rule_of_the_canary_header_is_nobodys_downtime(op: str) -> None:
+    kind = f"{SERVICE}$hueshift:traffic_split:TrafficSplit$aws:lb/listenerRule:ListenerRule"
+    ops = ["delete"] if op == "delete" else ["create-replacement", "replace", "delete-replaced"]
+    events = [step(each, kind, "shop-traffic-canary", urn(SERVICE, "shop"), old={"priority": 1}) for each in ops]
+    assert "Downtime" not in said(still(), *events)
+
+
+def test_a_secret_in_another_version_comes_and_goes_and_alarms_nobody() -> None:
+    kind = f"{SERVICE}$hueshift:color_environment:ColorEnvironment$kubernetes:external-secrets.io/v1:ExternalSecret"
+    labels = {"metadata": {"labels": {"hueshift.dev/color": "blue"}}}
+    events = [
+        step("create", kind, "shop-blue-app-1a2b3c4d", urn(SERVICE, "shop"), new=labels),
+        step("delete", kind, "shop-blue-app-5e6f7a8b", urn(SERVICE, "shop"), old=labels),
+    ]
+    text = said(still(), deployed("blue"), *events)
+    assert "1 resource changes, 1 is created, 1 is deleted, nothing is replaced" in text
+    assert "Downtime" not in text
 
 
 def test_a_new_service_and_one_that_goes_are_told_as_such() -> None:
@@ -179,19 +235,56 @@ def test_a_stack_without_changes_is_one_line() -> None:
     assert said(still()).splitlines() == [MARKER, "- **production**: nothing changes"]
 
 
+def test_a_color_that_comes_or_goes_without_traffic_moves_none() -> None:
+    alone = {"actions": [{"forward": {"targetGroups": [{"arn": "blue", "weight": 100}]}}]}
+    path = ["actions[0].forward.targetGroups[1]"]
+    text = said(
+        traffic("update", rule(100, 0), alone, path), outputs({"blue": "1.5.0"}, {"blue": "1.5.0", "green": "1.4.0"})
+    )
+    assert "traffic stays (blue 100 %), green 1.4.0 → none; 1 resource changes" in text
+    assert "░" not in text
+    assert [change.name for change in report(traffic("update", alone, rule(100, 0), path)).not_traffic]
+
+
+def test_weights_belong_to_their_groups_in_whatever_order_a_refresh_has_found_them() -> None:
+    turned = rule(30, 70)
+    turned["actions"][0]["forward"]["targetGroups"].reverse()
+    paths = [f"actions[0].forward.targetGroups[{number}].{key}" for number in (0, 1) for key in ("arn", "weight")]
+    found = report(traffic("update", turned, rule(100, 0), paths))
+    assert "blue 30 → 100 %, green 70 → 0 %" in next(sentences(found))
+    assert found.not_traffic == []
+    assert [value.path for value in found.changes[0].values] == ["weight of blue", "weight of green"]
+
+
+def test_a_rule_that_leads_to_another_group_is_more_than_weights() -> None:
+    other = rule(0, 100)
+    other["actions"][0]["forward"]["targetGroups"][1]["arn"] = UNKNOWN
+    path = ["actions[0].forward.targetGroups[1].arn", "actions[0].forward.targetGroups[1].weight"]
+    assert report(traffic("update", rule(100, 0), other, path)).not_traffic
+
+
+def test_a_rule_that_somebody_has_deleted_serves_nobody_until_it_is_new() -> None:
+    gone = traffic("refresh", rule(100, 0), rule(100, 0))
+    assert "shop**: new, blue 100 %" in next(sentences(report(gone, traffic("create", None, rule(100, 0)))))
+
+
 def test_drift_is_what_the_program_would_put_back() -> None:
     seen = traffic("refresh", rule(100, 0), rule(70, 30))
     (sentence,) = sentences(report(seen, moved((70, 30), (100, 0))))
     assert "blue 70 → 100 %, green 30 → 0 %" in sentence
 
 
-def test_unknown_and_secret_values_are_named_and_never_guessed() -> None:
+def test_unknown_and_secret_values_are_named_and_never_guessed(project: Path) -> None:
     kind = f"{SERVICE}$kubernetes:core/v1:ConfigMap"
-    old, new = {"data": {"A": "[secret]", "B": "1"}}, {"data": {"A": "[secret]", "B": UNKNOWN}}
-    event = step("update", kind, "shop-config", urn(SERVICE, "shop"), old=old, new=new, diff=["data.A", "data.B"])
-    text = said(still(), event)
-    assert "+   data.A: [secret]" in text
+    old = {"data": {"A": SECRET, "B": "1"}, "more": {"C": "1"}, "all": SECRET}
+    new = {"data": {"A": SECRET, "B": UNKNOWN}, "more": UNKNOWN, "all": SECRET}
+    diff = ["data.A", "data.B", "more.C", "all.D"]
+    tell(project, still(), step("update", kind, "shop-config", urn(SERVICE, "shop"), old=old, new=new, diff=diff))
+    text = run("--stack", "production").stdout
+    assert "-   data.A: [secret]\n+   data.A: [secret]" in text
     assert "+   data.B: (known after the update)" in text
+    assert "-   more.C: 1\n+   more.C: (known after the update)" in text
+    assert "+   all.D: [secret]" in text
 
 
 def test_a_value_cannot_end_the_block_that_it_is_in() -> None:
@@ -266,6 +359,56 @@ def test_a_comment_that_is_too_long_loses_the_least_important_and_says_so(size: 
             assert (fold in text) is (number <= folded), fold
 
 
+pieces = ["a", "\n", "\r", " ", "`", "```", "`" * 70, "<details>", "</details>", "~~~"]
+texts = st.lists(st.sampled_from(pieces), max_size=9).map("".join)
+names = st.sampled_from(["shop", "edge", "x" * 300])
+violations = st.builds(Violation, policy=names, mandatory=st.booleans(), resource=names, problem=texts, remedy=texts)
+changes = st.builds(
+    Change,
+    op=st.sampled_from(Op),
+    name=names,
+    type=names,
+    group=names,
+    values=st.lists(st.builds(Value, path=names, before=texts, after=texts, replaces=st.booleans()), max_size=2),
+    downtime=st.none() | names,
+    restarts=st.none() | names,
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(violations, max_size=3),
+    st.lists(changes, max_size=3),
+    st.lists(texts | st.sampled_from(["a" * 2 * LIMIT, "`" * 2 * LIMIT]), max_size=2),
+    st.integers(1, 400),
+    st.integers(0, 50),
+)
+def test_a_comment_of_whatever_length_fits_and_ends_outside_of_code_and_folds(
+    found: list[Violation], touched: list[Change], errors: list[str], times: int, more: int
+) -> None:
+    whole = Report(
+        stack="x", changes=touched * times, violations=found * more, policies=9, warnings=errors, errors=errors
+    )
+    text = comment([replace(whole, errors=[]), whole])
+    assert len(text) <= LIMIT
+    fence, folds = "", 0
+    for line in re.split("\r\n|\r|\n", text):
+        if fence:
+            closes = re.fullmatch(" {0,3}(`+) *", line)
+            fence = "" if closes and len(closes[1]) >= len(fence) else fence
+        elif opens := re.match(" {0,3}(`{3,})[^`]*$", line):
+            fence = opens[1]
+        else:
+            folds += line.startswith("<details") - (line == "</details>")
+            assert folds in (0, 1)
+    assert (fence, folds) == ("", 0)
+
+
+def test_what_is_cut_in_the_middle_of_an_error_says_so_below_it() -> None:
+    text = comment([Report(stack="production", errors=["x" * 2 * LIMIT])])
+    assert text.endswith("x\n```\n\n_Cut here: too long for a comment. `hueshift preview` shows all of it._\n")
+
+
 PULUMI = """#!/bin/sh
 while [ $# -gt 0 ]; do [ "$1" != --stack ] || stack=$2; shift; done
 cat "$stack.err" >&2 2>/dev/null
@@ -291,9 +434,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def tell(project: Path, *events: Event) -> None:
+def tell(project: Path, *events: Event, escape: bool = True) -> None:
     above = [component("pulumi:pulumi:Stack", "hueshift-production", ""), component(SERVICE, "shop")]
-    lines = "\n".join(json.dumps(event) for event in [*above, *events])
+    lines = "\n".join(json.dumps(event, ensure_ascii=escape) for event in [*above, *events])
     (project / "production.jsonl").write_text(lines)
 
 
@@ -351,4 +494,46 @@ def test_a_file_that_is_no_report_is_refused(project: Path) -> None:
     (project / "x.json").write_text("{}")
     done = run("--from", "x.json")
     assert done.exit_code == 1
-    assert "x.json is not what `hueshift preview --json` prints" in done.stderr
+    assert "x.json is not what `hueshift preview --json` prints: Input should be a valid array; write it" in done.stderr
+    assert run("--from", "y.json").stderr == "error: y.json cannot be read: No such file or directory\n"
+
+
+@pytest.mark.parametrize("option", ["--refresh", "--stack=production"])
+def test_what_asks_an_engine_is_refused_beside_files_that_were_printed_before(project: Path, option: str) -> None:
+    (project / "x.json").write_text("[]")
+    done = run("--from", "x.json", option)
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "leave out --stack and --refresh, or --from" in done.stderr
+
+
+def test_a_line_that_is_cut_short_is_a_failure_and_no_whole_preview(project: Path) -> None:
+    with (project / "production.jsonl").open("a") as file:
+        file.write('\n{"sequence": 7, "resourcePre')
+    done = run()
+    assert done.exit_code == 1
+    assert "production: the preview failed" in done.stdout
+    assert "cut short; was it killed? Run it again" in done.stdout
+
+
+def test_text_with_other_ends_of_a_line_is_read(project: Path) -> None:
+    kind = f"{SERVICE}$kubernetes:core/v1:ConfigMap"
+    old, new = {"data": {"A": "1"}}, {"data": {"A": "a\x85b"}}
+    event = step("update", kind, "shop-config", urn(SERVICE, "shop"), old=old, new=new, diff=["data.A"])
+    tell(project, still(), event, escape=False)
+    assert run("--stack", "production").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("folder", "home", "text", "shown"),
+    [
+        ("/app", "/root", "no /app/x.py, /app: /root/.cache and /root", "no ./x.py, .: ~/.cache and ~"),
+        ("/app", "/root", r"first\n/app/x.py\t/root/y", r"first\n./x.py\t~/y"),
+        ("/app", "/root", "staging/shop/app, /apple, ./app, https://x/root/y", None),
+        ("/srv/app", "/", "https://shop.example.com/ at /etc/x", None),
+    ],
+)
+def test_a_path_of_this_machine_is_cut_and_what_only_looks_like_one_is_not(
+    folder: str, home: str, text: str, shown: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", home)
+    assert _without_paths(text, Path(folder)) == (shown or text)
