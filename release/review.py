@@ -9,7 +9,7 @@ import typer
 import yaml
 
 from components.model import Color
-from components.settings import ServiceSettings
+from components.settings import ServiceSettings, decoded
 from release.report import Json, RefusedError, console, emit, reported, unknown
 from release.stack import Stack, load
 
@@ -80,7 +80,11 @@ def _config(
 ) -> dict[str, Any]:
     """Return the configuration of the review; ``changed`` is by service what it runs in the place of the other's."""
     own = f"{place.project}:"
-    kept = {key: value for key, value in copy.deepcopy(dict(config)).items() if key.removeprefix(own) not in LEFT_OUT}
+    kept: dict[str, Any] = {
+        key: decoded(value)
+        for key, value in copy.deepcopy(dict(config)).items()
+        if key.removeprefix(own) not in LEFT_OUT
+    }
     if owner := kept.pop(f"{own}alerts", {}).get("owner"):
         kept[f"{own}alerts"] = {"owner": owner}
     balancer = kept.setdefault(f"{own}loadBalancer", {})

@@ -1,5 +1,6 @@
 """`hueshift review`: what a review takes over from staging, and what it does not."""
 
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -86,6 +87,17 @@ def test_a_review_reads_secrets_of_the_reviews_and_has_no_container_of_its_own(p
     assert (entry.source.store, entry.source.path) == ("aws-secrets-manager", "review/shop/app")
     assert entry.keys == load("staging").settings.services["shop"].secrets["app"].keys
     assert {release.secret_versions["app"] for release in shop.colors.values()} == {"AWSCURRENT"}
+
+
+def test_settings_that_are_written_as_json_are_taken_over_too(project: Project) -> None:
+    before = project.written()
+
+    def as_text(config: dict[str, Any]) -> None:
+        for key in ("services", "alerts", "loadBalancer"):
+            config[f"hueshift:{key}"] = json.dumps(config[f"hueshift:{key}"])
+
+    project.change(as_text)
+    assert project.written() == before
 
 
 def test_an_entry_of_another_store_stays_there(project: Project) -> None:
