@@ -126,7 +126,7 @@ def record(service: Service, *, stack: StackName = None, as_json: Json = False) 
         dropped = [item for item in before if item not in after]
         if added:
             _write(file, {**known, service: after})
-        follow = _next_steps(place.folder, service, running.values()) if added else []
+        follow = _next_steps(place, service, running) if added else []
         if as_json:
             emit(
                 {
@@ -258,7 +258,7 @@ def _running(place: Stack, service: str) -> Mapping[Color, Running]:
 def _by_digest(service: str, color: Color, settings: ServiceSettings, image: str, place: Stack) -> str:
     if settings.colors[color].build:
         return "the registry gave no digest: build it anew under another version"
-    name, _, tag = image.rpartition("/")[2].partition(":")
+    name, _, tag = (image.partition("/")[2] or image).partition(":")
     ask = (
         f"aws ecr describe-images --repository-name {name} --image-ids imageTag={tag or 'TAG'} "
         "--query 'imageDetails[0].imageDigest'"
@@ -333,12 +333,17 @@ def _write(file: Path, known: Mapping[str, Sequence[Ran]]) -> None:
     part.replace(file)
 
 
-def _next_steps(folder: Path, service: str, running: Iterable[Running]) -> list[str]:
+def _next_steps(place: Stack, service: str, running: Mapping[Color, Running]) -> list[str]:
     """Return how the newest of it gets to production."""
-    newest = max(running, key=lambda color: precedence(color.version))
-    stacks = sorted(file.suffixes[-2].removeprefix(".") for file in folder.glob("Pulumi.*.yaml"))
-    key = f"hueshift:services.{service}.colors.COLOR.image"
+    color = max(running, key=lambda color: precedence(running[color].version))
+    schema = place.settings.services[service].colors[color].schema
+    take = f"hueshift image set {service} {running[color].image} --version {running[color].version}"
+    stacks = sorted(file.suffixes[-2].removeprefix(".") for file in place.folder.glob("Pulumi.*.yaml"))
     return [
         f"git add {RECORD} && git commit",
-        *(f"pulumi config set --path {key} {newest.image} --stack {stack}" for stack in stacks if is_production(stack)),
+        *(
+            f"{take}{f' --schema {schema}' if schema else ''} --stack {stack}"
+            for stack in stacks
+            if is_production(stack)
+        ),
     ]

@@ -122,7 +122,7 @@ def test_what_runs_is_added_with_its_version_the_newest_last_and_production_may_
     assert {digest(6), digest(7)} <= set(ran(world.folder / "releases.json")["shop"])
     assert said["next"] == [
         "git add releases.json && git commit",
-        f"pulumi config set --path hueshift:services.shop.colors.COLOR.image {new(7)[0]} --stack production",
+        f"hueshift image set shop {new(7)[0]} --version 1.7.0 --schema 0001 --stack production",
     ]
 
 
@@ -209,10 +209,11 @@ def test_a_stack_file_that_was_edited_since_is_not_what_ran(world: World, edit: 
     assert "deploy it first: pulumi up --stack staging" in said
 
 
-def test_a_tag_is_refused_with_the_way_to_its_digest(world: World) -> None:
-    world.deploy(green=(f"{REPOSITORY}:1.6.0", "1.6.0"))
+@pytest.mark.parametrize("name", ["shop", "team/shop"])
+def test_a_tag_is_refused_with_the_way_to_its_digest(world: World, name: str) -> None:
+    world.deploy(green=(f"{REPOSITORY.partition('/')[0]}/{name}:1.6.0", "1.6.0"))
     said = world.refused(*RECORD)
-    assert "--repository-name shop --image-ids imageTag=1.6.0" in said
+    assert f"--repository-name {name} --image-ids imageTag=1.6.0" in said
     assert (
         "pulumi config set --path hueshift:services.shop.colors.green.image REPOSITORY@DIGEST --stack staging" in said
     )
