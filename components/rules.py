@@ -173,9 +173,9 @@ def build_problem(_build: object, *, production: bool) -> str | None:
 
 
 def untried_problem(image: str, *, service: str, ran: Collection[str]) -> str | None:
-    """An image by digest must have run in staging, as the record says."""
-    digest = image.rpartition("@")[2]
-    if digest in ran:
+    """An image by digest must have run in staging, as the record says; one without is refused for that already."""
+    digest = image.partition("@")[2]
+    if not digest or digest in ran:
         return None
     return (
         f"{digest[:19]}… never ran in staging, as releases.json says; deploy it there, then record it with "

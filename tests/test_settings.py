@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 STACK_FILES = sorted(ROOT.glob("Pulumi.*.yaml"))
 DECLARED: dict[str, Any] = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
 PREFIX = "hueshift:"
+README = (ROOT / "README.md").read_text()
 
 
 def put(path: str, value: object, into: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -57,6 +58,19 @@ def stack_file(path: Path) -> dict[str, Any]:
 @pytest.mark.parametrize("path", STACK_FILES, ids=lambda path: path.name)
 def test_every_stack_file_is_accepted(path: Path) -> None:
     assert parse(stack_file(path), stack=path.suffixes[0][1:], ran=RAN).services
+
+
+def test_two_mistakes_are_refused_as_the_readme_shows() -> None:
+    (shown,) = re.findall(r"^\$ pulumi stack select production\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+    values = stack_file(ROOT / "Pulumi.production.yaml")
+    changes = re.findall(r"^\$ pulumi config set (?:--path )?(\S+) (\S+)$", shown, re.MULTILINE)
+    assert len(changes) == 2
+    for key, value in changes:
+        put(key, value, values)
+
+    with pytest.raises(SettingsError) as refused:
+        parse(values, stack="production", ran=RAN)
+    assert shown.partition("error: ")[2] == f"{refused.value}\n"
 
 
 @pytest.mark.parametrize("path", STACK_FILES, ids=lambda path: path.name)
