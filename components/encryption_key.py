@@ -1,4 +1,4 @@
-"""The key of an environment: for its secrets, its alarms on their way, and its images."""
+"""The key of an environment: for its secrets, and for its alarms on their way."""
 
 import json
 from collections.abc import Mapping
@@ -38,7 +38,7 @@ class EncryptionKey(pulumi.ComponentResource):
         super().__init__("hueshift:encryption_key:EncryptionKey", name, None, opts)
         key = kms.Key(
             f"{name}-key",
-            description=f"Secrets, alarms and images of {args.environment}",
+            description=f"Secrets and alarms of {args.environment}",
             # Off by default, in the API and the provider; the old material goes on decrypting what it encrypted.
             enable_key_rotation=True,
             deletion_window_in_days=_RECOVERY_DAYS if args.production else _QUICK_DAYS,
