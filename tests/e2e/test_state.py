@@ -32,7 +32,7 @@ class Team:
         self.environment = {name: value for name, value in os.environ.items() if name != "PULUMI_BACKEND_URL"}
         self.environment |= {"PULUMI_HOME": str(folder / "home"), "PULUMI_CONFIG_PASSPHRASE": "of-the-old-days"}
         self.bucket = "pulumi-page-" + paths.ACCOUNT
-        self.blocks = [block.replace("pulumi-production", "pulumi-page") for block in blocks(PAGE, "sh")]
+        self.blocks = [re.sub("pulumi-(production|staging)", "pulumi-page", block) for block in blocks(PAGE, "sh")]
 
     def shell(self, script: str, *, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run lines as a person would who has set the page's two variables."""
