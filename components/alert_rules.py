@@ -86,7 +86,7 @@ class AlertRules(pulumi.ComponentResource):
     alarm_names: Mapping[str, str]
     """In CloudWatch, by the name of the alert."""
     composite_name: str
-    """The alarm that is on when one of those is that a person would hear of; what the gate and a release read."""
+    """The alarm that is on when one of those is that a person would hear of; what the gate reads."""
 
     def __init__(self, name: str, args: AlertRulesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("hueshift:alert_rules:AlertRules", name, None, opts)

@@ -23,7 +23,7 @@ class Severity(StrEnum):
     WARNING = "warning"
     """Today: users are waiting, or will be."""
     NONE = "none"
-    """Never: nobody is told. The gate, a release or another alarm reads it."""
+    """Never: nobody is told. The gate or another alarm reads it."""
 
 
 class Comparison(StrEnum):
@@ -205,9 +205,9 @@ CANARY_ERRORS: Final = Alert(
     severity=Severity.NONE,
     summary=f"more than {CANARY_PERCENT} % of the requests fail",
     threshold=CANARY_PERCENT,
-    reason="The measure of a color that is being tried: the way back costs nothing. The gate and a release read it; "
-    "nobody is called for it, since 1 % of a live color is no emergency.",
-    blind_spot=f"Fewer than {CANARY_REQUESTS} requests a minute: whether a color had enough is the release's question.",
+    reason="The measure of a color that is being tried: the way back costs nothing. The gate reads it; nobody is "
+    "called for it, since 1 % of a live color is no emergency.",
+    blind_spot=f"Fewer than {CANARY_REQUESTS} requests a minute: such a canary must run longer.",
     cloudwatch=CloudWatch(
         metrics=_errors(CANARY_REQUESTS).metrics, math=_errors(CANARY_REQUESTS).math, periods=3, datapoints=2
     ),
