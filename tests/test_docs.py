@@ -134,7 +134,9 @@ def test_a_command_within_a_sentence_for_operators_stands_in_a_block_too() -> No
 
 
 def test_every_file_that_the_coverage_names_exists() -> None:
-    named = set(re.findall(r"`((?:tests|app|components)/[\w/]+\.(?:py|sh)|app/Dockerfile)`", COVERAGE.read_text()))
+    named = set(
+        re.findall(r"`((?:tests|app|components|pipeline)/[\w/]+\.(?:py|sh)|app/Dockerfile)`", COVERAGE.read_text())
+    )
     assert len(named) > 30
     assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
 
