@@ -1,16 +1,19 @@
 #!/usr/bin/env bash
 # comment.sh BASE
 # Joins the previews that are here, preview-STACK.json as `hueshift preview --json` prints them, into the one comment of
-# the pull request. Ends with 1 if one of them failed, or if a stack of which nothing but weights was changed since the
-# commit BASE would change in more.
+# the pull request. Ends with 1 if one of them failed or is missing, or if a stack of which nothing but weights was
+# changed since the commit BASE would change in more.
 set -euo pipefail
 # shellcheck source=lib/steps.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib/steps.sh"
 takes 1 1 "$@"
 
+while read -r stack; do
+  [ -s "preview-$stack.json" ] || jq --null-input --arg stack "$stack" \
+    '[{stack: $stack, errors: ["no job left a preview of it; see the jobs before this one"]}]' >"preview-$stack.json"
+done < <(git ls-files 'Pulumi.*.yaml' | sed -nE '/^Pulumi\.sandbox\./!s/^Pulumi\.(.+)\.yaml$/\1/p')
 from=()
-for file in preview-*.json; do [ ! -s "$file" ] || from+=(--from "$file"); done
-[ ${#from[@]} -gt 0 ] || fail "no stack was previewed; see the jobs before this one"
+for file in preview-*.json; do from+=(--from "$file"); done
 bad=0
 hueshift preview "${from[@]}" >preview.md || bad=1
 pipeline/forge.sh comment preview.md

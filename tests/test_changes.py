@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from pydantic import TypeAdapter
+
+from release.changes import Report
 
 pytestmark = pytest.mark.slow
 
@@ -260,13 +263,15 @@ def test_the_comment_is_written_whatever_the_previews_say(place: Place, refused:
     assert (place.folder / "preview.md").read_text() == "said\n"
 
 
-def test_no_comment_is_written_where_nothing_was_previewed(place: Place) -> None:
+def test_a_stack_whose_preview_is_missing_is_in_the_comment_as_one_that_failed(place: Place) -> None:
     log = previewed(place)
-    (place.folder / "preview-staging.json").touch()
-    done = place.step("comment.sh", place.base)
-    assert done.returncode == 1
-    assert "no stack was previewed" in done.stderr
-    assert not log.exists()
+    (place.folder / "preview-staging.json").write_text("[]")
+    (place.folder / "preview-production.json").touch()
+    place.step("comment.sh", place.base)
+    assert "preview --from preview-production.json --from preview-staging.json\n" in log.read_text()
+    (report,) = TypeAdapter(list[Report]).validate_json((place.folder / "preview-production.json").read_bytes())
+    assert (report.stack, report.failed) == ("production", True)
+    assert (place.folder / "preview-staging.json").read_text() == "[]"
 
 
 @pytest.mark.parametrize(
