@@ -26,10 +26,10 @@ file=$(stack_file "$1")
 read -r cluster region < <(
   .venv/bin/python -c 'import sys, yaml
 config = yaml.safe_load(sys.stdin)["config"]
-print(config.get("hueshift:cluster", {}).get("name", "-"), config["aws:region"])' <"$file"
+print(config.get("hueshift:cluster", {}).get("name", "-"), config.get("aws:region", ""))' <"$file"
 )
 if [ "$cluster" = - ]; then
   say "$file names no cluster: kubectl asks the one that this runner has"
 else
-  aws eks update-kubeconfig --name "$cluster" --region "$region" >&2
+  aws eks update-kubeconfig --name "$cluster" ${region:+--region "$region"} >&2
 fi
