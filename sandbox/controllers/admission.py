@@ -3,7 +3,7 @@
 They serve HTTPS on the one port of this machine that the node may reach. The API server
 is told to refuse what they cannot look at (``failurePolicy: Fail``): the default, Ignore, lets a
 pod through without its gate while they are away, and such a pod counts as ready before any
-target is healthy, which is the outage that gates exist to prevent (facts.md 61). Only pods in
+target is healthy, which is the outage that gates exist to prevent. Only pods in
 namespaces that ask for gates, and bindings, depend on them.
 """
 
@@ -66,7 +66,7 @@ def configuration(ca: bytes) -> Object:
 def inject(pod: Object, bindings: Iterable[Object], services: Mapping[str, Object]) -> Patch:
     """Return the patch that gives the pod a gate for each binding whose Service selects it.
 
-    Bindings and Services that come later do not count: a pod's gates cannot change (facts.md 56).
+    Bindings and Services that come later do not count: a pod's gates cannot change.
     """
     missing = []
     for binding in bindings:

@@ -412,7 +412,7 @@ class Worker:
 def backoff(failures: int) -> float:
     """Return the seconds to wait after so many failures: from a fifth of a second to 15.
 
-    The AWS Load Balancer Controller waits up to 16 min 40 s (facts.md 60); a local cloud that
+    The AWS Load Balancer Controller waits up to 16 min 40 s; a local cloud that
     was down for a while must not take that long to be whole again.
     """
     return float(min(0.1 * 2.0 ** min(failures, 10), 15.0))

@@ -356,7 +356,7 @@ class ExternalSecrets:
             return "SecretSynced", "secret retained due to DeletionPolicy=Retain"
         self._delete_orphans(item)
         wanted = secret_for(item, data)
-        if secret and target.get("immutable"):  # what exists stays as it is (facts.md 166)
+        if secret and target.get("immutable"):  # what exists stays as it is
             wanted["data"] = secret.get("data") or {}
             wanted["metadata"]["annotations"][DATA_HASH] = data_hash(wanted["data"])
         try:
@@ -439,7 +439,7 @@ class ExternalSecrets:
 
 
 def fetch(client: "SecretsManagerClient", ref: Ref) -> str:
-    """Return one version's value; ``version`` is a stage or ``uuid/<VersionId>`` (facts.md 165)."""
+    """Return one version's value; ``version`` is a stage or ``uuid/<VersionId>``."""
     try:
         if ref.version.startswith("uuid/"):
             answer = client.get_secret_value(SecretId=ref.key, VersionId=ref.version.removeprefix("uuid/"))
@@ -448,7 +448,7 @@ def fetch(client: "SecretsManagerClient", ref: Ref) -> str:
     except client.exceptions.ResourceNotFoundException:
         raise NoSecretError(f"{ref.text}: does not exist") from None
     except (client.exceptions.InvalidRequestException, client.exceptions.InvalidParameterException) as error:
-        # A secret in its recovery window is refused so (facts.md 156).
+        # A secret in its recovery window is refused so.
         raise NoSecretError(f"{ref.text}: {error.response['Error'].get('Message')}") from None
     except (ClientError, BotoCoreError) as error:
         raise SyncError(f"{ref.text}: {' '.join(str(error).split())}") from None

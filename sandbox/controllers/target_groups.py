@@ -1,6 +1,6 @@
 """TargetGroupBindings: pods' addresses into target groups, targets' health into pods' readiness gates.
 
-As the AWS Load Balancer Controller does it for target type ``ip`` (facts.md 49-62). The
+As the AWS Load Balancer Controller does it for target type ``ip``. The
 security-group rules of ``spec.networking`` are ignored: nothing here is behind one.
 """
 
@@ -70,7 +70,7 @@ class Plan:
 
 
 def gate(binding: str) -> str:
-    """Return the condition type of a binding's readiness gate (facts.md 62)."""
+    """Return the condition type of a binding's readiness gate."""
     return f"target-health.elbv2.k8s.aws/{binding}"
 
 
@@ -114,7 +114,7 @@ def plan(wanted: Mapping[Target, Object], registered: Mapping[Target, Health], c
 def condition(pod: Object, condition_type: str, health: Health) -> Object | None:
     """Return the gate's condition for a target's health, None when the pod has it already.
 
-    Only ``healthy`` is True; ``unused``, the state of a group that no rule names, never is (facts.md 58).
+    Only ``healthy`` is True; ``unused``, the state of a group that no rule names, never is.
     """
     status = "True" if health.state == "healthy" else "False"
     wanted = {"type": condition_type, "status": status, "reason": health.reason, "message": health.description}
@@ -163,7 +163,7 @@ class TargetGroupBindings:
     """The controller. ``poll`` is how often, in seconds, health is asked for while a gate waits (the real one: 15 s).
 
     Once every gate is true, a binding is left alone until its endpoints or its spec change, so targets removed
-    behind the controller's back stay away (facts.md 55). The real one remembers that in an annotation, this
+    behind the controller's back stay away. The real one remembers that in an annotation, this
     one in memory: a restart registers them again.
     """
 
@@ -239,7 +239,7 @@ class TargetGroupBindings:
         return endpoints(binding, self.services.get((namespace, name)), slices, pods)
 
     def _clean(self, binding: Object) -> None:
-        """Deregister all; pods that wait for this binding's gate must not wait for ever (facts.md 62)."""
+        """Deregister all; pods that wait for this binding's gate must not wait for ever."""
         self._settled.pop(key_of(binding), None)
         try:
             registered = self._registered(binding["spec"]["targetGroupARN"])
