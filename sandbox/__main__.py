@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import boto3
 import requests
@@ -31,7 +31,6 @@ app = typer.Typer(
     help="The local cloud: real engine, node and proxy on one machine.",
 )
 console = Console(highlight=False)
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for a machine to read.")]
 
 STACK = "sandbox"
 VERSIONS = ("1.4.0", "1.5.0")
@@ -97,7 +96,7 @@ def up() -> None:
             outputs = _outputs()
             step.note = f"{len(_resources())} resources"
         _world_file().write_text(json.dumps(_world()))
-        steps.keep("up")
+        steps.keep()
     _screen(outputs)
 
 
@@ -115,16 +114,14 @@ def down() -> None:
 
 
 @app.command()
-def status(*, as_json: Json = False) -> None:
+def status() -> None:
     """Say what runs, and what the stack serves. Exit status 1 when it is not whole."""
     parts = {name: processes.running(name) for name in reversed(_OWN)}
     if all(parts.values()):
         os.environ.update(environment.variables(engines.settled()))
     world = _world() if all(parts.values()) else {}
     whole = bool(world) and _world_file().exists() and json.loads(_world_file().read_text()) == world
-    if as_json:
-        typer.echo(json.dumps({"running": parts, "whole": whole}))
-    elif whole:
+    if whole:
         _screen(_outputs())
     else:
         for name, runs in parts.items():

@@ -1,7 +1,5 @@
 """The local cloud's certificate authority: it signs what ACM and cert-manager would.
 
-    python -m sandbox.ca        makes the authority if there is none and prints where its certificate is
-
 Keys are P-256. Certificates live 90 days; whoever needs one asks again at its own start.
 """
 
@@ -127,7 +125,3 @@ def _replace(path: Path, content: bytes, mode: int) -> None:
     with os.fdopen(os.open(part, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, mode), "wb") as file:
         file.write(content)
     part.replace(path)
-
-
-if __name__ == "__main__":
-    print(ensure_ca())  # noqa: T201

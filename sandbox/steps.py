@@ -85,9 +85,9 @@ class Steps:
             f"[green]✓[/] {name:<22} {self.seconds[name]:>6.1f} s  [dim]{escape(step.note)}[/]", soft_wrap=True
         )
 
-    def keep(self, command: str) -> None:
-        """Record the times, for docs/performance.md."""
-        (paths.STATE / f"times-{command}.json").write_text(json.dumps(self.seconds, indent=1))
+    def keep(self) -> None:
+        """Record the times of `up`, for docs/performance.md."""
+        (paths.STATE / "times-up.json").write_text(json.dumps(self.seconds, indent=1))
 
     def _failed(self, name: str, error: Exception) -> None:
         self._console.print(f"[red]✗[/] {name}")

@@ -266,7 +266,7 @@ class FakeCluster(Cluster):
     def get(self, kind: Kind, key: Key) -> Object | None:
         return self.objects.get((kind, *key))
 
-    def items(self, kind: Kind, namespace: str = "", selector: str = "") -> list[Object]:  # noqa: ARG002
+    def items(self, kind: Kind, namespace: str = "") -> list[Object]:
         return [o for (k, n, _), o in self.objects.items() if k == kind and namespace in ("", n)]
 
     def patch(self, kind: Kind, key: Key, body: Object, *, status: bool = False, how: str = "") -> Object:  # noqa: ARG002

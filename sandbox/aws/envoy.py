@@ -49,7 +49,6 @@ class Envoy:
     def __init__(self, directory: Path, log: Path, admin: tuple[str, int]) -> None:
         self.directory = directory
         self.admin = f"http://{admin[0]}:{admin[1]}"
-        self._admin = admin
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
         self._published = Resources()

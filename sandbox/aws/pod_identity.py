@@ -3,7 +3,7 @@
 Nothing hands the credentials to pods here, and the cluster that an association names need not exist.
 """
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from moto.core.responses import ActionResult, EmptyResult
@@ -32,7 +32,7 @@ class Association:
     tags: dict[str, str]
     disableSessionTags: bool = False  # noqa: N815
     targetRoleArn: str | None = None  # noqa: N815
-    externalId: str | None = field(default=None)  # noqa: N815
+    externalId: str | None = None  # noqa: N815
 
     @property
     def whose(self) -> tuple[str, str, str]:

@@ -37,23 +37,16 @@ _AWS: Any = {
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m sandbox.controllers", description=__doc__)
     parser.add_argument("--install", action="store_true", help="apply CRDs, webhooks and the secret store, then end")
-    parser.add_argument(
-        "--poll",
-        type=float,
-        default=1.0,
-        metavar="SECONDS",
-        help="how often health is asked for while a readiness gate waits",
-    )
     arguments = parser.parse_args()
     logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     cluster = Cluster(paths.KUBECONFIG)
     if arguments.install:
         install.install(cluster)
     else:
-        run(cluster, arguments.poll)
+        run(cluster)
 
 
-def run(cluster: Cluster, poll: float) -> None:
+def run(cluster: Cluster) -> None:
     """Run everything until the process is ended."""
     elbv2 = _elbv2()
     secrets_managers: dict[str, SecretsManagerClient] = {}
@@ -63,7 +56,7 @@ def run(cluster: Cluster, poll: float) -> None:
 
     webhooks = Webhooks(cluster, elbv2, (paths.HOST_IP, paths.WEBHOOK_PORT), ca.issue([paths.HOST_IP]))
     controllers = (
-        TargetGroupBindings(cluster, elbv2, poll),
+        TargetGroupBindings(cluster, elbv2),
         ExternalSecrets(cluster, secrets_manager),
         PrometheusRules(cluster, paths.RULES, paths.PROMETHEUS_URL, prometheus.program("promtool")),
         ScrapeTargets(cluster, prometheus.TARGETS),

@@ -143,10 +143,9 @@ class Cluster:
                 return None
             raise
 
-    def items(self, kind: Kind, namespace: str = "", selector: str = "") -> list[Object]:
+    def items(self, kind: Kind, namespace: str = "") -> list[Object]:
         """Return the objects of one namespace, or of all."""
-        query = {"labelSelector": selector} if selector else {}
-        found: list[Object] = self.request("GET", kind.path(namespace), query)["items"]
+        found: list[Object] = self.request("GET", kind.path(namespace))["items"]
         return found
 
     def create(self, kind: Kind, item: Object) -> Object:

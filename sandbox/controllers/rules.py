@@ -52,7 +52,7 @@ class PrometheusRules:
     Hence a file that ``promtool`` refuses is kept out, and its rule gets an event that says why.
     """
 
-    def __init__(self, cluster: Cluster, folder: Path, prometheus_url: str, promtool: Path | None) -> None:
+    def __init__(self, cluster: Cluster, folder: Path, prometheus_url: str, promtool: Path) -> None:
         self._cluster = cluster
         self._folder = folder
         self._url = prometheus_url
@@ -95,9 +95,7 @@ class PrometheusRules:
         return None if self._loaded else 1.0
 
     def _problem(self, text: str) -> str | None:
-        """Return what promtool says against a rule file, None when it takes it or there is no promtool."""
-        if self._promtool is None:
-            return None
+        """Return what promtool says against a rule file, None when it takes it."""
         draft = self._folder / "draft"
         draft.write_text(text)
         done = subprocess.run([self._promtool, "check", "rules", draft], capture_output=True, text=True, check=False)

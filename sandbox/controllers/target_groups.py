@@ -35,6 +35,8 @@ log = logging.getLogger("target-group-bindings")
 
 FINALIZER = "elbv2.k8s.aws/resources"
 _SERVICE_NAME = "kubernetes.io/service-name"
+_POLL = 1.0
+"""Seconds until health is asked for again while a gate waits (the real controller: 15)."""
 
 
 @dataclass(frozen=True, order=True)
@@ -160,17 +162,16 @@ def _condition(pod: Object, condition_type: str) -> Object | None:
 
 
 class TargetGroupBindings:
-    """The controller. ``poll`` is how often, in seconds, health is asked for while a gate waits (the real one: 15 s).
+    """The controller.
 
     Once every gate is true, a binding is left alone until its endpoints or its spec change, so targets removed
     behind the controller's back stay away. The real one remembers that in an annotation, this
     one in memory: a restart registers them again.
     """
 
-    def __init__(self, cluster: Cluster, elbv2: "ElasticLoadBalancingv2Client", poll: float) -> None:
+    def __init__(self, cluster: Cluster, elbv2: "ElasticLoadBalancingv2Client") -> None:
         self._cluster = cluster
         self._elbv2 = elbv2
-        self._poll = poll
         self._settled: dict[Key, tuple[object, ...]] = {}
         self.worker = Worker("target-group-bindings", self.reconcile, threads=3)
         self.bindings = Informer(cluster, TARGET_GROUP_BINDING, lambda item: self.worker.add(key_of(item)))
@@ -183,7 +184,7 @@ class TargetGroupBindings:
     def reconcile(self, key: Key) -> float | None:
         """Make the target group and the gates of one binding right."""
         if not all(informer.connected for informer in self.informers):
-            return self._poll  # half the picture would deregister the other half
+            return _POLL  # half the picture would deregister the other half
         binding = self.bindings.get(key)
         if binding is None:
             self._settled.pop(key, None)
@@ -227,7 +228,7 @@ class TargetGroupBindings:
             self._set_condition(pod, changed)
         self._observe(binding)
         if todo.pending:
-            return self._poll
+            return _POLL
         self._settled[key] = checkpoint
         return None
 
