@@ -19,31 +19,6 @@ def caller_identity(cloud: Cloud, arguments: Properties) -> Properties:  # noqa:
     return {"accountId": who["Account"], "arn": who["Arn"], "userId": who["UserId"], "id": who["Account"]}
 
 
-def region(cloud: Cloud, arguments: Properties) -> Properties:
-    name = arguments.get("region") or arguments.get("name") or arguments.get("id") or cloud.region
-    return {
-        "id": name,
-        "name": name,
-        "region": name,
-        "description": name,
-        "endpoint": f"ec2.{name}.{_dns(cloud)}",
-    }
-
-
-def partition(cloud: Cloud, arguments: Properties) -> Properties:  # noqa: ARG001 - it takes none
-    name, dns = cloud.partition, _dns(cloud)
-    return {
-        "id": name,
-        "partition": name,
-        "dnsSuffix": dns,
-        "reverseDnsPrefix": ".".join(reversed(dns.split("."))),
-    }
-
-
-def _dns(cloud: Cloud) -> str:
-    return {"aws-cn": "amazonaws.com.cn"}.get(cloud.partition, "amazonaws.com")
-
-
 def _one(found: list[Any], what: str, arguments: Properties) -> Any:  # noqa: ANN401 - as boto3 gives it
     if len(found) != 1:
         raise ValueError(f"{len(found)} {what} match {json.dumps(arguments, sort_keys=True)}; exactly one is wanted")
@@ -162,41 +137,6 @@ def subnet(cloud: Cloud, arguments: Properties) -> Properties:
     }
 
 
-def certificate(cloud: Cloud, arguments: Properties) -> Properties:
-    """Find an issued certificate by its domain; with `mostRecent` the one that was issued last."""
-    api = cloud.client("acm", arguments.get("region"))
-    statuses = arguments.get("statuses") or ["ISSUED"]
-    keys = {"Includes": {"keyTypes": arguments["keyTypes"]}} if arguments.get("keyTypes") else {}
-    pages = api.get_paginator("list_certificates").paginate(CertificateStatuses=statuses, **keys)
-    arns = [
-        item["CertificateArn"]
-        for page in pages
-        for item in page["CertificateSummaryList"]
-        if arguments.get("domain") in (None, item["DomainName"])
-    ]
-    wanted = (arguments.get("tags") or {}).items()
-    found = []
-    for arn in arns:
-        tags = tag_map(api.list_tags_for_certificate(CertificateArn=arn)["Tags"])
-        described = api.describe_certificate(CertificateArn=arn)["Certificate"]
-        if wanted <= tags.items() and described.get("Type") in (arguments.get("types") or [described.get("Type")]):
-            found.append((described, tags))
-    if arguments.get("mostRecent"):
-        found = sorted(found, key=lambda pair: str(pair[0].get("NotBefore") or pair[0].get("CreatedAt")))[-1:]
-    described, tags = _one(found, "certificates", arguments)
-    body = api.get_certificate(CertificateArn=described["CertificateArn"]) if described["Status"] == "ISSUED" else {}
-    return {
-        "id": described["CertificateArn"],
-        "arn": described["CertificateArn"],
-        "certificate": body.get("Certificate", ""),
-        "certificateChain": body.get("CertificateChain", ""),
-        "domain": described["DomainName"],
-        "region": api.meta.region_name,
-        "status": described["Status"],
-        "tags": tags,
-    }
-
-
 def zone(cloud: Cloud, arguments: Properties) -> Properties:
     api = cloud.client("route53")
     name = (arguments.get("name") or "").rstrip(".")
@@ -249,87 +189,15 @@ def registry_token(cloud: Cloud, arguments: Properties) -> Properties:
     }
 
 
-def policy_document(cloud: Cloud, arguments: Properties) -> Properties:  # noqa: ARG001 - it calls nobody
-    """Write an IAM policy; lists of one become a text, as in the official provider."""
-    statements = [
-        item
-        for source in arguments.get("sourcePolicyDocuments") or []
-        for item in _listed(json.loads(source).get("Statement"))
-    ]
-    statements += [_statement_of(item) for item in arguments.get("statements") or []]
-    for source in arguments.get("overridePolicyDocuments") or []:
-        for item in _listed(json.loads(source).get("Statement")):
-            sid = item.get("Sid")
-            statements = [kept for kept in statements if not sid or kept.get("Sid") != sid] + [item]
-    document: dict[str, Any] = {"Version": arguments.get("version") or "2012-10-17"}
-    if arguments.get("policyId"):
-        document["Id"] = arguments["policyId"]
-    if statements:
-        document["Statement"] = statements
-    plain = json.dumps(document, separators=(",", ":"))
-    return {"id": str(len(plain)), "json": json.dumps(document, indent=2), "minifiedJson": plain, **arguments}
-
-
-def _listed(value: Any) -> list[Any]:  # noqa: ANN401 - a policy may have one or many
-    return value if isinstance(value, list) else [] if value is None else [value]
-
-
-def _values(values: list[str]) -> Any:  # noqa: ANN401 - one text or several
-    return values[0] if len(values) == 1 else sorted(values, reverse=True)
-
-
-def _statement_of(block: Properties) -> dict[str, Any]:
-    result: dict[str, Any] = {}
-    if block.get("sid"):
-        result["Sid"] = block["sid"]
-    result["Effect"] = block.get("effect") or "Allow"
-    for ours, theirs in (
-        ("actions", "Action"),
-        ("notActions", "NotAction"),
-        ("resources", "Resource"),
-        ("notResources", "NotResource"),
-    ):
-        if block.get(ours):
-            result[theirs] = _values(block[ours])
-    for ours, theirs in (("principals", "Principal"), ("notPrincipals", "NotPrincipal")):
-        if block.get(ours):
-            result[theirs] = _principals(block[ours])
-    conditions: dict[str, dict[str, Any]] = {}
-    for condition in block.get("conditions") or []:
-        conditions.setdefault(condition["test"], {})[condition["variable"]] = _values(condition["values"])
-    if conditions:
-        result["Condition"] = conditions
-    return result
-
-
-def _principals(blocks: list[Properties]) -> Any:  # noqa: ANN401 - "*" or a mapping
-    merged: dict[str, list[str]] = {}
-    for block in blocks:
-        merged.setdefault(block["type"], []).extend(block["identifiers"])
-    if merged == {"*": ["*"]}:
-        return "*"
-    return {kind: _values(identifiers) for kind, identifiers in merged.items()}
-
-
 _TOKEN: Final = "aws:ecr/getAuthorizationToken:getAuthorizationToken"
 SECRET_ANSWERS: Final = {_TOKEN: frozenset({"authorizationToken", "password"})}
 """By token, what of a function's answer is secret."""
 _FUNCTIONS: Final[dict[str, tuple[Function, set[str]]]] = {
-    "aws:acm/getCertificate:getCertificate": (
-        certificate,
-        {"domain", "keyTypes", "mostRecent", "region", "statuses", "tags", "types"},
-    ),
     "aws:ec2/getSubnet:getSubnet": (subnet, {*_SUBNET, "filters", "id", "region", "tags"}),
     "aws:ec2/getSubnets:getSubnets": (subnets, {"filters", "region", "tags"}),
     "aws:ec2/getVpc:getVpc": (vpc, {*_VPC, "filters", "id", "region", "tags"}),
     _TOKEN: (registry_token, {"region", "registryId"}),
-    "aws:iam/getPolicyDocument:getPolicyDocument": (
-        policy_document,
-        {"overridePolicyDocuments", "policyId", "sourcePolicyDocuments", "statements", "version"},
-    ),
     "aws:index/getCallerIdentity:getCallerIdentity": (caller_identity, {"id"}),
-    "aws:index/getPartition:getPartition": (partition, {"id"}),
-    "aws:index/getRegion:getRegion": (region, {"id", "name", "region"}),
     "aws:route53/getZone:getZone": (zone, {"name", "privateZone", "zoneId"}),
 }
 

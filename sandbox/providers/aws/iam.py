@@ -136,38 +136,6 @@ class Role(AwsResource):
         api.delete_role(RoleName=id)
 
 
-class RolePolicy(AwsResource):
-    """``aws:iam/rolePolicy:RolePolicy``; the ID is ``role:name``."""
-
-    service = "iam"
-    regional = False
-    longest_name = 128
-    outputs = ()
-    gone = ("NoSuchEntity",)
-    schema = {
-        "name": NAME,
-        "namePrefix": NAME_PREFIX,
-        "policy": Arg(type=JSON, required=True),
-        "role": Arg(required=True, replace=True),
-    }
-
-    def make(self, api: Any, inputs: Properties, timeout: float) -> str:
-        api.put_role_policy(RoleName=inputs["role"], PolicyName=inputs["name"], PolicyDocument=inputs["policy"])
-        return f"{inputs['role']}:{inputs['name']}"
-
-    def describe(self, api: Any, id: str, inputs: Properties) -> Properties | None:
-        role, _, name = id.partition(":")
-        policy = api.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
-        return {"role": role, "name": name, "policy": document(policy)}
-
-    def change(self, api: Any, id: str, old: Properties, new: Properties) -> None:
-        self.make(api, new, 0)
-
-    def remove(self, api: Any, id: str, state: Properties, timeout: float) -> None:
-        role, _, name = id.partition(":")
-        api.delete_role_policy(RoleName=role, PolicyName=name)
-
-
 class RolePolicyAttachment(AwsResource):
     """``aws:iam/rolePolicyAttachment:RolePolicyAttachment``; the ID is ``role/policy ARN``."""
 

@@ -272,48 +272,6 @@ class BucketServerSideEncryptionConfiguration(BucketPart):
         return from_api({"rules": self.schema["rules"]}, answer["ServerSideEncryptionConfiguration"])
 
 
-class BucketVersioning(BucketPart):
-    """``aws:s3/bucketVersioning:BucketVersioning``."""
-
-    gone = _NO_BUCKET
-    operations = ("put_bucket_versioning", "get_bucket_versioning", "")
-    schema = {
-        "bucket": BUCKET,
-        "expectedBucketOwner": OWNER,
-        "mfa": Arg(stored=False),
-        "versioningConfiguration": Arg(
-            required=True,
-            fields={
-                "mfaDelete": Arg(computed=True, choices=("Enabled", "Disabled"), api="MFADelete"),
-                "status": Arg(required=True, choices=("Enabled", "Suspended", "Disabled")),
-            },
-        ),
-    }
-    _fields: ClassVar[Schema] = schema["versioningConfiguration"].fields or {}
-
-    def body(self, inputs: Properties) -> dict[str, Any]:
-        mfa = {"MFA": inputs["mfa"]} if inputs.get("mfa") else {}
-        return {"VersioningConfiguration": to_api(self._fields, inputs["versioningConfiguration"]), **mfa}
-
-    def make(self, api: Any, inputs: Properties, timeout: float) -> str:
-        if inputs["versioningConfiguration"]["status"] == "Disabled":  # as every new bucket is; it cannot be set
-            return str(inputs["bucket"])
-        return super().make(api, inputs, timeout)
-
-    def live(self, answer: dict[str, Any], inputs: Properties) -> Properties | None:
-        return {"versioningConfiguration": {"status": "Disabled", **from_api(self._fields, answer)}}
-
-    def change(self, api: Any, id: str, old: Properties, new: Properties) -> None:
-        if new["versioningConfiguration"]["status"] == "Disabled":
-            raise ValueError("versioningConfiguration.status cannot go back to Disabled for a bucket with versions")
-        super().change(api, id, old, new)
-
-    def remove(self, api: Any, id: str, state: Properties, timeout: float) -> None:
-        if state["versioningConfiguration"]["status"] == "Enabled":
-            request = {"VersioningConfiguration": {"Status": "Suspended"}}
-            api.put_bucket_versioning(**self._whose(state, id), **request)
-
-
 _DAYS: Final = Arg(type=int, low=1)
 _CLASSES: Final = ("GLACIER", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "DEEP_ARCHIVE", "GLACIER_IR")
 _RULE: Final[Schema] = {

@@ -62,10 +62,6 @@ def pascal(name: str) -> str:
     return name[:1].upper() + name[1:]
 
 
-def snake(name: str) -> str:
-    return re.sub(r"([A-Z])", lambda found: "_" + found[1].lower(), name).lstrip("_")
-
-
 # --- what a program gives -------------------------------------------------------------------------------------------
 
 
