@@ -391,32 +391,6 @@ CASES = {
         lambda w: {"vpcId": w.vpc, "description": "d"},
         lambda w: {"vpcId": w.vpc, "description": "d", "tags": {"a": "b"}},
     ),
-    "a security group with rules of its own": Case(
-        GROUP,
-        lambda w: {
-            "vpcId": w.vpc,
-            "ingress": [
-                {
-                    "protocol": "tcp",
-                    "fromPort": 80,
-                    "toPort": 81,
-                    "cidrBlocks": ["11.0.0.0/8", "10.0.0.0/8"],
-                    "self": True,
-                    "description": "web",
-                },
-                {"protocol": "tcp", "fromPort": 1, "toPort": 2, "securityGroups": w.groups[:1]},
-            ],
-            "egress": [{"protocol": "-1", "fromPort": 0, "toPort": 0, "cidrBlocks": ["0.0.0.0/0"]}],
-        },
-        lambda w: {
-            "vpcId": w.vpc,
-            "ingress": [
-                {"protocol": "tcp", "fromPort": 80, "toPort": 81, "cidrBlocks": ["10.0.0.0/8"], "description": "web"}
-            ],
-            "egress": [],
-        },
-        forgotten=frozenset({"ingress", "egress"}),
-    ),
     "an ingress rule": Case(
         INGRESS,
         _opening(ipProtocol="tcp", fromPort=80, toPort=80, cidrIpv4="10.0.0.0/8", description="web"),
@@ -634,20 +608,6 @@ CASES |= {
         "iam/role:Role",
         lambda _: {"assumeRolePolicy": ASSUME, "description": "d", "tags": {"a": "b"}},
         lambda _: {"assumeRolePolicy": ASSUME_MORE, "description": "e", "maxSessionDuration": 7200, "tags": {"a": "c"}},
-    ),
-    "a role with policies of its own": Case(
-        "iam/role:Role",
-        lambda w: {
-            "assumeRolePolicy": ASSUME,
-            "inlinePolicies": [{"name": "one", "policy": READ}],
-            "managedPolicyArns": [_managed(w, "read")],
-        },
-        lambda w: {
-            "assumeRolePolicy": ASSUME,
-            "inlinePolicies": [{"name": "two", "policy": READ}],
-            "managedPolicyArns": [_managed(w, "audit")],
-        },
-        forgotten=frozenset({"inlinePolicies", "managedPolicyArns"}),
     ),
     "a role's attached policy": Case(
         "iam/rolePolicyAttachment:RolePolicyAttachment",
@@ -1544,6 +1504,17 @@ def test_a_pod_identity_of_a_role_that_is_not_known_yet_is_made_as_soon_as_it_is
     inputs = _identity()(world) | {"roleArn": "arn:aws:iam::123456789012:role/late"}
     monkeypatch.setattr(base, "pause", lambda _: world.role("late"))
     assert world.make("eks/podIdentityAssociation:PodIdentityAssociation", "p", inputs)[2]["roleArn"].endswith("/late")
+
+
+def test_a_role_takes_along_the_policies_that_others_put_on_it_if_it_is_told_to(world: World) -> None:
+    made, _, state = world.make("iam/role:Role", "r", {"assumeRolePolicy": ASSUME, "forceDetachPolicies": True})
+    iam = world.cloud.client("iam")
+    iam.attach_role_policy(RoleName=made, PolicyArn=_managed(world, "read"))
+    iam.put_role_policy(RoleName=made, PolicyName="one", PolicyDocument=READ)
+
+    world["iam/role:Role"].delete(made, state, 5)
+
+    assert iam.list_roles()["Roles"] == []
 
 
 def test_a_second_pod_identity_of_a_service_account_is_the_apis_own_error(world: World) -> None:

@@ -1,7 +1,6 @@
 """Security groups and their rules."""
 # ruff: noqa: A002, ANN401, ARG002 - the contract fixes names and arguments; boto3's clients are untyped here
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 from sandbox.providers.aws.base import (
@@ -14,30 +13,11 @@ from sandbox.providers.aws.base import (
     tag_list,
     tag_map,
 )
-from sandbox.providers.aws.schema import Arg, Schema, from_api, to_api
+from sandbox.providers.aws.schema import Arg, from_api, to_api
 from sandbox.providers.plugin import UNKNOWN, CheckFailure, Properties
 
 PROTOCOLS: Final = {"6": "tcp", "17": "udp", "1": "icmp", "58": "icmpv6", "all": "-1"}
 """Spellings that the API answers in another way than it was asked."""
-
-_INLINE: Final[Schema] = {
-    "cidrBlocks": Arg(many=True),
-    "description": Arg(high=255),
-    "fromPort": Arg(type=int, required=True),
-    "ipv6CidrBlocks": Arg(many=True),
-    "prefixListIds": Arg(many=True),
-    "protocol": Arg(required=True),
-    "securityGroups": Arg(many=True),
-    "self": Arg(type=bool, default=False),
-    "toPort": Arg(type=int, required=True),
-}
-# Our list, the API's list, and the member that holds the value there.
-_SOURCES: Final = (
-    ("cidrBlocks", "IpRanges", "CidrIp"),
-    ("ipv6CidrBlocks", "Ipv6Ranges", "CidrIpv6"),
-    ("prefixListIds", "PrefixListIds", "PrefixListId"),
-    ("securityGroups", "UserIdGroupPairs", "GroupId"),
-)
 
 
 class Ec2Resource(AwsResource):
@@ -65,11 +45,10 @@ class SecurityGroup(Ec2Resource):
 
     outputs = ("arn", "ownerId")
     gone = ("InvalidGroup.NotFound", "InvalidGroupId.Malformed")
+    refused = frozenset({"egress", "ingress"})
     name_pattern = r"(?!sg-)[\w .:/()#,@\[\]+=&;{}!$*-]+"
     schema = {
         "description": Arg(default="Managed by Pulumi", replace=True, low=1, high=255),
-        "egress": Arg(many=True, computed=True, fields=_INLINE),
-        "ingress": Arg(many=True, computed=True, fields=_INLINE),
         "name": NAME,
         "namePrefix": NAME_PREFIX,
         "revokeRulesOnDelete": Arg(type=bool, default=False, stored=False),
@@ -85,28 +64,16 @@ class SecurityGroup(Ec2Resource):
         return str(made["GroupId"])
 
     def settle(self, api: Any, id: str, inputs: Properties) -> None:
-        group = self._group(api, id)
-        if everything := group.get("IpPermissionsEgress"):
+        if everything := self._group(api, id).get("IpPermissionsEgress"):
             api.revoke_security_group_egress(GroupId=id, IpPermissions=everything)
-        self._rules(api, id, {}, inputs)
 
     @staticmethod
     def _group(api: Any, id: str) -> dict[str, Any]:
         return dict(api.describe_security_groups(GroupIds=[id])["SecurityGroups"][0])
 
-    def _rules(self, api: Any, id: str, old: Properties, new: Properties) -> None:
-        for direction in ("ingress", "egress"):
-            before, after = _permissions(old.get(direction), id), _permissions(new.get(direction), id)
-            drop = [permission for permission in before if permission not in after]
-            put = [permission for permission in after if permission not in before]
-            if drop:
-                getattr(api, f"revoke_security_group_{direction}")(GroupId=id, IpPermissions=drop)
-            if put:
-                getattr(api, f"authorize_security_group_{direction}")(GroupId=id, IpPermissions=put)
-
     def describe(self, api: Any, id: str, inputs: Properties) -> Properties | None:
         group = self._group(api, id)
-        live: Properties = {
+        return {
             "name": group["GroupName"],
             "description": group["Description"],
             "vpcId": group.get("VpcId"),
@@ -114,14 +81,9 @@ class SecurityGroup(Ec2Resource):
             "arn": group.get("SecurityGroupArn") or self.arn(api, group["OwnerId"], f"security-group/{id}"),
             "tagsAll": tag_map(group.get("Tags", [])),
         }
-        for direction, key in (("ingress", "IpPermissions"), ("egress", "IpPermissionsEgress")):
-            # Only a group with rules of its own owns the list; otherwise they belong to rule resources.
-            if direction in inputs:
-                live[direction] = _blocks(group.get(key, []), id, inputs[direction])
-        return live
 
     def change(self, api: Any, id: str, old: Properties, new: Properties) -> None:
-        self._rules(api, id, old, new)
+        """Only ``revokeRulesOnDelete`` can change, and the API does not have it."""
 
     def remove(self, api: Any, id: str, state: Properties, timeout: float) -> None:
         if state.get("revokeRulesOnDelete"):
@@ -131,52 +93,6 @@ class SecurityGroup(Ec2Resource):
                     getattr(api, f"revoke_security_group_{direction}")(GroupId=id, IpPermissions=group[key])
         # The interfaces of a load balancer outlive it for a while and hold its groups.
         retry(lambda: api.delete_security_group(GroupId=id), ["DependencyViolation"], min(timeout, PATIENCE))
-
-
-def _permissions(blocks: Any, id: str) -> list[dict[str, Any]]:
-    """Give one permission for each single source, so that two lists can be compared."""
-    result = []
-    for block in blocks or []:
-        common: dict[str, Any] = {"IpProtocol": PROTOCOLS.get(block["protocol"].lower(), block["protocol"].lower())}
-        if common["IpProtocol"] != "-1":
-            common |= {"FromPort": block["fromPort"], "ToPort": block["toPort"]}
-        note = {"Description": block["description"]} if block.get("description") else {}
-        for ours, theirs, member in _SOURCES:
-            result += [{**common, theirs: [{member: value, **note}]} for value in block.get(ours) or []]
-        if block.get("self"):
-            result.append({**common, "UserIdGroupPairs": [{"GroupId": id, **note}]})
-    return result
-
-
-def _blocks(answer: list[dict[str, Any]], id: str, wanted: list[Properties]) -> list[Properties]:
-    """Give the rules in the blocks of the program; what it does not have comes as a block of its own."""
-    live = [
-        {**_common(permission), theirs: [{key: value for key, value in item.items() if key in (member, "Description")}]}
-        for permission in answer
-        for _, theirs, member in _SOURCES
-        for item in permission.get(theirs, [])
-    ]
-    result = []
-    for block in wanted:
-        parts = _permissions([block], id)
-        if all(part in live for part in parts):
-            live = [permission for permission in live if permission not in parts]
-            result.append(block)
-    for permission in live:
-        for ours, theirs, member in _SOURCES:
-            for item in permission.get(theirs, []):
-                own = item[member] == id
-                found: Properties = {"self": True} if own else {ours: [item[member]], "self": False}
-                if "Description" in item:
-                    found["description"] = item["Description"]
-                ports = {"fromPort": permission.get("FromPort", 0), "toPort": permission.get("ToPort", 0)}
-                result.append({**found, **ports, "protocol": permission["IpProtocol"]})
-    return result
-
-
-def _common(permission: Mapping[str, Any]) -> dict[str, Any]:
-    names = ("IpProtocol",) if permission["IpProtocol"] == "-1" else ("IpProtocol", "FromPort", "ToPort")
-    return {name: permission[name] for name in names if name in permission}
 
 
 class SecurityGroupRule(Ec2Resource):

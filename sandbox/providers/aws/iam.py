@@ -24,13 +24,12 @@ class Role(AwsResource):
     longest_prefix = 38
     name_pattern = r"[\w+=,.@-]+"
     outputs = ("arn", "createDate", "uniqueId")
+    refused = frozenset({"inlinePolicies", "managedPolicyArns"})
     gone = ("NoSuchEntity",)
     schema = {
         "assumeRolePolicy": Arg(type=JSON, required=True),
         "description": Arg(high=1000),
         "forceDetachPolicies": Arg(type=bool, default=False, stored=False),
-        "inlinePolicies": Arg(many=True, computed=True, key="name", fields={"name": Arg(), "policy": Arg(type=JSON)}),
-        "managedPolicyArns": Arg(many=True, computed=True),
         "maxSessionDuration": Arg(type=int, default=3600, low=3600, high=43200),
         "name": NAME,
         "namePrefix": NAME_PREFIX,
@@ -50,39 +49,9 @@ class Role(AwsResource):
         )
         return str(made["Role"]["RoleName"])
 
-    def settle(self, api: Any, id: str, inputs: Properties) -> None:
-        self._policies(api, id, {}, inputs)
-
-    @staticmethod
-    def _policies(api: Any, id: str, old: Properties, new: Properties) -> None:
-        before, after = old.get("managedPolicyArns") or [], new.get("managedPolicyArns") or []
-        for arn in before:
-            if arn not in after:
-                api.detach_role_policy(RoleName=id, PolicyArn=arn)
-        for arn in after:
-            if arn not in before:
-                api.attach_role_policy(RoleName=id, PolicyArn=arn)
-        had = {policy["name"]: policy["policy"] for policy in old.get("inlinePolicies") or [] if "name" in policy}
-        has = {policy["name"]: policy["policy"] for policy in new.get("inlinePolicies") or [] if "name" in policy}
-        for name in had.keys() - has.keys():
-            api.delete_role_policy(RoleName=id, PolicyName=name)
-        for name, policy in has.items():
-            if had.get(name) != policy:
-                api.put_role_policy(RoleName=id, PolicyName=name, PolicyDocument=policy)
-
-    @staticmethod
-    def _attached(api: Any, id: str) -> list[str]:
-        pages = api.get_paginator("list_attached_role_policies").paginate(RoleName=id)
-        return [str(item["PolicyArn"]) for page in pages for item in page["AttachedPolicies"]]
-
-    @staticmethod
-    def _inline(api: Any, id: str) -> list[str]:
-        pages = api.get_paginator("list_role_policies").paginate(RoleName=id)
-        return [str(name) for page in pages for name in page["PolicyNames"]]
-
     def describe(self, api: Any, id: str, inputs: Properties) -> Properties | None:
         role = api.get_role(RoleName=id)["Role"]
-        live = {
+        return {
             **from_api({key: self.schema[key] for key in ("description", "maxSessionDuration", "path")}, role),
             "assumeRolePolicy": document(role["AssumeRolePolicyDocument"]),
             "name": role["RoleName"],
@@ -92,18 +61,6 @@ class Role(AwsResource):
             "uniqueId": role["RoleId"],
             "tagsAll": tag_map(role.get("Tags") or []),
         }
-        # Only a role that lists its policies owns the list; otherwise they belong to resources of their own.
-        if "managedPolicyArns" in inputs:
-            live["managedPolicyArns"] = self._attached(api, id)
-        if "inlinePolicies" in inputs:
-            live["inlinePolicies"] = [
-                {
-                    "name": name,
-                    "policy": document(api.get_role_policy(RoleName=id, PolicyName=name)["PolicyDocument"]),
-                }
-                for name in self._inline(api, id)
-            ]
-        return live
 
     def change(self, api: Any, id: str, old: Properties, new: Properties) -> None:
         if changed(["assumeRolePolicy"], old, new):
@@ -117,7 +74,6 @@ class Role(AwsResource):
                 api.put_role_permissions_boundary(RoleName=id, PermissionsBoundary=boundary)
             else:
                 api.delete_role_permissions_boundary(RoleName=id)
-        self._policies(api, id, old, new)
 
     def retag(self, api: Any, id: str, state: Properties, put: dict[str, str], drop: list[str]) -> None:
         if drop:
@@ -126,13 +82,13 @@ class Role(AwsResource):
             api.tag_role(RoleName=id, Tags=tag_list(put))
 
     def remove(self, api: Any, id: str, state: Properties, timeout: float) -> None:
-        everything = state.get("forceDetachPolicies")
-        if everything or state.get("managedPolicyArns"):
-            for arn in self._attached(api, id):
-                api.detach_role_policy(RoleName=id, PolicyArn=arn)
-        if everything or state.get("inlinePolicies"):
-            for name in self._inline(api, id):
-                api.delete_role_policy(RoleName=id, PolicyName=name)
+        if state.get("forceDetachPolicies"):
+            for page in list(api.get_paginator("list_attached_role_policies").paginate(RoleName=id)):
+                for policy in page["AttachedPolicies"]:
+                    api.detach_role_policy(RoleName=id, PolicyArn=policy["PolicyArn"])
+            for page in list(api.get_paginator("list_role_policies").paginate(RoleName=id)):
+                for name in page["PolicyNames"]:
+                    api.delete_role_policy(RoleName=id, PolicyName=name)
         api.delete_role(RoleName=id)
 
 
