@@ -164,6 +164,8 @@ class AwsResource(Resource):
     """What the API computes, besides arguments that are `Arg.computed`."""
     gone: ClassVar[tuple[str, ...]] = ()
     """Error codes that say that the object does not exist."""
+    tagged: ClassVar[str] = "ResourceArn"
+    """What the API calls the ARN of an object that it tags; an API with other calls overrides `retag`."""
     refused: ClassVar[frozenset[str]] = frozenset()
     """Arguments of the official provider that this one does not have: a preview refuses them by name."""
     naming: ClassVar[str] = "name"
@@ -204,6 +206,11 @@ class AwsResource(Resource):
 
     def retag(self, api: Any, id: str, state: Properties, put: dict[str, str], drop: list[str]) -> None:  # noqa: ANN401
         """Set and remove tags; `state` is the old outputs."""
+        tagged = {self.tagged: state["arn"]}
+        if drop:
+            api.untag_resource(**tagged, TagKeys=drop)
+        if put:
+            api.tag_resource(**tagged, Tags=tag_list(put))
 
     @abstractmethod
     def remove(self, api: Any, id: str, state: Properties, timeout: float) -> None:  # noqa: ANN401

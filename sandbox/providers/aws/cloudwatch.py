@@ -61,6 +61,7 @@ class Alarm(AwsResource):
 
     service = "cloudwatch"
     gone = ("ResourceNotFound", "ResourceNotFoundException")
+    tagged = "ResourceARN"
     kind: ClassVar[str]
 
     def found(self, api: Any, id: str) -> dict[str, Any] | None:
@@ -69,12 +70,6 @@ class Alarm(AwsResource):
 
     def tags(self, api: Any, arn: str) -> dict[str, str]:
         return tag_map(api.list_tags_for_resource(ResourceARN=arn)["Tags"])
-
-    def retag(self, api: Any, id: str, state: Properties, put: dict[str, str], drop: list[str]) -> None:
-        if drop:
-            api.untag_resource(ResourceARN=state["arn"], TagKeys=drop)
-        if put:
-            api.tag_resource(ResourceARN=state["arn"], Tags=tag_list(put))
 
     def remove(self, api: Any, id: str, state: Properties, timeout: float) -> None:
         api.delete_alarms(AlarmNames=[id])

@@ -2,7 +2,7 @@
 # ruff: noqa: A002, ANN401, ARG002 - the contract fixes names and arguments; boto3's clients are untyped here
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from botocore.exceptions import ClientError
@@ -14,13 +14,13 @@ from sandbox.providers.aws.base import (
     TAGS,
     AwsResource,
     changed,
-    known,
+    code,
     retry,
     tag_list,
     tag_map,
     tail,
 )
-from sandbox.providers.aws.schema import Arg, Schema, flat, from_api, nest, pascal, to_api
+from sandbox.providers.aws.schema import Arg, Schema, flat, from_api, nest, pascal, text, to_api
 from sandbox.providers.plugin import UNKNOWN, CheckFailure, Properties, pause
 
 WEEK: Final = 604800
@@ -41,9 +41,15 @@ class ElbResource(AwsResource):
         if put:
             api.add_tags(ResourceArns=[id], Tags=tag_list(put))
 
-
-def attribute_text(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    def refuse_taken(self, describe: Callable[..., Any], what: str, name: str) -> None:
+        """Refuse a name in use: a create would take an equal object over, and two resources would own it."""
+        try:
+            describe(Names=[name])
+        except ClientError as error:
+            if code(error) not in self.gone:
+                raise
+        else:
+            raise ValueError(f"ELBv2 {what} ({name}) already exists")
 
 
 def attribute_list(names: Mapping[str, str], old: Mapping[str, Any], new: Mapping[str, Any]) -> list[dict[str, str]]:
@@ -51,7 +57,7 @@ def attribute_list(names: Mapping[str, str], old: Mapping[str, Any], new: Mappin
 
     A switch that the program no longer mentions is turned off; of other values the API keeps the last.
     """
-    wanted = {path: attribute_text(new[path]) for path in names if path in new and new[path] != old.get(path)}
+    wanted = {path: text(new[path]) for path in names if path in new and new[path] != old.get(path)}
     wanted |= {path: "false" for path in names if path.endswith(".enabled") and path in old and path not in new}
     return [{"Key": names[path], "Value": value} for path, value in wanted.items()]
 
@@ -192,9 +198,8 @@ class TargetGroup(ElbResource):
         slow = inputs["slowStart"]
         if slow is not UNKNOWN and 0 < slow < 30:
             raise CheckFailure("slowStart", f"0 or 30 to 900 seconds are wanted, got {slow}")
-        for name in ("name", "namePrefix"):
-            if known(inputs.get(name, "")) and str(inputs.get(name, "")).endswith("-") and name == "name":
-                raise CheckFailure(name, "must not end with a hyphen")
+        if str(inputs.get("name", "")).endswith("-"):
+            raise CheckFailure("name", "must not end with a hyphen")
         if inputs["targetType"] not in ("lambda", UNKNOWN):
             for needed in ("port", "protocol", "vpcId"):
                 if needed not in inputs:
@@ -237,13 +242,7 @@ class TargetGroup(ElbResource):
         return names
 
     def make(self, api: Any, inputs: Properties, timeout: float) -> str:
-        try:
-            if api.describe_target_groups(Names=[inputs["name"]])["TargetGroups"]:
-                # CreateTargetGroup would take an equal group over, and two resources would own it.
-                raise ValueError(f"ELBv2 Target Group ({inputs['name']}) already exists")
-        except ClientError as error:
-            if error.response["Error"]["Code"] not in self.gone:
-                raise
+        self.refuse_taken(api.describe_target_groups, "Target Group", inputs["name"])
         plain = ("name", "port", "protocol", "protocolVersion", "vpcId", "targetType", "ipAddressType")
         request = to_api({key: self.schema[key] for key in (*plain, "targetControlPort")}, inputs)
         if inputs["targetType"] == "lambda":
@@ -435,12 +434,7 @@ class LoadBalancer(ElbResource):
         }
 
     def make(self, api: Any, inputs: Properties, timeout: float) -> str:
-        try:
-            if api.describe_load_balancers(Names=[inputs["name"]])["LoadBalancers"]:
-                raise ValueError(f"ELBv2 Load Balancer ({inputs['name']}) already exists")
-        except ClientError as error:
-            if error.response["Error"]["Code"] not in self.gone:
-                raise
+        self.refuse_taken(api.describe_load_balancers, "Load Balancer", inputs["name"])
         plain = ("name", "customerOwnedIpv4Pool", "ipAddressType", "ipamPools", "securityGroups", "subnetMappings")
         request = to_api({key: self.schema[key] for key in (*plain, "subnets")}, inputs)
         request["Type"] = inputs["loadBalancerType"]

@@ -121,7 +121,7 @@ def _coerce(arg: Arg, value: Any, at: str) -> Any:  # noqa: ANN401
     wanted = arg.type
     if wanted in (MAP, PAIRS):
         if isinstance(value, dict):
-            return {key: item if item is UNKNOWN else _text(item) for key, item in value.items()}
+            return {key: item if item is UNKNOWN else text(item) for key, item in value.items()}
     elif wanted is bool:
         if isinstance(value, bool):
             return value
@@ -138,12 +138,12 @@ def _coerce(arg: Arg, value: Any, at: str) -> Any:  # noqa: ANN401
         if isinstance(value, str) and (not value or _parsed(value) is not None):
             return value
     elif isinstance(value, str | int | float):
-        return _text(value)
+        return text(value)
     name = wanted if isinstance(wanted, str) else wanted.__name__
     raise CheckFailure(at, f"{name} is wanted, got {value!r}")
 
 
-def _text(value: Any) -> str:  # noqa: ANN401
+def text(value: Any) -> str:  # noqa: ANN401
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -289,7 +289,7 @@ def _from_api_one(arg: Arg, value: Any) -> Any:  # noqa: ANN401
         number = float(value)
         return int(number) if number.is_integer() else number
     if arg.type is str and isinstance(value, int | bool):
-        return _text(value)
+        return text(value)
     return value
 
 

@@ -32,6 +32,7 @@ class Secret(AwsResource):
     longest_prefix = 486
     name_pattern = r"[A-Za-z0-9/_+=.@-]+"
     gone = ("ResourceNotFoundException",)
+    tagged = "SecretId"
     schema = {
         "description": Arg(high=2048),
         "forceOverwriteReplicaSecret": Arg(type=bool, default=False, stored=False),
@@ -141,12 +142,6 @@ class Secret(AwsResource):
             api.update_secret(SecretId=id, Description=new.get("description", ""), **key)
         if changed(["policy"], old, new):
             self._policy(api, id, new)
-
-    def retag(self, api: Any, id: str, state: Properties, put: dict[str, str], drop: list[str]) -> None:
-        if drop:
-            api.untag_resource(SecretId=id, TagKeys=drop)
-        if put:
-            api.tag_resource(SecretId=id, Tags=tag_list(put))
 
     def remove(self, api: Any, id: str, state: Properties, timeout: float) -> None:
         try:

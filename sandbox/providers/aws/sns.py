@@ -7,8 +7,7 @@ from typing import Any, Final
 from botocore.exceptions import ClientError
 
 from sandbox.providers.aws.base import NAME, NAME_PREFIX, TAGS, AwsResource, code, tag_list, tag_map
-from sandbox.providers.aws.elb import attribute_text
-from sandbox.providers.aws.schema import JSON, Arg, nest, pascal
+from sandbox.providers.aws.schema import JSON, Arg, nest, pascal, text
 from sandbox.providers.plugin import CheckFailure, Properties
 
 _FEEDBACK: Final = {
@@ -96,15 +95,8 @@ class Topic(AwsResource):
     def change(self, api: Any, id: str, old: Properties, new: Properties) -> None:
         for ours, theirs in self.attributes.items():
             if old.get(ours) != new.get(ours):
-                value = new.get(ours)
-                text = "" if value is None else attribute_text(value)
-                api.set_topic_attributes(TopicArn=id, AttributeName=theirs, AttributeValue=text)
-
-    def retag(self, api: Any, id: str, state: Properties, put: dict[str, str], drop: list[str]) -> None:
-        if drop:
-            api.untag_resource(ResourceArn=id, TagKeys=drop)
-        if put:
-            api.tag_resource(ResourceArn=id, Tags=tag_list(put))
+                value = text(new.get(ours, ""))
+                api.set_topic_attributes(TopicArn=id, AttributeName=theirs, AttributeValue=value)
 
     def remove(self, api: Any, id: str, state: Properties, timeout: float) -> None:
         api.delete_topic(TopicArn=id)
@@ -190,7 +182,7 @@ class TopicSubscription(AwsResource):
             Protocol=inputs["protocol"],
             Endpoint=inputs["endpoint"],
             Attributes={
-                theirs: attribute_text(inputs[ours])
+                theirs: text(inputs[ours])
                 for ours, theirs in self.attributes.items()
                 if inputs.get(ours) not in (None, False)
             },
@@ -216,11 +208,10 @@ class TopicSubscription(AwsResource):
     def change(self, api: Any, id: str, old: Properties, new: Properties) -> None:
         for ours, theirs in self.attributes.items():
             if old.get(ours) != new.get(ours):
-                value = new.get(ours)
-                text = "" if value is None else attribute_text(value)
-                if not text and ours in ("filterPolicy", "redrivePolicy"):
-                    text = "{}"
-                api.set_subscription_attributes(SubscriptionArn=id, AttributeName=theirs, AttributeValue=text)
+                value = text(new.get(ours, ""))
+                if not value and ours in ("filterPolicy", "redrivePolicy"):
+                    value = "{}"
+                api.set_subscription_attributes(SubscriptionArn=id, AttributeName=theirs, AttributeValue=value)
 
     def remove(self, api: Any, id: str, state: Properties, timeout: float) -> None:
         try:

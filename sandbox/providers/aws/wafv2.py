@@ -117,6 +117,7 @@ class WebAcl(AwsResource):
     name_pattern = r"[0-9A-Za-z_-]+"
     outputs = ("applicationIntegrationUrl", "arn", "capacity", "lockToken")
     gone = GONE
+    tagged = "ResourceARN"
     refused = frozenset({"associationConfig", "captchaConfig", "challengeConfig", "dataProtectionConfig", "ruleJson"})
     schema = {
         "customResponseBodies": Arg(
@@ -238,12 +239,6 @@ class WebAcl(AwsResource):
             api.update_web_acl(**{**address, **self._request(new)}, LockToken=token)
 
         _patiently(update, (UNAVAILABLE, "WAFOptimisticLockException"), self.default_timeout)
-
-    def retag(self, api: Any, id: str, state: Properties, put: dict[str, str], drop: list[str]) -> None:
-        if drop:
-            api.untag_resource(ResourceARN=state["arn"], TagKeys=drop)
-        if put:
-            api.tag_resource(ResourceARN=state["arn"], Tags=tag_list(put))
 
     def remove(self, api: Any, id: str, state: Properties, timeout: float) -> None:
         address = self._address(api, id, state)
