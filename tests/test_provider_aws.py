@@ -1199,11 +1199,6 @@ def test_a_wrong_argument_is_refused_by_its_path(world: World, token: str, input
     assert failure.value.property == path
 
 
-def test_an_unknown_key_of_the_configuration_is_refused_by_name() -> None:
-    with pytest.raises(CheckFailure, match="assumeRoles"):
-        Cloud().configure({"region": REGION, "assumeRoles": []})
-
-
 def test_a_missing_region_names_the_key_to_set(world: World) -> None:
     world.cloud.configure({})
     with pytest.raises(ValueError, match="aws:region"):

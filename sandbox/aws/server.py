@@ -18,7 +18,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from http import HTTPStatus
 from ipaddress import ip_network
@@ -100,17 +100,20 @@ class Application:
         self._seeds = seeds
         self._balancing = balancing
         self._moto = DomainDispatcherApplication(create_backend_app)
+        self._own: dict[tuple[str, str], Callable[[bytes], dict[str, Any]]] = {
+            ("GET", "/_hueshift/health"): lambda _: self._health(),
+            ("PUT", "/_hueshift/propagation-delay"): self._set_delay,
+            ("PUT", "/_hueshift/alarm-time"): self._set_scale,
+            ("PUT", "/_hueshift/scan-findings"): scans.plant,
+        }
+        """Raise ValueError for a body that is refused."""
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        path, method = environ["PATH_INFO"], environ["REQUEST_METHOD"]
-        if path == "/_hueshift/health" and method == "GET":
-            return _answer(start_response, HTTPStatus.OK, self._health())
-        if path == "/_hueshift/propagation-delay" and method == "PUT":
-            return self._set_delay(environ, start_response)
-        if path == "/_hueshift/alarm-time" and method == "PUT":
-            return self._set_scale(environ, start_response)
-        if path == "/_hueshift/scan-findings" and method == "PUT":
-            return self._plant(environ, start_response)
+        if own := self._own.get((environ["REQUEST_METHOD"], environ["PATH_INFO"])):
+            try:
+                return _answer(start_response, HTTPStatus.OK, own(_body(environ)))
+            except ValueError as error:
+                return _answer(start_response, HTTPStatus.BAD_REQUEST, {"error": str(error)})
         service = _service(environ)
         if service not in {"elasticloadbalancing", "acm"}:
             return _iterable(self._moto(environ, start_response))
@@ -131,26 +134,15 @@ class Application:
             "problems": self._balancing.problems,
         }
 
-    def _set_delay(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        try:
-            self._balancing.delay = parse_delay(_body(environ).decode())
-        except ValueError as error:
-            return _answer(start_response, HTTPStatus.BAD_REQUEST, {"error": str(error)})
-        return _answer(start_response, HTTPStatus.OK, {"propagationDelay": self._balancing.delay})
+    def _set_delay(self, body: bytes) -> dict[str, float]:
+        self._balancing.delay = parse_delay(body.decode())
+        return {"propagationDelay": self._balancing.delay}
 
-    def _set_scale(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+    @staticmethod
+    def _set_scale(body: bytes) -> dict[str, float]:
         clock = cloudwatch.CloudWatch.clock
-        try:
-            clock.scale = parse_scale(_body(environ))
-        except ValueError as error:
-            return _answer(start_response, HTTPStatus.BAD_REQUEST, {"error": str(error)})
-        return _answer(start_response, HTTPStatus.OK, {"scale": clock.scale})
-
-    def _plant(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        try:
-            return _answer(start_response, HTTPStatus.OK, scans.plant(_body(environ)))
-        except ValueError as error:
-            return _answer(start_response, HTTPStatus.BAD_REQUEST, {"error": str(error)})
+        clock.scale = parse_scale(body)
+        return {"scale": clock.scale}
 
 
 def parse_delay(text: str) -> float:
@@ -231,11 +223,7 @@ class LocalAws:
             if process.poll() is not None:
                 raise RuntimeError(f"Envoy ended at its start with code {process.returncode}; its log tells why")
             time.sleep(0.05)
-        for work in (
-            self._server.serve_forever,
-            self.balancing.run,
-            self._watch,
-        ):
+        for work in (self._server.serve_forever, self.balancing.run, self._watch):
             threading.Thread(target=work, daemon=True).start()
         return process
 

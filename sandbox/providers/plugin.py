@@ -45,12 +45,6 @@ class Unknown:
     def __repr__(self) -> str:
         return "UNKNOWN"
 
-    def __copy__(self) -> "Unknown":
-        return self
-
-    def __deepcopy__(self, memo: object) -> "Unknown":
-        return self
-
 
 UNKNOWN: Final = Unknown()
 """A value that is not known in a preview; compare with ``is``."""
