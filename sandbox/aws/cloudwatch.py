@@ -16,7 +16,7 @@ from typing import Any
 
 from moto.cloudwatch import models, responses, urls
 from moto.cloudwatch.exceptions import InvalidParameterCombination, ResourceNotFound, ValidationError
-from moto.cloudwatch.models import CloudWatchBackend, Dimension, MetricDatum, cloudwatch_backends
+from moto.cloudwatch.models import CloudWatchBackend, MetricDatum, cloudwatch_backends
 from moto.core.responses import ActionResult, EmptyResult
 from moto.core.utils import utcnow
 from moto.sns.models import sns_backends
@@ -349,7 +349,7 @@ class CloudWatch(CloudWatchBackend):
         state = alarms.judge(values, rule)
         share = series.percentile(alarm.extended_statistic or "")
         if share is not None and points and alarm.evaluate_low_sample_count_percentile == "ignore":
-            found = self.store.between(_alarm_key(alarm), grid[-rule.periods], end, alarm.unit)
+            found = self.store.between(_metric_key(alarm), grid[-rule.periods], end, alarm.unit)
             state = None if alarms.too_few(series.samples(found), share) else state
         before = State(alarm.state_value)
         if state is None or state is before:
@@ -369,7 +369,7 @@ class CloudWatch(CloudWatchBackend):
     def _values(self, alarm: Alarm, grid: Sequence[float], period: int) -> Series:
         if not alarm.plan:
             statistic = alarm.statistic or str(alarm.extended_statistic)
-            return self.statistics(_alarm_key(alarm), statistic, grid, period, alarm.unit)
+            return self.statistics(_metric_key(alarm), statistic, grid, period, alarm.unit)
         given = {
             query.id: self.statistics(
                 _metric_key(query.metric_stat.metric), query.metric_stat.stat, grid, period, query.metric_stat.unit
@@ -554,16 +554,8 @@ def _key(namespace: str, name: str, pairs: Iterable[tuple[str, str]]) -> series.
     return namespace, name, frozenset(pairs)
 
 
-def _pairs(dimensions: Iterable[Dimension]) -> list[tuple[str, str]]:
-    return [(str(one.name), str(one.value)) for one in dimensions]
-
-
-def _alarm_key(alarm: Alarm) -> series.Key:
-    return _key(alarm.namespace, alarm.metric_name, _pairs(alarm.dimensions))
-
-
-def _metric_key(metric: models.Metric) -> series.Key:
-    return _key(metric.namespace, metric.metric_name, _pairs(metric.dimensions))
+def _metric_key(of: Alarm | models.Metric) -> series.Key:
+    return _key(of.namespace, of.metric_name, [(str(one.name), str(one.value)) for one in of.dimensions])
 
 
 def _one(value: Value) -> Series:

@@ -35,7 +35,7 @@ def fill() -> None:
     KmsResponse.get_key_rotation_status = _get_key_rotation_status  # type: ignore[method-assign]
 
 
-def seed(alias: str = "alias/pulumi-production") -> None:
+def seed() -> None:
     """Put the key of production's state into the account, under the name that its stack file gives it."""
     kms = kms_backends[paths.ACCOUNT][paths.REGION]
     key = kms.create_key(None, "ENCRYPT_DECRYPT", "SYMMETRIC_DEFAULT", "State of production", None)
@@ -43,4 +43,4 @@ def seed(alias: str = "alias/pulumi-production") -> None:
     key.arn = key.arn.replace(key.id, fakes.STATE_KEY_ID)
     key.id, key.key_material = fakes.STATE_KEY_ID, fakes.STATE_KEY_MATERIAL
     kms.keys[key.id] = key
-    kms.create_alias(key.id, alias)
+    kms.create_alias(key.id, "alias/pulumi-production")
