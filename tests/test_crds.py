@@ -108,17 +108,6 @@ def test_a_prometheus_rule_has_the_fields_of_the_operators_types(name: str, path
     assert properties("PrometheusRule", *path) == tags(go_types(), name)
 
 
-@pytest.mark.slow
-def test_a_pod_monitor_has_the_fields_of_the_operators_types_but_those_named_in_its_file() -> None:
-    types = go_types()
-    assert properties("PodMonitor", "spec") == tags(types, "PodMonitorSpec")
-    credentials = {"authorization", "basicAuth", "bearerTokenSecret", "oauth2", "tlsConfig"}
-    endpoint = tags(types, "PodMetricsEndpoint") | tags(types, "HTTPConfig")
-    assert properties("PodMonitor", "spec", "podMetricsEndpoints", "[]") == endpoint - credentials
-    relabeling = properties("PodMonitor", "spec", "podMetricsEndpoints", "[]", "relabelings", "[]")
-    assert relabeling == tags(types, "RelabelConfig")
-
-
 class Go:
     """A `go` on PATH that answers `mod download -json` with a given sum."""
 
@@ -168,5 +157,5 @@ def test_a_crd_whose_conditions_are_null_at_first_is_waited_for() -> None:
         def get(self, kind: cluster.Kind, key: cluster.Key) -> Object | None:  # noqa: ARG002
             return answers.pop(0)
 
-    install._await_established(Server(), CRDS["PodMonitor"])
+    install._await_established(Server(), CRDS["PrometheusRule"])
     assert not answers
