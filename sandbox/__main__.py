@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import boto3
 import requests
@@ -31,6 +31,7 @@ app = typer.Typer(
     help="The local cloud: real engine, node and proxy on one machine.",
 )
 console = Console(highlight=False)
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for a machine to read.")]
 
 STACK = "sandbox"
 VERSIONS = ("1.4.0", "1.5.0")
@@ -114,14 +115,16 @@ def down() -> None:
 
 
 @app.command()
-def status() -> None:
+def status(*, as_json: Json = False) -> None:
     """Say what runs, and what the stack serves. Exit status 1 when it is not whole."""
     parts = {name: processes.running(name) for name in reversed(_OWN)}
     if all(parts.values()):
         os.environ.update(environment.variables(engines.settled()))
     world = _world() if all(parts.values()) else {}
     whole = bool(world) and _world_file().exists() and json.loads(_world_file().read_text()) == world
-    if whole:
+    if as_json:
+        typer.echo(json.dumps({"running": parts, "whole": whole}))
+    elif whole:
         _screen(_outputs())
     else:
         for name, runs in parts.items():
