@@ -275,8 +275,10 @@ def _downtime(args: ColorEnvironmentArgs) -> str:
 def _strategy(strategy: Strategy) -> apps.v1.DeploymentStrategyArgs:
     if strategy.kind is StrategyKind.RECREATE:
         return apps.v1.DeploymentStrategyArgs(type="Recreate")
-    # A color of two is never short of a pod: it is what traffic goes back to.
-    surge, missing = (strategy.max_surge, strategy.max_unavailable) if strategy.kind is StrategyKind.ROLLING else (1, 0)
+    # A color of two is never short of a pod: it is what traffic goes back to. All its new pods start at once, so that a
+    # new version takes as long as one pod; where there is no room for them all, each that is ready makes some.
+    rolling = strategy.kind is StrategyKind.ROLLING
+    surge, missing = (strategy.max_surge, strategy.max_unavailable) if rolling else ("100%", 0)
     return apps.v1.DeploymentStrategyArgs(
         type="RollingUpdate",
         rolling_update=apps.v1.RollingUpdateDeploymentArgs(max_surge=surge, max_unavailable=missing),

@@ -253,11 +253,13 @@ async def test_memory_is_limited_to_what_is_requested_and_cpu_is_not_limited(eng
 
 
 @in_stack
-async def test_an_update_goes_pod_by_pod_and_leaves_versions_to_go_back_to(engine: Engine) -> None:
+async def test_a_color_of_two_starts_all_new_pods_before_it_ends_any_and_leaves_versions_to_go_back_to(
+    engine: Engine,
+) -> None:
     loose = Strategy(max_surge=3, max_unavailable=2)
     ColorEnvironment("shop-green", replace(samples.ENVIRONMENT, strategy=loose))
     spec = (await engine.inputs("shop-green-deployment"))["spec"]
-    assert spec["strategy"] == {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
+    assert spec["strategy"] == {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "100%", "maxUnavailable": 0}}
     assert spec["revisionHistoryLimit"] == 5
 
 
