@@ -5,7 +5,9 @@ import os
 import re
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -48,7 +50,7 @@ def preview(
     with reported():
         if files and (stacks or refresh):
             raise RefusedError("--from asks no engine: leave out --stack and --refresh, or --from")
-        reports = _joined(files) if files else [_previewed(stack, refresh=refresh) for stack in stacks or _all()]
+        reports = _joined(files) if files else _all_previewed(stacks or _all(), refresh=refresh)
         if as_json:
             emit([asdict(report) for report in reports])
         else:
@@ -92,6 +94,12 @@ def _all() -> list[str]:
     if not found:
         raise RefusedError(f"no Pulumi.<stack>.yaml in {project_folder()}; name a stack with --stack")
     return found
+
+
+def _all_previewed(stacks: Sequence[str], *, refresh: bool) -> list[Report]:
+    """Return what the engine says of each, in their order, as many at once as there are cores: each fills one."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(partial(_previewed, refresh=refresh), stacks))
 
 
 def _previewed(stack: str, *, refresh: bool) -> Report:

@@ -454,6 +454,20 @@ def test_a_stack_that_fails_hides_no_other_and_shows_no_path_of_this_machine() -
     assert "error: staging: the preview failed" in done.stderr
 
 
+def test_stacks_are_previewed_at_once_and_told_in_their_order(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    (project / "bin/pulumi").write_text(f"""#!/bin/bash
+[[ $* == *production* ]] && here=production there=staging || here=staging there=production
+touch {project}/$here.begun
+timeout 5 bash -c 'until [ -e {project}/'$there'.begun ]; do sleep 0.05; done' || echo "$here was alone" >&2
+exit 1
+""")
+    reports = json.loads(run("--json").stdout)
+    assert [(report["stack"], report["errors"]) for report in reports] == [
+        (stack, ["pulumi preview ended with 1 and said nothing"]) for stack in ("production", "staging")
+    ]
+
+
 @pytest.mark.usefixtures("project")
 def test_a_flip_passes_as_one() -> None:
     assert run("--stack", "production", "--flip-only").exit_code == 0
