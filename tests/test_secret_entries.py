@@ -188,6 +188,7 @@ async def test_other_content_is_another_resource_so_that_what_waits_to_be_delete
     assert name_of("four", replace(samples.MOUNT, keys=["DATABASE_URL"])) != first
     for external in await engine.of_type("ExternalSecret"):
         assert external.name.rpartition("-")[2] == external.inputs["metadata"]["name"].rpartition("-")[2]
+        assert [alias.spec.name for alias in external.request.aliases] == [external.name.rpartition("-")[0]]
 
 
 @in_stack
