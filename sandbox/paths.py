@@ -41,9 +41,16 @@ HOST_IP = os.environ.get("HUESHIFT_HOST_IP", "10.250.0.1")
 """This machine's end of the cable to the node."""
 NODE_IP = os.environ.get("HUESHIFT_NODE_IP", "10.250.0.2")
 """The node's end: its API server, PostgreSQL and the registry."""
+POD_CIDR = "10.244.0.0/24"
+"""All pods of the node."""
 
 REGION = "eu-west-1"
 ACCOUNT = "123456789012"
+CLUSTER = "hueshift"
+"""The name of the cluster, for the AWS Load Balancer Controller (``--cluster-name``) and EKS."""
+ZONE = f"{REGION}a"
+INSTANCE_ID = "i-0b17e9c5a3d24f680"
+"""The node in the EC2 API: its ``providerID`` is ``aws:///ZONE/INSTANCE_ID``."""
 AWS_ENDPOINT = "http://127.0.0.1:4566"
 ENVOY_ADMIN = "http://127.0.0.1:9901"
 PROMETHEUS_URL = "http://127.0.0.1:9090"
