@@ -418,6 +418,30 @@ def test_a_target_group_is_used_by_one_load_balancer(client: Client) -> None:
     assert shown["LoadBalancerArns"] == [new_balancer]
 
 
+def test_the_rule_that_a_listener_has_by_itself_is_not_modified_or_deleted_as_a_rule(client: Client) -> None:
+    elb = client("elbv2")
+    (rule,) = elb.describe_rules(ListenerArn=_http(client, _balancer(client)))["Rules"]
+    with pytest.raises(ClientError, match=r"OperationNotPermitted.*cannot be modified"):
+        elb.modify_rule(RuleArn=rule["RuleArn"], Actions=FIXED)
+    with pytest.raises(ClientError, match=r"OperationNotPermitted.*cannot be deleted"):
+        elb.delete_rule(RuleArn=rule["RuleArn"])
+    with pytest.raises(ClientError, match="RuleNotFound"):
+        elb.delete_rule(RuleArn=f"{rule['RuleArn']}0")
+
+
+@pytest.mark.parametrize("name", ["internal-shop", "-shop", "shop-", "a" * 33, "shop.alb"])
+def test_a_load_balancer_is_named_as_the_api_reference_allows(client: Client, name: str) -> None:
+    with pytest.raises(ClientError, match="ValidationError"):
+        _balancer(client, name)
+
+
+def test_a_rule_has_a_priority_up_to_50000(client: Client) -> None:
+    listener = _http(client, _balancer(client))
+    _rule(client, listener, 50_000)
+    with pytest.raises(ClientError, match=r"ValidationError.*Priority"):
+        _rule(client, listener, 50_001)
+
+
 def test_the_default_action_of_a_listener_names_groups_that_are_there(client: Client) -> None:
     listener = _http(client, _balancer(client))
     with pytest.raises(ClientError, match="TargetGroupNotFound"):

@@ -19,7 +19,7 @@ from moto.elbv2.exceptions import (
     TooManyTagsError,
     ValidationError,
 )
-from moto.elbv2.models import FakeListener, FakeLoadBalancer
+from moto.elbv2.models import FakeListener, FakeLoadBalancer, FakeRule
 
 from sandbox.aws.translate import groups_of
 
@@ -29,6 +29,7 @@ CERTIFICATES: Final = 25
 """Of a load balancer, over all its listeners, default ones not counted; adjustable on AWS."""
 _LISTENERS: Final = 50
 _RULES: Final = 100
+_PRIORITIES: Final = range(1, 50_001)
 _GROUPS: Final = 100
 _GROUPS_OF_ACTION: Final = 5
 _VALUES: Final = 5
@@ -41,6 +42,7 @@ _LONGEST_TAG: Final = 256
 _TARGET_RANGES: Final = [ip_network(one) for one in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")]
 """Where targets outside of the VPC may be."""
 
+_NAME: Final = re.compile(r"(?!internal-)(?!-)[A-Za-z0-9-]{1,32}(?<!-)")
 _HOST: Final = re.compile(r"[A-Za-z0-9.*?-]*\.[A-Za-z]+")
 _PATH: Final = re.compile(r"""[A-Za-z0-9_.$/~"'@:+&*?-]+""")
 _METHOD: Final = re.compile(r"[A-Z_-]+")
@@ -55,6 +57,18 @@ _CONFIGS: Final = {
     "query-string": "QueryStringConfig",
     "source-ip": "SourceIpConfig",
 }
+
+
+# Names --------------------------------------------------------------------------------------------------------------
+
+
+def name(text: str) -> None:
+    """The name of a load balancer."""
+    if not _NAME.fullmatch(text):
+        raise ValidationError(
+            f"The load balancer name '{text}' must have 1 to 32 letters, digits and hyphens, with no hyphen at its "
+            "begin or end, and must not begin with 'internal-'"
+        )
 
 
 # Certificates -------------------------------------------------------------------------------------------------------
@@ -85,10 +99,18 @@ def listeners(balancer: FakeLoadBalancer) -> None:
         )
 
 
-def rules(balancer: FakeLoadBalancer) -> None:
+def rules(balancer: FakeLoadBalancer, priority: int) -> None:
     """One more rule; those that listeners have by themselves do not count."""
+    if priority not in _PRIORITIES:
+        raise ValidationError(f"Priority '{priority}' must be between '1-50000' inclusive")
     if sum(not rule.is_default for rule in _rules(balancer.listeners.values())) >= _RULES:
         raise ELBClientError("TooManyRules", "You've reached the limit on the number of rules per load balancer")
+
+
+def ordinary(rule: FakeRule, done: str) -> None:
+    """A listener's own rule goes with the listener, and is modified by ModifyListener."""
+    if rule.is_default:
+        raise ELBClientError("OperationNotPermitted", f"Default rule '{rule.arn}' cannot be {done}")
 
 
 def groups(

@@ -86,6 +86,7 @@ class Elbv2(ELBv2Backend):
         """A second one of the same name is refused; AWS would give back the first if nothing differed."""
         if any(balancer.name == name for balancer in self.load_balancers.values()):
             raise DuplicateLoadBalancerName
+        elb_limits.name(name)
         elb_limits.tags(tags or [])
         subnets = self._subnets(subnet_ids, subnet_mappings or [], loadbalancer_type)
         self._refuse_foreign_groups(security_groups, subnets[0].vpc_id)
@@ -206,15 +207,21 @@ class Elbv2(ELBv2Backend):
         balancer = self._balancer(listener_arn)
         elb_limits.tags(tags or [])
         elb_limits.conditions(conditions)
-        elb_limits.rules(balancer)
+        elb_limits.rules(balancer, int(priority))
         elb_limits.groups(self.users(), balancer, actions)
         return super().create_rule(listener_arn, conditions, priority, actions, tags)
 
     def modify_rule(self, rule_arn: str, conditions: list[dict[str, Any]], actions: list[dict[str, Any]]) -> FakeRule:
         (rule,) = self.describe_rules(None, [rule_arn])
+        elb_limits.ordinary(rule, "modified")
         elb_limits.conditions(conditions)
         elb_limits.groups(self.users(), self._balancer(rule.listener_arn), actions, rule)
         return super().modify_rule(rule_arn, conditions, actions)
+
+    def delete_rule(self, arn: str) -> None:
+        (rule,) = self.describe_rules(None, [arn])
+        elb_limits.ordinary(rule, "deleted")
+        super().delete_rule(arn)
 
     def _balancer(self, listener: str) -> FakeLoadBalancer:
         found = next((one for one in self.load_balancers.values() if listener in one.listeners), None)
