@@ -36,7 +36,7 @@ from moto.route53.models import route53_backends
 from werkzeug.serving import make_server
 
 from sandbox import ca, paths
-from sandbox.aws import cloudwatch, gaps, keys, metrics, scans
+from sandbox.aws import cloudwatch, gaps, keys, metrics, networking, scans
 from sandbox.aws.clock import parse_scale
 from sandbox.aws.envoy import Envoy
 from sandbox.aws.load_balancing import LoadBalancing
@@ -81,12 +81,14 @@ def seed(authority: tuple[Path, Path] = (paths.CA_CERTIFICATE, paths.CA_KEY)) ->
     first = ip_network(f"{paths.HOST_IP}/24", strict=False)
     neighbour = next(half for half in first.supernet().subnets() if half != first)
     subnets = [
-        ec2.create_subnet(vpc.id, str(network), availability_zone=f"{paths.REGION}{zone}")
-        for network, zone in zip((first, neighbour), "ab", strict=True)
+        ec2.create_subnet(vpc.id, str(network), availability_zone=zone)
+        for network, zone in zip((first, neighbour), (paths.ZONE, f"{paths.REGION}b"), strict=True)
     ]
     chain, key = ca.issue(CERTIFICATE_NAMES, *authority)
     certificate = acm_backends[paths.ACCOUNT][paths.REGION].import_certificate(chain, key, None, None, [])
     route53_backends[paths.ACCOUNT]["aws"].create_hosted_zone(ZONE, private_zone=False)
+    if paths.OWN_NODE:
+        networking.seed_node(ec2, vpc.id, subnets[0])
     mock_random.seed()
     keys.seed()
     return Seeds(vpc.id, [subnet.id for subnet in subnets], certificate)
