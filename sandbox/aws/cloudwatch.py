@@ -15,7 +15,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from moto.cloudwatch import models, responses, urls
-from moto.cloudwatch.exceptions import InvalidParameterCombination, ResourceNotFound, ValidationError
+from moto.cloudwatch.exceptions import (
+    CloudWatchException,
+    InvalidParameterCombination,
+    ResourceNotFound,
+    ValidationError,
+)
 from moto.cloudwatch.models import CloudWatchBackend, MetricDatum, cloudwatch_backends
 from moto.core.responses import ActionResult, EmptyResult
 from moto.core.utils import utcnow
@@ -32,8 +37,17 @@ DEFAULT_SECONDS = 5.0
 _SHORTEST = 0.25
 """Seconds between two looks at the alarms, however fast the clock."""
 
+_PAGE, _LONGEST_PAGE = 50, 100
+"""Alarms in an answer of DescribeAlarms, unless MaxRecords says otherwise, and at most."""
+
 _HISTORY = 1000
 """Entries of an alarm's history that are kept (CloudWatch: those of two weeks)."""
+
+
+class InvalidNextToken(CloudWatchException):
+    """A token that no answer gave."""
+
+    code = "InvalidNextToken"
 
 
 class Alarm(models.Alarm):
@@ -617,7 +631,7 @@ class Responses(responses.CloudWatchResponse):
         return EmptyResult()
 
     def describe_alarms(self) -> ActionResult:
-        """Metric alarms only, unless AlarmTypes says otherwise."""
+        """Metric alarms only, unless AlarmTypes says otherwise; a page of MaxRecords (50) after NextToken."""
         prefix, names = self._get_param("AlarmNamePrefix"), self._get_param("AlarmNames", [])
         state, action = self._get_param("StateValue"), self._get_param("ActionPrefix")
         kinds = self._get_param("AlarmTypes") or ["MetricAlarm"]
@@ -638,11 +652,20 @@ class Responses(responses.CloudWatchResponse):
             and (not state or alarm.state_value == state)
             and (not action or any(arn.startswith(action) for arn in alarm.alarm_actions))
             and (not child or (alarm.composite and child in alarm.composite.children))
+            and ("MetricAlarm" if alarm.rule is None else "CompositeAlarm") in kinds
         ]
+        size, token = self._get_int_param("MaxRecords", _PAGE), self._get_param("NextToken") or "0"
+        if not 1 <= size <= _LONGEST_PAGE:
+            raise ValidationError(f"MaxRecords is 1 to {_LONGEST_PAGE}, not {size}")
+        if not token.isdecimal():
+            raise InvalidNextToken(f"{token!r} is no token of DescribeAlarms")
+        page = found[int(token) :][:size]
+        after = int(token) + size
         return ActionResult(
             {
-                "MetricAlarms": [alarm for alarm in found if alarm.rule is None and "MetricAlarm" in kinds],
-                "CompositeAlarms": [alarm for alarm in found if alarm.rule is not None and "CompositeAlarm" in kinds],
+                "MetricAlarms": [alarm for alarm in page if alarm.rule is None],
+                "CompositeAlarms": [alarm for alarm in page if alarm.rule is not None],
+                "NextToken": str(after) if after < len(found) else None,
             }
         )
 

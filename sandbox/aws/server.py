@@ -36,7 +36,7 @@ from moto.route53.models import route53_backends
 from werkzeug.serving import make_server
 
 from sandbox import ca, paths
-from sandbox.aws import cloudwatch, gaps, keys, metrics, scans
+from sandbox.aws import cbor, cloudwatch, gaps, keys, metrics, scans
 from sandbox.aws.clock import parse_scale
 from sandbox.aws.envoy import Envoy
 from sandbox.aws.load_balancing import LoadBalancing
@@ -99,7 +99,7 @@ class Application:
         self._id = uuid4().hex
         self._seeds = seeds
         self._balancing = balancing
-        self._moto = DomainDispatcherApplication(create_backend_app)
+        self._moto = cbor.Translation(DomainDispatcherApplication(create_backend_app))
         self._own: dict[tuple[str, str], Callable[[bytes], dict[str, Any]]] = {
             ("GET", "/_hueshift/health"): lambda _: self._health(),
             ("PUT", "/_hueshift/propagation-delay"): self._set_delay,
