@@ -251,6 +251,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
         admin=(f"{NET}.0.250", 19901),
         bind=lambda number, port: (f"{NET}.0.{number}", OFFSET + port),
         delay=0,
+        lateness=0,
     )
     vpc = cloud.seeds.vpcId
     ec2 = ec2_backends[paths.ACCOUNT][paths.REGION]
