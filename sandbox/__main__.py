@@ -249,9 +249,9 @@ def _programs(steps: Steps, engine: list[str]) -> dict[str, Path]:
 
 def _controllers(built: dict[str, Path], vpc: str) -> None:
     controllers.install(built)
-    for name, command in controllers.commands(built, vpc).items():
+    for name, (command, variables) in controllers.commands(built, vpc).items():
         if not processes.running(name):
-            processes.start(name, command, os.environ)
+            processes.start(name, command, {**os.environ, **variables})
     _await(controllers.LOAD_BALANCER, paths.LOAD_BALANCER_CONTROLLER)
     _await(controllers.EXTERNAL_SECRETS, paths.EXTERNAL_SECRETS)
 

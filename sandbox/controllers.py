@@ -44,15 +44,14 @@ def install(programs: dict[str, Path]) -> None:
     _kubectl("apply", "--server-side", "--filename=-", given=yaml.safe_dump_all(objects))
 
 
-def commands(programs: dict[str, Path], vpc: str) -> dict[str, list[str]]:
-    """Return how each controller is started; its certificate is made anew."""
+def commands(programs: dict[str, Path], vpc: str) -> dict[str, tuple[list[str], dict[str, str]]]:
+    """Return how each controller is started, with what its environment has beside everybody's; makes a certificate."""
     _HOME.mkdir(parents=True, exist_ok=True)
     for name, content in zip(("tls.crt", "tls.key"), ca.issue([paths.HOST_IP]), strict=True):
         (_HOME / name).touch(mode=0o600)
         (_HOME / name).write_bytes(content)
     apis = ",".join(f"{service}={paths.AWS_ENDPOINT}" for service in ("Elastic Load Balancing v2", "EC2", "STS"))
     load_balancer = [
-        "env", f"WEBHOOK_BIND_HOST={paths.HOST_IP}",
         str(programs[LOAD_BALANCER] / LOAD_BALANCER),
         f"--kubeconfig={paths.KUBECONFIG}",
         f"--cluster-name={paths.CLUSTER}",
@@ -69,11 +68,14 @@ def commands(programs: dict[str, Path], vpc: str) -> dict[str, list[str]]:
         "--feature-gates=ALBGatewayAPI=false,NLBGatewayAPI=false,EnableServiceController=false,GatewayListenerSet=false",
     ]  # fmt: skip
     external_secrets = [
-        "env", f"AWS_SECRETSMANAGER_ENDPOINT={paths.AWS_ENDPOINT}", f"AWS_STS_ENDPOINT={paths.AWS_ENDPOINT}",
         str(programs[EXTERNAL_SECRETS] / EXTERNAL_SECRETS),
         f"--metrics-addr={_netloc(paths.EXTERNAL_SECRETS)}",
-    ]  # fmt: skip
-    return {LOAD_BALANCER: load_balancer, EXTERNAL_SECRETS: external_secrets}
+    ]
+    endpoints = {f"AWS_{service}_ENDPOINT": paths.AWS_ENDPOINT for service in ("SECRETSMANAGER", "STS")}
+    return {
+        LOAD_BALANCER: (load_balancer, {"WEBHOOK_BIND_HOST": paths.HOST_IP}),
+        EXTERNAL_SECRETS: (external_secrets, endpoints),
+    }
 
 
 def secret_store() -> Object:
