@@ -38,7 +38,7 @@ STACK = "sandbox"
 VERSIONS = ("1.4.0", "1.5.0")
 """The two builds of the reference service that Pulumi.sandbox.yaml names."""
 
-_OWN = ("prometheus", controllers.EXTERNAL_SECRETS, controllers.LOAD_BALANCER, "aws")
+_OWN = (*prometheus.PROCESSES, controllers.EXTERNAL_SECRETS, controllers.LOAD_BALANCER, "aws")
 """The processes on this machine, in the order in which they are ended."""
 
 
@@ -76,7 +76,7 @@ def up() -> None:
         with steps.step("controllers"):
             _controllers(built, str(cloud["vpcId"]))
         with steps.step("Prometheus") as step:
-            _prometheus()
+            _prometheus(built[prometheus.OPERATOR])
             step.note = paths.PROMETHEUS_URL
         with steps.step("images") as step:
             digests = [images.build_and_push(version) for version in VERSIONS]
@@ -248,7 +248,8 @@ def _programs(steps: Steps, engine: list[str]) -> dict[str, Path]:
 
 
 def _controllers(built: dict[str, Path], vpc: str) -> None:
-    controllers.install(built)
+    for name in (controllers.LOAD_BALANCER, controllers.EXTERNAL_SECRETS):
+        controllers.install(built[name] / "crds", controllers.objects(name, built[name]))
     for name, (command, variables) in controllers.commands(built, vpc).items():
         if not processes.running(name):
             processes.start(name, command, {**os.environ, **variables})
@@ -256,10 +257,11 @@ def _controllers(built: dict[str, Path], vpc: str) -> None:
     _await(controllers.EXTERNAL_SECRETS, paths.EXTERNAL_SECRETS)
 
 
-def _prometheus() -> None:
-    command = prometheus.configure()
-    if not processes.running("prometheus"):
-        processes.start("prometheus", command, os.environ)
+def _prometheus(program: Path) -> None:
+    controllers.install(program / "crds", prometheus.objects())
+    for name, command in prometheus.commands(program).items():
+        if not processes.running(name):
+            processes.start(name, command, os.environ)
     _await("prometheus", f"{paths.PROMETHEUS_URL}/-/ready")
 
 

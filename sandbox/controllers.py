@@ -6,7 +6,7 @@ node's kubeconfig: from here they reach the AWS APIs, which listen on loopback.
 
 import base64
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,18 +30,23 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml where PyYAML has it: the stores' schemas are 10,000 lines each."""
 
 
-def install(programs: dict[str, Path]) -> None:
-    """Apply kinds, webhooks and the store, and wait until they are served. Running it again changes nothing.
+def install(kinds: Path, objects: Sequence[Object]) -> None:
+    """Apply a folder of kinds and, once they are served, the objects. Running it again changes nothing.
 
     Raises:
         StepError: the API server refuses one of them.
 
     """
-    kinds = [str(programs[name] / "crds") for name in (LOAD_BALANCER, EXTERNAL_SECRETS)]
-    _kubectl("apply", "--server-side", *(f"--filename={folder}" for folder in kinds))
-    _kubectl("wait", "--for=condition=Established", "--timeout=60s", *(f"--filename={folder}" for folder in kinds))
-    objects = [*_webhooks(programs[LOAD_BALANCER] / "webhooks.yaml", ca.ensure_ca().read_bytes()), secret_store()]
+    _kubectl("apply", "--server-side", f"--filename={kinds}")
+    _kubectl("wait", "--for=condition=Established", "--timeout=60s", f"--filename={kinds}")
     _kubectl("apply", "--server-side", "--filename=-", given=yaml.safe_dump_all(objects))
+
+
+def objects(name: str, folder: Path) -> list[Object]:
+    """Return what a controller needs in the cluster beside its kinds."""
+    if name == LOAD_BALANCER:
+        return list(_webhooks(folder / "webhooks.yaml", ca.ensure_ca().read_bytes()))
+    return [secret_store()]
 
 
 def commands(programs: dict[str, Path], vpc: str) -> dict[str, tuple[list[str], dict[str, str]]]:

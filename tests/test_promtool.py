@@ -16,7 +16,7 @@ from sandbox import prometheus
 from tests import samples
 from tests.engine import Engine, in_stack, installed
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]  # the first waits for the build of promtool, once
 
 STEP = 30
 """Seconds between two scrapes, as is usual."""
