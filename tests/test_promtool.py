@@ -25,6 +25,8 @@ pytestmark = pytest.mark.slow
 
 STEP = 30
 """Seconds between two scrapes, as is usual."""
+EVALUATION = 25
+"""Seconds between two evaluations, which keep no step with scrapes."""
 BUCKETS = ("0.5", "1", "2.5", "5", "+Inf")
 PODS = {"blue": "shop-blue-6c5d8b7f49-hk2lm", "green": "shop-green-5d4f7c9b6-x2x7q"}
 POD = PODS["green"]
@@ -254,5 +256,5 @@ def test_the_right_alerts_fire_and_no_other(case: str, rules: Path) -> None:
         ],
     }
     file = rules.with_name("test.yml")
-    file.write_text(json.dumps({"rule_files": [rules.name], "evaluation_interval": f"{STEP}s", "tests": [test]}))
+    file.write_text(json.dumps({"rule_files": [rules.name], "evaluation_interval": f"{EVALUATION}s", "tests": [test]}))
     promtool("test", "rules", file)

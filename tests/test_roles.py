@@ -5,7 +5,6 @@ import re
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from functools import cache
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -177,25 +176,6 @@ def test_a_role_is_taken_on_only_for_its_audience_and_its_subjects(forge: str, i
     assert statement["Principal"] == {"Federated": f"arn:aws:iam::444455556666:oidc-provider/{issuer}"}
     keys = {key: value for condition in statement["Condition"].values() for key, value in condition.items()}
     assert keys == {f"{issuer}:aud": "sts.amazonaws.com", f"{issuer}:sub": ["SUBJECT"]}
-
-
-def test_every_kind_that_the_program_makes_in_the_cluster_may_be_read_and_changed() -> None:
-    granted: dict[str, set[tuple[str, str, str]]] = {"hueshift-preview": set(), "hueshift-deploy": set()}
-    for item in yaml.safe_load_all((PLACE / "kubernetes.yaml").read_text()):
-        for rule in item.get("rules", ()):
-            granted[item["metadata"]["name"]] |= set(product(rule["apiGroups"], rule["resources"], rule["verbs"]))
-    made = {
-        (group.rpartition("/")[0].removeprefix("core"), kind.lower())
-        for each in run("production").registrations.values()
-        if each.type.startswith("kubernetes:")
-        for group, kind in [each.type.split(":")[1:]]
-    }
-    assert {("monitoring.coreos.com", "podmonitor"), ("", "namespace"), ("apps", "deployment")} <= made
-    for group, kind in made:
-        plural = f"{kind.removesuffix('y')}ies" if kind.endswith("y") else f"{kind}s"
-        for role, verbs in (("preview", ("get", "list", "watch")), ("deploy", ("create", "update", "patch", "delete"))):
-            for verb in verbs:
-                assert (group, plural, verb) in granted[f"hueshift-{role}"]
 
 
 def test_whoever_previews_reads_the_cluster_and_no_secret_of_it() -> None:
