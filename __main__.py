@@ -60,6 +60,7 @@ hearers = Hearers(
     topic_arns=[*alerts.topic_arns, *([own_topic.arn] if own_topic else [])],
     owner=alerts.owner,
     on_call=alerts.on_call,
+    runbooks=alerts.runbooks,
 )
 repositories = {
     name: ImageRepository(
@@ -129,6 +130,7 @@ services = {
             egress=service.egress,
             policy_arns=service.policy_arns,
             expects_traffic=production if service.expects_traffic is None else service.expects_traffic,
+            prometheus_labels=settings.prometheus.labels if settings.prometheus.enabled else None,
             hearers=hearers,
             tags=tags,
         ),

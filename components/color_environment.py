@@ -223,11 +223,9 @@ class ColorEnvironment(pulumi.ComponentResource):
                     metadata=meta.v1.ObjectMetaArgs(
                         labels=versioned,
                         annotations={
-                            "prometheus.io/scrape": "true",
-                            "prometheus.io/port": str(args.port),
-                            "prometheus.io/path": "/metrics",
-                            **{f"hueshift.dev/secret-{mount.entry}": mount.version or "current" for mount in mounts},
-                        },
+                            f"hueshift.dev/secret-{mount.entry}": mount.version or "current" for mount in mounts
+                        }
+                        or None,
                     ),
                     spec=core.v1.PodSpecArgs(
                         service_account_name=physical,

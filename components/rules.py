@@ -80,6 +80,35 @@ def namespace_problem(name: str) -> str | None:
     return f"{name!r} is no name in Kubernetes; allowed are at most 63 lowercase letters, digits and hyphens"
 
 
+_LABEL_NAME: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?", re.ASCII)
+_SUBDOMAIN: Final = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
+RESERVED_LABELS: Final = {f"app.kubernetes.io/{name}" for name in ("name", "part-of", "managed-by")}
+"""What all that belongs to a service has, with those under ``hueshift.dev/``."""
+
+
+def label_key_problem(key: str) -> str | None:
+    """The name of a label in Kubernetes, and none that is set already (Kubernetes, labels and selectors)."""
+    if key in RESERVED_LABELS or key.startswith("hueshift.dev/"):
+        return f"{key!r} is set already, by the program; remove it here"
+    prefix, slash, name = key.rpartition("/")
+    if _LABEL_NAME.fullmatch(name) and (not slash or (len(prefix) <= 253 and _SUBDOMAIN.fullmatch(prefix))):
+        return None
+    return (
+        f"{key!r} is no name of a label; allowed are at most 63 letters, digits, dots, hyphens and underscores, a "
+        "letter or digit first and last, after a DNS name and a slash if need be, such as example.com/release"
+    )
+
+
+def label_value_problem(value: str) -> str | None:
+    """The value of a label in Kubernetes, which may be empty."""
+    if not value or _LABEL_NAME.fullmatch(value):
+        return None
+    return (
+        f"{value!r} is no value of a label; allowed are at most 63 letters, digits, dots, hyphens and underscores, a "
+        "letter or digit first and last"
+    )
+
+
 def host_problem(host: str) -> str | None:
     """An exact DNS name of two labels or more; no wildcard, since each color needs a host of its own below it."""
     if len(host) > _HOST_LIMIT:
@@ -474,11 +503,13 @@ def await_problem(await_timeout: int, *, interval: int, threshold: int) -> str |
 # Alarms
 
 
-def alert_problems(on_call: str | None, *, listeners: int) -> list[Problem]:
+def alert_problems(on_call: str | None, owner: str | None, *, listeners: int) -> list[Problem]:
     """In production an alarm must reach a person: ``listeners`` are topics and subscriptions."""
     problems = []
     if not on_call:
         problems.append(Problem("onCall", "is required in production: who is called and how, as every alarm says it"))
+    if not owner:
+        problems.append(Problem("owner", "is required in production: the load balancer's alarms say no other"))
     if not listeners:
         problems.append(
             Problem("subscriptions", "is required in production, or topicArns: nobody would hear of an alarm")
@@ -560,8 +591,8 @@ def alarm_refusal(color: Color, *, alarms: Mapping[Color, ColorAlarms], service:
     composite = alarm_name(environment, service, color)
     canary_errors = alarm_name(environment, service, color, "canary-errors")
     look = (
-        "look with `aws cloudwatch describe-alarms --alarm-types CompositeAlarm MetricAlarm --alarm-name-prefix "
-        f"{composite} --query '[CompositeAlarms, MetricAlarms][].[AlarmName, StateValue, StateReason]'`"
+        "look with `aws cloudwatch describe-alarms --alarm-types CompositeAlarm MetricAlarm --alarm-names "
+        f"{composite} {canary_errors} --query '[CompositeAlarms, MetricAlarms][].[AlarmName, StateValue, StateReason]'`"
     )
     if gains.trouble > loses.trouble:
         name = composite if gains.composite == "ALARM" else canary_errors

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import pulumi
 from pulumi_kubernetes import core, networking
+from pulumi_kubernetes.apiextensions import CustomResource
 
 from components.alert_rules import AlertRules, AlertRulesArgs, Hearers, ServiceAlerts, ServiceAlertsArgs
 from components.color_environment import ColorEnvironment, ColorEnvironmentArgs
@@ -31,7 +32,7 @@ from components.network import Network
 from components.secret_entries import SecretEntries, SecretEntriesArgs, SecretMount
 from components.target_groups import TargetGroups, TargetGroupsArgs
 from components.traffic_split import TestRoutes, TestRoutesArgs, TrafficSplit, TrafficSplitArgs
-from components.workload import READINESS_GATE_LABEL, RESTRICTED_LABELS, network_policy, service_labels
+from components.workload import READINESS_GATE_LABEL, RESTRICTED_LABELS, network_policy, pod_monitor, service_labels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +70,8 @@ class BlueGreenServiceArgs:
     policy_arns: Sequence[str]
     """What the pods may do in AWS; none, and they have no role."""
     expects_traffic: bool
+    prometheus_labels: Mapping[str, str] | None
+    """By which the Prometheus Operator selects what is made for it; None where there is none."""
     hearers: Hearers
     """Without an owner it is the team of the service's own name."""
     tags: Mapping[str, str]
@@ -145,6 +148,19 @@ class BlueGreenService(pulumi.ComponentResource):
             spec=network_policy({}, egress=args.egress),
             opts=child,
         )
+        if args.prometheus_labels is not None:
+            CustomResource(
+                f"{name}-monitor",
+                api_version="monitoring.coreos.com/v1",
+                kind="PodMonitor",
+                metadata={
+                    "name": name,
+                    "namespace": home,
+                    "labels": {**service_labels(name, args.environment), **args.prometheus_labels},
+                },
+                spec=pod_monitor(name),
+                opts=child,
+            )
         hearers = replace(args.hearers, owner=args.hearers.owner or name)
         whole = ServiceAlerts(
             f"{name}-alerts",
@@ -155,6 +171,7 @@ class BlueGreenService(pulumi.ComponentResource):
                 load_balancer=args.load_balancer.arn_suffix,
                 target_groups=groups.arn_suffixes,
                 expects_traffic=args.expects_traffic,
+                prometheus_labels=args.prometheus_labels,
                 hearers=hearers,
                 tags=tags,
             ),
@@ -215,6 +232,9 @@ class BlueGreenService(pulumi.ComponentResource):
                     load_balancer=args.load_balancer.arn_suffix,
                     target_group=groups.arn_suffixes[color],
                     resources=args.resources,
+                    minimum=args.replicas.min,
+                    parked=release.parked,
+                    prometheus_labels=args.prometheus_labels,
                     cluster_name=args.cluster.name if args.cluster.container_insights else None,
                     moving=whole.moving,
                     hearers=hearers,

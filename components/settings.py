@@ -215,6 +215,14 @@ class ClusterSettings(Cluster):
     monitoring_namespace: Annotated[str, _rule(rules.namespace_problem)] = Cluster.monitoring_namespace
     container_insights: StrictBool = Cluster.container_insights
 
+    @model_validator(mode="after")
+    def _told_apart(self) -> "ClusterSettings":
+        if self.container_insights and self.name is None:
+            _refuse(
+                [Problem("name", "is required with containerInsights: its metrics are found by the cluster's name")]
+            )
+        return self
+
 
 class RegistrySettings(_Settings):
     """The image repositories that belong to this stack; one stack has them for all environments."""
@@ -234,6 +242,15 @@ class SubscriptionSettings(Subscription):
     """An address, a URL or an ARN, as the protocol needs."""
 
 
+class PrometheusSettings(_Settings):
+    """What the Prometheus Operator of the cluster is given."""
+
+    enabled: StrictBool = True
+    """Whether PodMonitors and PrometheusRules are made; false where there is no Operator."""
+    labels: dict[Annotated[str, _rule(rules.label_key_problem)], Annotated[str, _rule(rules.label_value_problem)]] = {}
+    """Labels of both kinds, by which the Operator selects them."""
+
+
 class AlertSettings(_Settings):
     """Who hears of an alarm."""
 
@@ -249,7 +266,12 @@ class AlertSettings(_Settings):
     on_call: str | None = None
     """Who is called and how, as every alarm should say it."""
     owner: str | None = None
-    """The team that answers for the services; unset, each service's name."""
+    """The team that answers for the services and what they share; unset (not in production), each service's name."""
+    runbooks: Annotated[
+        str | None,
+        _like(r"https://[\w.~/:@-]{0,71}[\w.~-]", "an https URL of at most 80 characters, without a slash at its end"),
+    ] = None
+    """Where the folder docs/alerts can be read, for links in messages; unset, they name its pages without a link."""
 
 
 @dataclass(frozen=True, kw_only=True, config=_KEYS)
@@ -419,6 +441,7 @@ class StackSettings(_Settings):
     """The key for secrets and alarms; unset, the stack makes one."""
     secret_readers: tuple[Annotated[str, _arn("iam", r"(role|user)/[\w+=,.@/-]+", region="")], ...] = ()
     """Who alone may read the secrets' values, such as the role of the External Secrets operator; none for no limit."""
+    prometheus: PrometheusSettings = PrometheusSettings()
     alerts: Annotated[AlertSettings, Field(validate_default=True)] = AlertSettings()
     services: dict[Annotated[str, _rule(rules.service_problem)], ServiceSettings]
     """The services by name."""
@@ -439,7 +462,8 @@ class StackSettings(_Settings):
     @classmethod
     def _heard(cls, alerts: AlertSettings, info: ValidationInfo) -> AlertSettings:
         if (info.context or {}).get("production", True):
-            _refuse(rules.alert_problems(alerts.on_call, listeners=len(alerts.topic_arns) + len(alerts.subscriptions)))
+            listeners = len(alerts.topic_arns) + len(alerts.subscriptions)
+            _refuse(rules.alert_problems(alerts.on_call, alerts.owner, listeners=listeners))
         return alerts
 
     @field_validator("services", mode="before")

@@ -3,8 +3,9 @@
 No function here creates a resource; `service.py`, `color_environment.py` and `migration.py` do.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import pulumi
 from pulumi_kubernetes import core, meta, networking
@@ -65,6 +66,40 @@ def version_label(version: str) -> dict[str, str]:
 def selector(labels: Mapping[str, str]) -> dict[str, str]:
     """Return the labels that a color's pods keep for life: a selector can never change."""
     return {key: labels[key] for key in ("app.kubernetes.io/name", "hueshift.dev/color")}
+
+
+_SAMPLE_LABELS: Final = {
+    "service": "app.kubernetes.io/name",
+    "color": "hueshift.dev/color",
+    "environment": "hueshift.dev/environment",
+}
+"""What the samples of a pod are told apart by, and the pod's labels that say it."""
+
+
+def pod_monitor(service: str) -> dict[str, Any]:
+    """Return the ``spec`` of a PodMonitor: what the Prometheus Operator has read of the pods of both colors.
+
+    Of a service's namespace, where a migration's pods have no port. Prometheus knows the label ``a.b/c`` of a pod as
+    ``__meta_kubernetes_pod_label_a_b_c`` (Prometheus configuration, kubernetes_sd_config); ``podTargetLabels`` would
+    keep the label's own name.
+    """
+    return {
+        "selector": {"matchLabels": {"app.kubernetes.io/name": service}},
+        "podMetricsEndpoints": [
+            {
+                "port": "http",
+                "path": "/metrics",
+                "interval": "30s",
+                "relabelings": [
+                    {
+                        "sourceLabels": [f"__meta_kubernetes_pod_label_{re.sub('[^a-zA-Z0-9_]', '_', label)}"],
+                        "targetLabel": name,
+                    }
+                    for name, label in _SAMPLE_LABELS.items()
+                ],
+            }
+        ],
+    }
 
 
 def environment_variables(values: Mapping[str, str]) -> list[core.v1.EnvVarArgs]:

@@ -116,6 +116,9 @@ ALERTS = AlertRulesArgs(
     load_balancer="app/edge/0",
     target_group="targetgroup/green/0",
     resources=Resources(),
+    minimum=2,
+    parked=False,
+    prometheus_labels={},
     cluster_name="main",
     moving="staging-shop-moving",
     hearers=HEARERS,
@@ -127,6 +130,7 @@ SERVICE_ALERTS = ServiceAlertsArgs(
     namespace="staging-shop",
     load_balancer="app/edge/0",
     target_groups={color: f"targetgroup/{color}/0" for color in Color},
+    prometheus_labels={},
     hearers=HEARERS,
     tags={**TAGS, "service": "shop"},
 )
@@ -189,6 +193,7 @@ def service() -> BlueGreenServiceArgs:
         egress=[],
         policy_arns=[],
         expects_traffic=True,
+        prometheus_labels={},
         hearers=Hearers(owner="team-shop", on_call="shop-on-call@example.com"),
         tags=TAGS,
     )

@@ -56,6 +56,7 @@ def stack() -> dict[str, Any]:
         "alerts": {
             "topicArns": ["arn:aws:sns:eu-west-1:111122223333:on-call"],
             "onCall": "on-call@example.com",
+            "owner": "team-shop",
         },
         "services": {
             "shop": {

@@ -416,12 +416,9 @@ async def test_pods_of_one_version_spread_over_zones_and_nodes(engine: Engine) -
 
 
 @in_stack
-async def test_pods_are_scraped(engine: Engine) -> None:
-    ColorEnvironment("shop-green", replace(samples.ENVIRONMENT, port=9000))
-    annotations = (await engine.inputs("shop-green-deployment"))["spec"]["template"]["metadata"]["annotations"]
-    assert annotations["prometheus.io/scrape"] == "true"
-    assert annotations["prometheus.io/port"] == "9000"
-    assert annotations["prometheus.io/path"] == "/metrics"
+async def test_pods_without_secrets_have_no_annotations_since_a_refresh_would_report_none(engine: Engine) -> None:
+    ColorEnvironment("shop-green", replace(samples.ENVIRONMENT, secrets=[]))
+    assert "annotations" not in (await engine.inputs("shop-green-deployment"))["spec"]["template"]["metadata"]
 
 
 @in_stack

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from components import rules
 from components.model import ALARM_PERIOD, ALARM_PERIODS, SHUTDOWN_MARGIN, Color, Timing, split
 from components.rules import ColorAlarms
+from components.workload import color_labels
 from tests import strategies as some
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
@@ -23,6 +24,15 @@ def test_an_accepted_timing_loses_no_request(timing: Timing) -> None:
     assert timing.pre_stop + timing.longest_request + SHUTDOWN_MARGIN <= timing.grace_period
     assert timing.keep_old >= (timing.stickiness + timing.deregistration_delay + timing.longest_request + timing.bake)
     assert timing.bake >= ALARM_PERIOD * ALARM_PERIODS
+
+
+def test_a_label_that_everything_of_a_color_has_cannot_be_given_again() -> None:
+    for label in color_labels("shop", "staging", Color.BLUE):
+        assert "is set already" in (rules.label_key_problem(label) or "")
+    for label in ("release", "app.kubernetes.io/instance", "a" * 63, f"{'a.' * 126}a/Up_to-63.x"):
+        assert rules.label_key_problem(label) is None
+    for label in ("", "/x", "a/", "a//b", "A.b/x", f"{'a.' * 127}a/x", "a" * 64, "ä"):
+        assert rules.label_key_problem(label), label
 
 
 def test_the_default_timing_is_accepted() -> None:
@@ -354,7 +364,7 @@ def test_a_color_in_more_trouble_gets_no_traffic(gains: ColorAlarms, loses: Colo
     [refusal] = flip(gains, loses)
     assert f"green would get more traffic while its alarm {alarm} is on" in refusal
     assert "aws cloudwatch describe-alarms" in refusal
-    assert "--alarm-name-prefix staging-shop-green " in refusal
+    assert "--alarm-names staging-shop-green staging-shop-green-canary-errors " in refusal
 
 
 def test_of_a_color_of_which_nothing_is_known_the_worst_is_assumed_and_how_long_to_wait_is_said() -> None:

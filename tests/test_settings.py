@@ -238,6 +238,18 @@ def test_settings_written_out_and_read_again_are_the_same(
     assert parse(json.loads(json.dumps(values)), stack="dev") == first
 
 
+def test_prometheus_has_an_operator_unless_it_is_said_otherwise() -> None:
+    assert parse(some.stack(), stack="dev").prometheus.enabled
+    labels = {"release": "kube-prometheus-stack"}
+    chosen = parse(put("prometheus", {"enabled": False, "labels": labels}), stack="dev").prometheus
+    assert (chosen.enabled, chosen.labels) == (False, labels)
+
+
+def test_the_longest_place_of_the_runbooks_is_eighty_characters() -> None:
+    place = "https://example.com/" + "x" * 60
+    assert parse(put("alerts.runbooks", place), stack="dev").alerts.runbooks == place
+
+
 def test_settings_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="frozen"):
         parse(some.stack(), stack="dev").canary_weight = 50
@@ -477,6 +489,17 @@ BAD: list[tuple[str, object, str]] = [
     (f"{SHOP}.strategy", {"kind": "x"}, f'{SHOP}.strategy.kind: must be blueGreen, rolling or recreate; got "x"'),
     ("kmsKeyArn", "key", "kmsKeyArn: 'key' has the wrong form; allowed is arn:aws:kms:"),
     ("alerts", {"topicArns": ["ops"]}, "alerts.topicArns[0]: 'ops' has the wrong form; allowed is arn:aws:sns:"),
+    ("alerts.runbooks", "docs/alerts", "alerts.runbooks: 'docs/alerts' has the wrong form; allowed is an https URL"),
+    ("alerts.runbooks", "https://example.com/", "alerts.runbooks: 'https://example.com/' has the wrong form; allowed"),
+    ("alerts.runbooks", f"https://{'x' * 73}", f"alerts.runbooks: 'https://{'x' * 73}' has the wrong form; allowed is"),
+    ("cluster.containerInsights", True, "cluster.name: is required with containerInsights: its metrics are found by"),
+    ("prometheus", False, "prometheus: must be a mapping; got false"),
+    ("prometheus.enabled", "no", 'prometheus.enabled: must be true or false; got "no"'),
+    ("prometheus.labels", {"app.kubernetes.io/name": "x"}, "prometheus.labels.app.kubernetes.io/name: 'app.kubernetes"),
+    ("prometheus.labels", {"hueshift.dev/x": "x"}, "prometheus.labels.hueshift.dev/x: 'hueshift.dev/x' is set already"),
+    ("prometheus.labels", {"-a": "x"}, "prometheus.labels.-a: '-a' is no name of a label; allowed are at most 63"),
+    ("prometheus.labels", {"a": "b c"}, "prometheus.labels.a: 'b c' is no value of a label; allowed are at most 63"),
+    ("prometheus.labels", {"a": 1}, "prometheus.labels.a: must be text in quotes; got 1"),
 ]
 
 
@@ -498,6 +521,7 @@ def test_a_mistake_is_refused_with_its_key_its_value_and_what_mends_it(where: st
         ),
         (f"{SHOP}.replicas", {"min": 1}, f"{SHOP}.replicas.min: 1 is too few; at least 2 in production"),
         ("alerts.onCall", ..., "alerts.onCall: is required in production: who is called and how"),
+        ("alerts.owner", ..., "alerts.owner: is required in production: the load balancer's alarms say no other"),
         ("alerts.topicArns", ..., "alerts.subscriptions: is required in production, or topicArns: nobody would hear"),
     ],
 )

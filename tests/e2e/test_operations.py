@@ -48,6 +48,10 @@ NOT_HERE = {
     'max by (pod) (container_memory_working_set_bytes{namespace="production-shop",container="app"})': (
         "the local cloud's Prometheus does not scrape the kubelet"
     ),
+    "kubectl get prometheuses.monitoring.coreos.com --all-namespaces -o jsonpath='{range .items[*]}{.metadata.name}"
+    '{"\\t"}{.spec.podMonitorSelector}{"\\t"}{.spec.podMonitorNamespaceSelector}{"\\n"}{end}\'': (
+        "the local cloud's Prometheus is no object of the Operator's"
+    ),
 }
 """Blocks that cannot run here, each with the reason."""
 
@@ -555,7 +559,9 @@ SHOWN = {
     "load-balancer-errors": "shop-migrate",
     "memory": "restarted",
     "moving": "OK|INSUFFICIENT_DATA|ALARM",
+    "no-metrics": r"(?m)^shop ",
     "restarts": '"exitCode":0',
+    "too-few": "shop-green",
     "traffic": r"^200\n",
     "traffic-drop": "x-color: green",
     "unhealthy": "healthy",
