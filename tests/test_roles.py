@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -78,16 +79,20 @@ def actions(role: str) -> set[str]:
 
 
 @cache
-def resources() -> frozenset[tuple[str, str]]:
-    """Return type and name of every AWS resource of both environments."""
-    found = {
-        (registration.type.removeprefix("aws:"), registration.name)
+def registered() -> frozenset[tuple[str, str]]:
+    """Return type and name of every resource of both environments."""
+    return frozenset(
+        (registration.type, registration.name)
         for stack in ("production", "staging")
         for registration in run(stack).registrations.values()
-        if registration.type.startswith("aws:")
-    }
+    )
+
+
+def resources() -> set[tuple[str, str]]:
+    """Return type and name of every AWS resource of both environments."""
+    found = {(type_.removeprefix("aws:"), name) for type_, name in registered() if type_.startswith("aws:")}
     assert len(found) > 60
-    return frozenset(found)
+    return found
 
 
 def denied(role: str, use: str) -> set[tuple[str, str]]:
@@ -191,3 +196,52 @@ def test_whoever_previews_reads_the_cluster_and_no_secret_of_it() -> None:
         for item in objects.values()
         for rule in item["rules"]
     )
+
+
+AWAITED = {
+    # By each `Subscribe` in `provider/pkg/await` of pulumi-kubernetes 4.25 and 4.30.
+    "apps/v1:Deployment": ("apps/replicasets", "/persistentvolumeclaims", "/pods"),
+    "apps/v1:StatefulSet": ("/pods",),
+    "apps/v1:DaemonSet": ("/pods",),
+    "batch/v1:Job": ("/pods",),
+    "core/v1:Service": ("/endpoints",),
+    "networking.k8s.io/v1:Ingress": ("/endpoints", "/services"),
+}
+"""What the provider lists and watches, beside the object itself, while it waits for one to be ready. Where it may not,
+it waits without end (`informers/factory.go`)."""
+
+
+def rules(role: str) -> dict[str, set[str]]:
+    """Return the verbs that a role of the cluster has, by group and resource."""
+    found: dict[str, set[str]] = {}
+    for item in yaml.safe_load_all((PLACE / "kubernetes.yaml").read_text()):
+        if (item["kind"], item["metadata"]["name"]) == ("ClusterRole", role):
+            for rule in item["rules"]:
+                for group, resource in product(rule["apiGroups"], rule["resources"]):
+                    found.setdefault(f"{group}/{resource}", set()).update(rule["verbs"])
+    return found
+
+
+def kinds() -> set[str]:
+    """Return the kinds of objects that both environments have in the cluster, such as ``apps/v1:Deployment``."""
+    return {type_.removeprefix("kubernetes:") for type_, _ in registered() if type_.startswith("kubernetes:")}
+
+
+def plural(kind: str) -> str:
+    """Return group and resource of a kind."""
+    version, _, name = kind.partition(":")
+    group = version.rpartition("/")[0]
+    return f"{'' if group == 'core' else group}/{re.sub('y$', 'ie', name.lower())}s"
+
+
+def test_whoever_previews_may_watch_all_that_the_provider_watches() -> None:
+    watched = {plural(kind) for kind in kinds()} | {each for kind in kinds() for each in AWAITED.get(kind, ())}
+    granted = rules("hueshift-preview")
+    assert {"apps/deployments", "/persistentvolumeclaims", "external-secrets.io/externalsecrets"} <= watched
+    assert {each for each in watched if not {"get", "list", "watch"} <= granted.get(each, set())} == set()
+
+
+def test_whoever_deploys_may_make_change_and_remove_every_object() -> None:
+    granted = rules("hueshift-deploy")
+    made = {plural(kind) for kind in kinds()}
+    assert {each for each in made if granted.get(each) != {"create", "update", "patch", "delete"}} == set()
