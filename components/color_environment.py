@@ -227,6 +227,7 @@ class ColorEnvironment(pulumi.ComponentResource):
                             "prometheus.io/port": str(args.port),
                             "prometheus.io/path": "/metrics",
                             **{f"hueshift.dev/secret-{mount.entry}": mount.version or "current" for mount in mounts},
+                            **(args.identity.pod_annotations if args.identity else {}),
                         },
                     ),
                     spec=core.v1.PodSpecArgs(
