@@ -223,7 +223,8 @@ class ColorEnvironment(pulumi.ComponentResource):
                     metadata=meta.v1.ObjectMetaArgs(
                         labels=versioned,
                         annotations={
-                            f"hueshift.dev/secret-{mount.entry}": mount.version or "current" for mount in mounts
+                            **{f"hueshift.dev/secret-{mount.entry}": mount.version or "current" for mount in mounts},
+                            **(args.identity.pod_annotations if args.identity else {}),
                         }
                         or None,
                     ),

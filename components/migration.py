@@ -37,9 +37,8 @@ RUNNING: Final = "RUNNING_SCHEMA_"
 NO_PODS: Final = "none"
 
 FAILED: Final = 1
-"""The exit code after which to try again is no use. After any other the Job runs again, 10, 20 and 40 seconds later:
-a node went away, a database is just starting, a color's pods are just being replaced."""
-RETRIES: Final = 3
+"""The exit code after which to try again is no use. After any other the Job runs again, 10, 20, 40… seconds later, up
+to its deadline: a node went away, a database is just starting, a color's pods are just being replaced."""
 
 
 def declare(
@@ -125,9 +124,9 @@ class Migration(pulumi.ComponentResource):
 
     The Job is named after the schema version and never changes: a new image that needs the same
     schema does not run it again, nor does a rollback. A Job that failed is run again by the next
-    update, still with its first image; to use a mended one delete the Job first (``kubectl
-    delete job``) and update with ``--refresh``. The engine has no way to freeze what a Job that
-    is complete was given and not what a failed one was.
+    update (``replaceUnready``), still with its first image; to use a mended one delete the Job
+    first (``kubectl delete job``) and update with ``--refresh``. The engine has no way to freeze
+    what a Job that is complete was given and not what a failed one was.
     """
 
     job: batch.v1.Job
@@ -158,15 +157,27 @@ class Migration(pulumi.ComponentResource):
             ),
             # No ttl: a Job that removes itself would be missing at the next refresh and run again.
             spec=batch.v1.JobSpecArgs(
-                backoff_limit=RETRIES,
+                # Pulumi's wait ends at a Job that failed for BackoffLimitExceeded or DeadlineExceeded and at no other,
+                # nor by a timeout (pulumi-kubernetes, pkg/await/job.go; cloud-ready-checks, pkg/kubernetes/job). So a
+                # no is a failure that counts, where none may, and not the action FailJob, whose reason is another.
+                # What is ignored counts nothing and runs again, up to the deadline.
+                backoff_limit=0,
                 pod_failure_policy=batch.v1.PodFailurePolicyArgs(
                     rules=[
                         batch.v1.PodFailurePolicyRuleArgs(
-                            action="FailJob",
+                            action="Ignore",
+                            on_pod_conditions=[
+                                batch.v1.PodFailurePolicyOnPodConditionsPatternArgs(
+                                    type="DisruptionTarget", status="True"
+                                )
+                            ],
+                        ),
+                        batch.v1.PodFailurePolicyRuleArgs(
+                            action="Ignore",
                             on_exit_codes=batch.v1.PodFailurePolicyOnExitCodesRequirementArgs(
-                                operator="In", values=[FAILED]
+                                operator="NotIn", values=[FAILED]
                             ),
-                        )
+                        ),
                     ]
                 ),
                 active_deadline_seconds=patience(args.await_timeout),

@@ -5,6 +5,7 @@ stack to them, those included that somebody added beside the components.
 """
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -200,10 +201,12 @@ def _tls(resource: Resource) -> Iterator[str]:
     if listener.get("protocol") == "HTTP":
         if [action["type"] for action in listener["defaultActions"]] != ["redirect"]:
             yield f"port {listener['port']} answers over HTTP"
-    elif "TLS13-1-2" not in str(listener.get("sslPolicy")):
+    elif not _TLS.search(str(listener.get("sslPolicy"))):
         yield f"sslPolicy is {listener.get('sslPolicy')}, which admits less than TLS 1.2, or no forward secrecy"
 
 
+_TLS: Final = re.compile(r"-TLS13-1-[23]-(?!Ext[12])")
+"""TLS 1.2 or 1.3 at least; Ext1 and Ext2 add ciphers without forward secrecy (ELB guide, security policies)."""
 _HEADERS: Final = ("StrictTransportSecurity", "ContentSecurityPolicy", "XContentTypeOptions", "XFrameOptions")
 
 

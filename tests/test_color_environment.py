@@ -372,6 +372,17 @@ async def test_pods_wait_for_their_identity_and_reach_its_agent(engine: Engine) 
 
 
 @in_stack
+async def test_pods_are_made_anew_when_they_get_or_lose_an_identity_or_another_kind_of_it(engine: Engine) -> None:
+    templates = []
+    for name, args in (("a", None), ("b", POD_IDENTITY), ("c", IRSA)):
+        identity = WorkloadIdentity(f"{name}-identity", args) if args else None
+        ColorEnvironment(f"{name}-green", replace(samples.ENVIRONMENT, identity=identity, color=Color.GREEN))
+        template = (await engine.inputs(f"{name}-green-deployment"))["spec"]["template"]["metadata"]
+        templates.append(template["annotations"].get("hueshift.dev/identity"))
+    assert templates == [None, "pod-identity", "irsa"]
+
+
+@in_stack
 async def test_with_irsa_the_account_names_the_role_and_no_agent_is_called(engine: Engine) -> None:
     identity = WorkloadIdentity("shop-identity", IRSA)
     ColorEnvironment("shop-green", replace(samples.ENVIRONMENT, identity=identity))

@@ -127,6 +127,9 @@ MUTATIONS: list[tuple[str, str, str, Change]] = [
         at(f"{APP}.env", [{"name": "URL", "value": "postgresql://u:obviously-fake@db/x"}]),
     ),
     ("tls", ready.LISTENER, "edge-https", at("sslPolicy", "ELBSecurityPolicy-2016-08")),
+    ("tls", ready.LISTENER, "edge-https", at("sslPolicy", "ELBSecurityPolicy-TLS13-1-1-2021-06")),
+    ("tls", ready.LISTENER, "edge-https", at("sslPolicy", "ELBSecurityPolicy-TLS13-1-2-Ext1-2021-06")),
+    ("tls", ready.LISTENER, "edge-https", at("sslPolicy", "ELBSecurityPolicy-TLS13-1-2-Ext2-PQ-2025-09")),
     ("tls", ready.LISTENER, "edge-http", at("defaultActions", [{"type": "fixed-response"}])),
     (
         "security-headers",
@@ -236,6 +239,11 @@ def test_what_holds_data_must_be_protected() -> None:
 )
 def test_what_the_components_never_make_is_seen_when_somebody_else_does(check: str, added: Resource) -> None:
     assert set(found([*compliant(), added])) == {check}
+
+
+@pytest.mark.parametrize("policy", ["TLS13-1-2-2021-06", "TLS13-1-2-Res-FIPS-PQ-2025-09", "TLS13-1-3-2021-06"])
+def test_what_is_stricter_than_ours_is_no_violation(policy: str) -> None:
+    assert reported("tls", ready.LISTENER, {"protocol": "HTTPS", "sslPolicy": f"ELBSecurityPolicy-{policy}"}) == []
 
 
 def test_every_check_is_seen_to_fail() -> None:
