@@ -14,6 +14,7 @@ settings.load_profile("hueshift")
 
 colors = st.sampled_from(Color)
 percents = st.integers(0, 100)
+canaries = st.integers(0, 99)
 labels = st.from_regex(r"[a-z]([a-z0-9-]{0,20}[a-z0-9])?", fullmatch=True)
 
 _numbers = st.integers(0, 12).map(str)
