@@ -408,7 +408,8 @@ CHECKS: Final = (
     Check(
         name="no-secrets-in-clear",
         reason="Configuration is read by everybody who may see a preview; secrets are not.",
-        remedy="put the value into Secrets Manager and name its variable under secrets, or under notSecrets if only its name looks like one",
+        remedy="put the value into Secrets Manager and name its variable under secrets, or under notSecrets if only "
+        "its name looks like one",
         types=(CONFIG_MAP, DEPLOYMENT, JOB),
         problems=_clear,
     ),
