@@ -639,7 +639,10 @@ def _service_problems(name: str, service: ServiceSettings, environment: str) -> 
         if settings.parked and parked is not None:
             yield Problem(f"colors.{color}.parked", parked)
         for entry in service.secrets:
-            if entry not in settings.secret_versions and not settings.parked:
+            known = (
+                rules.entry_problem(entry) is None
+            )  # else it is refused for that, and a message should not repeat it
+            if known and entry not in settings.secret_versions and not settings.parked:
                 yield Problem(
                     f"colors.{color}.secretVersions.{entry}",
                     "is required while the color runs, or a rotation changes what it runs with; "
@@ -856,7 +859,9 @@ _CONTAINERS: Final = {"a list", "a mapping"}
 _PRIVATE: Final = {"env", "secrets", "secretVersions", "args"}
 """Below these keys a value may be a secret that got into the wrong place."""
 _LONGEST: Final = 80
-"""Characters of a value or a key that a message repeats."""
+"""Characters of a value that a message repeats, and..."""
+_MOST_OF_A_KEY, _MOST_OF_A_REASON = 250, 1500
+"""...of the rest of it, of which names are a part."""
 
 
 def _lines(error: ErrorDetails) -> Iterator[str]:
@@ -865,7 +870,7 @@ def _lines(error: ErrorDetails) -> Iterator[str]:
     kind = error["type"]
     cause = error.get("ctx", {}).get("error")
     value = error["input"]
-    private = not _PRIVATE.isdisjoint(error["loc"]) or (isinstance(value, str) and rules.secret_kind(value) is not None)
+    private = not _PRIVATE.isdisjoint(error["loc"]) or (isinstance(value, str) and _may_hold_a_secret(value))
     got = "" if private else f"; got {_shown(value)}"
     if kind == "missing":
         reason = f"is required: {_meaning(_schema(parents)['properties'][last])}"
@@ -889,10 +894,15 @@ def _lines(error: ErrorDetails) -> Iterator[str]:
     for key, text in cause.problems if isinstance(cause, _ProblemsError) else [Problem("", reason)]:
         path = "".join(
             f"[{part}]" if isinstance(part, int) else f".{part}"
-            for part in (*error["loc"], key)
+            for part in (*(part if part != "" else '""' for part in error["loc"]), key)
             if part not in ("[key]", "")
         )
-        yield f"{_key(path.removeprefix('.'))}: {text}"
+        yield f"{_key(path.removeprefix('.'))}: {_shortened(text, _MOST_OF_A_REASON)}"
+
+
+def _may_hold_a_secret(text: str) -> bool:
+    """Whether a text is one by its form, or JSON that got into the wrong place with all that it holds."""
+    return text.startswith(_JSON) or rules.secret_kind(text) is not None
 
 
 _BELOW_PRIVATE: Final = re.compile(rf"(?:^|\.)(?:{'|'.join(sorted(_PRIVATE))})\.")
@@ -903,8 +913,8 @@ def _key(path: str) -> str:
     if (private := _BELOW_PRIVATE.search(path)) and not re.fullmatch(r"[\w.\[\]-]+", path[private.end() :], re.ASCII):
         path = f"{path[: private.end()]}…"
     # Colons and spaces would end the key for who reads the message.
-    shown = re.sub(r"[^!-9;-~…]", lambda found: f"\\u{{{ord(found[0]):x}}}", _shortened(path, 4 * _LONGEST))
-    return f"hueshift:{shown}"
+    shown = re.sub(r"[^!-9;-~…]", lambda found: f"\\u{{{ord(found[0]):x}}}", _shortened(path, _MOST_OF_A_KEY))
+    return f"hueshift:{_shortened(shown, _MOST_OF_A_KEY)}"
 
 
 def _shortened(text: str, longest: int = _LONGEST) -> str:

@@ -1,11 +1,14 @@
 """The settings of a stack: what is accepted, and how each mistake is refused."""
 
+import copy
 import json
 import re
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pulumi
 import pytest
 import yaml
@@ -743,3 +746,197 @@ def test_an_encrypted_key_is_refused_without_its_value(configured: Callable[...,
 def test_the_engine_shows_a_refusal_without_a_traceback() -> None:
     # The language host prints the message alone for this class only.
     assert issubclass(SettingsError, pulumi.RunError)
+
+
+# Whatever somebody writes
+
+
+def declared(node: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Yield the path of every key that the model has, ``*`` for names and items."""
+    root = settings._json_schema()
+    for choice in node.get("anyOf", [node]):
+        if "$ref" in choice:
+            choice = root["$defs"][choice["$ref"].rpartition("/")[2]]
+        for key, child in choice.get("properties", {}).items():
+            yield (*path, key)
+            yield from declared(child, (*path, key))
+        for key in ("additionalProperties", "items"):
+            if isinstance(choice.get(key), dict):
+                yield from declared(choice[key], (*path, "*"))
+
+
+def test_the_stacks_that_are_spoilt_here_use_every_key_of_the_model() -> None:
+    def fits(place: tuple[str | int, ...], key: tuple[str, ...]) -> bool:
+        return len(place) == len(key) and all(a in ("*", b) for a, b in zip(key, place, strict=True))
+
+    used = [place for values in some.whole() for place in some.places(values)]
+    keys = set(declared(settings._json_schema()))
+    assert len(keys) > 90
+    assert {key for key in keys if not any(fits(place, key) for place in used)} == set()
+    for values in some.whole():
+        assert parse(values, stack="dev", region="eu-west-1")
+
+
+LINE = re.compile(r"hueshift:[!-9;-~…]+: \S.*")
+
+
+def judged(values: dict[str, Any]) -> None:
+    """Accepted, or refused with a place in every line, in a tenth of a second, without what may be a secret."""
+    refusal = None
+    before = time.process_time()
+    try:
+        parse(values, stack="dev", region="eu-west-1")
+    except SettingsError as error:
+        refusal = error
+    assert time.process_time() - before < 0.1
+    assert refusal is None or (refusal.problems and refusal.__cause__ is None and refusal.__context__ is None)
+    for problem in refusal.problems if refusal else ():
+        assert LINE.fullmatch(problem), problem
+        assert some.MARKER not in problem, problem
+        assert len(problem) < 2000, problem
+        problem.encode()
+
+
+@given(some.stack_files())
+@hypothesis.settings(max_examples=200)
+def test_whatever_a_stack_file_holds_is_accepted_or_refused_by_its_place_and_without_a_secret(
+    values: dict[str, Any],
+) -> None:
+    judged(values)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@given(some.stack_files())
+@hypothesis.settings(max_examples=10_000)
+def test_ten_thousand_stack_files_are_accepted_or_refused_by_their_place_and_without_a_secret(
+    values: dict[str, Any],
+) -> None:
+    judged(values)
+
+
+OTHERS: list[object] = [
+    None,
+    True,
+    0,
+    -1,
+    10**30,
+    0.5,
+    float("nan"),
+    "",
+    "x",
+    "\0",
+    "é" * 200,
+    [],
+    ["x"],
+    [None],
+    {},
+    {"x": 1},
+    [{}],
+]
+
+
+@pytest.mark.parametrize("base", range(3))
+def test_each_place_of_the_model_takes_or_refuses_every_kind_of_value(base: int) -> None:
+    for *parents, last in some.places(some.whole()[base]):
+        for other in (*OTHERS, ...):
+            values: Any = some.whole()[base]
+            parent = values
+            for part in parents:
+                parent = parent[part]
+            if other is ...:
+                del parent[last]
+            else:
+                parent[last] = other
+            judged(values)
+
+
+def test_every_list_refuses_an_item_that_comes_twice() -> None:
+    count = 0
+    for values in some.whole():
+        for place in some.places(values):
+            found: Any = values
+            for part in place:
+                found = found[part]
+            if isinstance(found, list):
+                spoilt: Any = copy.deepcopy(values)
+                parent = spoilt
+                for part in place:
+                    parent = parent[part]
+                parent.append(copy.deepcopy(parent[0]))
+                assert any("are the same; name each once" in problem for problem in problems(spoilt, "dev")), place
+                count += 1
+    assert count > 10
+
+
+@pytest.mark.parametrize("where", ["network.podCidrs", "loadBalancer.testListenerCidrs", f"{SHOP}.secrets.app.keys"])
+def test_a_list_that_would_close_or_open_all_when_it_is_empty_is_refused(where: str) -> None:
+    assert any("is empty; name one or more" in problem for problem in problems(put(where, [])))
+
+
+def test_egress_without_a_port_is_refused_for_it_would_open_all_of_them() -> None:
+    [problem] = problems(put(f"{SHOP}.egress", [{"cidr": "10.0.0.0/8", "ports": []}]))
+    assert problem == f"{PREFIX}{SHOP}.egress[0].ports: is empty; name one or more"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("{shop: {host: x}}", "expecting property name enclosed in double quotes at character 1"),
+        ('{"shop": 1, "shop": 2}', "a key stands twice in one object"),
+        ("[" * 100_000, "too many lists and objects in each other"),
+    ],
+)
+def test_json_that_a_shell_has_mangled_is_refused_with_what_mends_it(text: str, reason: str) -> None:
+    assert problems(put("services", text)) == (
+        f"{PREFIX}services: is no JSON ({reason}); a shell takes quotes away: put single ones around the whole, or "
+        "write it in the stack file",
+    )
+
+
+def test_no_entry_is_copied_to_where_it_is() -> None:
+    values = put(f"{SHOP}.secrets.app.replicaRegions", ["eu-west-1"])
+    assert parse(values, stack="staging")
+    with pytest.raises(SettingsError, match="eu-west-1 is where the entry is"):
+        parse(values, stack="staging", region="eu-west-1")
+
+
+def test_an_environment_whose_name_may_mean_production_must_say_whether_it_is() -> None:
+    values = put(f"{SHOP}.replicas", {"min": 1})
+    [problem] = problems(values, "live")
+    assert problem.startswith(f"{PREFIX}production: is required for an environment named live: true for the strict")
+    assert not parse(values | {"production": "false"}, stack="live").production
+    assert parse(some.stack() | {"production": True}, stack="live").production
+    [problem] = problems(values | {"production": "true"}, "live")
+    assert problem.startswith(f"{PREFIX}{SHOP}.replicas.min: 1 is too few; at least 2 in production")
+    assert parse(values | {"production": False}, stack="production")
+
+
+def test_all_of_the_traffic_is_a_flip_and_no_canary() -> None:
+    for where in ("canaryWeight", f"{SHOP}.canaryWeight"):
+        [problem] = problems(put(where, 100))
+        assert "all of the traffic is a flip, set activeColor to the other color" in problem
+
+
+def test_a_name_that_only_looks_like_a_secrets_is_stated_and_the_list_holds_nothing_else() -> None:
+    values = put(f"{SHOP}.env.MAX_TOKENS", "5")
+    assert "name it under notSecrets" in problems(values, "production")[0]
+    put(f"{SHOP}.notSecrets", ["MAX_TOKENS"], values)
+    assert parse(values, stack="production").services["shop"].not_secrets == ("MAX_TOKENS",)
+    put(f"{SHOP}.notSecrets", ["MAX_TOKENS", "LOG_LEVEL", "SORT_KEY"], values)
+    assert problems(values) == (
+        f"{PREFIX}{SHOP}.notSecrets[1]: does not look like the name of a secret; remove it here",
+        f"{PREFIX}{SHOP}.notSecrets[2]: is no name in env; remove it here",
+    )
+
+
+def test_a_longer_idle_timeout_is_asked_for_once_for_all_services() -> None:
+    values = second(timing={"longestRequest": 90, "deregistrationDelay": 90, "preStop": 91, "gracePeriod": 186})
+    assert [problem.partition(": raise ")[2] for problem in problems(values)] == [
+        "loadBalancer.idleTimeout to 91, keepAlive to 92",
+        "loadBalancer.idleTimeout to 91, keepAlive to 92",
+    ]
+    values["loadBalancer"]["idleTimeout"] = 91
+    for service in values["services"].values():
+        service.setdefault("timing", {})["keepAlive"] = 92
+    assert parse(values, stack="staging")

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from release.report import RefusedError
 from release.stack_yaml import _content, read, scalar, write
+from tests import strategies as some
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -148,48 +149,8 @@ def test_a_byte_that_is_no_utf_8_is_refused(tmp_path: Path) -> None:
         read(file)
 
 
-SURPRISES = [
-    "yes",
-    "12:30",
-    "010",
-    "0o10",
-    "1_000",
-    "1e3",
-    "2026-1-2",
-    "2026-01-02",
-    "~",
-    "null",
-    "<<",
-    "=",
-    "true",
-    "",
-    " ",
-    "a: b",
-    "#",
-    "a #b",
-    "-",
-    "!x",
-    "&a",
-    "*a",
-    "%",
-    "@",
-    "`",
-    "x" * 5000,
-    "word " * 500,
-    "two\nlines\n\n",
-    "\ttab",
-    "🙂",
-    "é",
-    "\u2028",
-    "\x85",
-    "\ufeff",
-    "'",
-    '"',
-    "\\",
-    "$(HOME)",
-]
 texts = st.one_of(
-    st.sampled_from(SURPRISES),
+    st.sampled_from(some.SURPRISES),
     st.text(st.characters(exclude_categories=["Cs"])),
     st.from_regex(r"[-+.0-9_xobeE:TZ ]{1,12}", fullmatch=True),
 )
