@@ -126,6 +126,7 @@ services = {
             health=service.health,
             timing=service.timing,
             env=service.env,
+            not_secrets=service.not_secrets,
             secrets=service.secrets,
             egress=service.egress,
             policy_arns=service.policy_arns,

@@ -9,7 +9,7 @@ from pulumi_kubernetes import apps, autoscaling, core, meta, networking, policy
 from pulumi_kubernetes.apiextensions import CustomResource
 
 from components.identity import WorkloadIdentity
-from components.model import Color, Egress, Health, Replicas, Resources, Strategy, StrategyKind, Timing
+from components.model import Color, Egress, Given, Health, Replicas, Resources, Strategy, StrategyKind, Timing
 from components.secret_entries import SecretMount, deliver
 from components.workload import (
     RESTRICTED_CONTAINER,
@@ -21,6 +21,7 @@ from components.workload import (
     environment_variables,
     from_secrets,
     network_policy,
+    not_secrets,
     patience,
     requirements,
     selector,
@@ -49,6 +50,7 @@ class ColorEnvironmentArgs:
     service: str
     color: Color
     environment: str
+    production: bool
     namespace: pulumi.Input[str]
     """With the readiness-gate and Pod Security labels of `workload.py`."""
     target_group_arn: pulumi.Input[str]
@@ -71,6 +73,8 @@ class ColorEnvironmentArgs:
     parked: bool
     """No pods; everything else stays."""
     env: Mapping[str, str]
+    not_secrets: Sequence[str] = ()
+    """Names in ``env`` that only look like those of secrets."""
     secrets: Sequence[SecretMount]
     replicas: Replicas
     resources: Resources
@@ -176,9 +180,11 @@ class ColorEnvironment(pulumi.ComponentResource):
         )
         config = core.v1.ConfigMap(
             f"{name}-config",
-            metadata=meta.v1.ObjectMetaArgs(namespace=args.namespace, labels=labels),
+            metadata=meta.v1.ObjectMetaArgs(
+                namespace=args.namespace, labels=labels, annotations=not_secrets(args.not_secrets)
+            ),
             immutable=True,
-            data={"APP_ENV": app_env(args.environment), **args.env},
+            data={Given.APP_ENV.value: app_env(args.environment, production=args.production), **args.env},
             opts=child,
         )
         # A parked color has no pod that could read a secret, and perhaps no version to read yet.
@@ -368,11 +374,11 @@ def _container(args: ColorEnvironmentArgs, config: pulumi.Input[str], secrets: I
         ports=[core.v1.ContainerPortArgs(name="http", container_port=args.port, protocol="TCP")],
         env=environment_variables(
             {
-                "PORT": str(args.port),
-                "APP_VERSION": args.version,
-                "APP_COLOR": args.color,
-                "KEEP_ALIVE_SECONDS": str(args.timing.keep_alive),
-                "SHUTDOWN_SECONDS": str(args.timing.longest_request),
+                Given.PORT: str(args.port),
+                Given.APP_VERSION: args.version,
+                Given.APP_COLOR: args.color,
+                Given.KEEP_ALIVE_SECONDS: str(args.timing.keep_alive),
+                Given.SHUTDOWN_SECONDS: str(args.timing.longest_request),
             }
         ),
         env_from=[

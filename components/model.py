@@ -147,6 +147,24 @@ SHUTDOWN_MARGIN: Final = 5
 """Seconds that a process may take to close its connections and exit after its last request."""
 
 
+class Given(StrEnum):
+    """The variables that pods and migrations are given by the program, and that no setting may give them too."""
+
+    APP_ENV = "APP_ENV"
+    PORT = "PORT"
+    APP_VERSION = "APP_VERSION"
+    APP_COLOR = "APP_COLOR"
+    KEEP_ALIVE_SECONDS = "KEEP_ALIVE_SECONDS"
+    SHUTDOWN_SECONDS = "SHUTDOWN_SECONDS"
+    DECLARED_SCHEMAS = "DECLARED_SCHEMAS"
+    RUNNING_SCHEMA_BLUE = "RUNNING_SCHEMA_BLUE"
+    RUNNING_SCHEMA_GREEN = "RUNNING_SCHEMA_GREEN"
+
+
+NOT_SECRETS: Final = "hueshift.dev/not-secrets"
+"""The annotation with the variables, space by space, that only look like secrets: somebody has reviewed that."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Timing:
     """The times of a service, in seconds; only together do they keep requests, and ``rules`` knows the chain."""

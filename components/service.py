@@ -65,6 +65,8 @@ class BlueGreenServiceArgs:
     health: Health
     timing: Timing
     env: Mapping[str, str]
+    not_secrets: Sequence[str] = ()
+    """Names in ``env`` that only look like those of secrets."""
     secrets: Mapping[str, SecretEntry]
     egress: Sequence[Egress]
     policy_arns: Sequence[str]
@@ -186,6 +188,7 @@ class BlueGreenService(pulumi.ComponentResource):
                     service=name,
                     color=color,
                     environment=args.environment,
+                    production=args.production,
                     namespace=home,
                     target_group_arn=groups.arns[color],
                     load_balancer_security_group_id=args.load_balancer.security_group_id,
@@ -200,6 +203,7 @@ class BlueGreenService(pulumi.ComponentResource):
                     port=args.port,
                     parked=release.parked,
                     env=args.env,
+                    not_secrets=args.not_secrets,
                     secrets=_for_pods(mounts[color]),
                     replicas=args.replicas,
                     resources=args.resources,
@@ -328,10 +332,12 @@ class BlueGreenService(pulumi.ComponentResource):
                 MigrationArgs(
                     service=name,
                     environment=args.environment,
+                    production=args.production,
                     namespace=home,
                     schema=schema,
                     image=images[color],
                     env=args.env,
+                    not_secrets=args.not_secrets,
                     secrets=mounts[color],
                     resources=args.resources,
                     await_timeout=args.timing.await_timeout,

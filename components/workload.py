@@ -10,8 +10,7 @@ from typing import Any, Final
 import pulumi
 from pulumi_kubernetes import core, meta, networking
 
-from components.model import Color, Egress, Resources
-from components.rules import is_production
+from components.model import NOT_SECRETS, Color, Egress, Resources
 
 READINESS_GATE_LABEL: Final = {"elbv2.k8s.aws/pod-readiness-gate-inject": "enabled"}
 """On the namespace: the AWS Load Balancer Controller then gates readiness on target health. Only pods created later,
@@ -103,8 +102,16 @@ def pod_monitor(service: str) -> dict[str, Any]:
 
 
 def environment_variables(values: Mapping[str, str]) -> list[core.v1.EnvVarArgs]:
-    """Return a container's ``env``."""
-    return [core.v1.EnvVarArgs(name=name, value=value) for name, value in values.items()]
+    """Return a container's ``env``, each value as it is: Kubernetes would put a variable in the place of ``$(NAME)``.
+
+    What comes from a ConfigMap or a Secret it leaves alone, so a pod and a Job read the same.
+    """
+    return [core.v1.EnvVarArgs(name=name, value=value.replace("$", "$$")) for name, value in values.items()]
+
+
+def not_secrets(names: Sequence[str]) -> dict[str, str] | None:
+    """Return the annotation of what holds variables, by which the policy pack knows that these are no secrets."""
+    return {NOT_SECRETS: " ".join(names)} if names else None
 
 
 def from_secrets(names: Iterable[str]) -> list[core.v1.EnvFromSourceArgs]:
@@ -112,9 +119,9 @@ def from_secrets(names: Iterable[str]) -> list[core.v1.EnvFromSourceArgs]:
     return [core.v1.EnvFromSourceArgs(secret_ref=core.v1.SecretEnvSourceArgs(name=name)) for name in names]
 
 
-def app_env(environment: str) -> str:
+def app_env(environment: str, *, production: bool) -> str:
     """Return the ``APP_ENV`` of the application contract: ``production``, ``staging``, else ``development``."""
-    if is_production(environment):
+    if production:
         return "production"
     return "staging" if "staging" in environment.split("-") else "development"
 

@@ -9,8 +9,7 @@ from pulumi_kubernetes import core, networking
 
 from components.color_environment import ColorEnvironment
 from components.identity import WorkloadIdentity
-from components.model import Color, Egress, Health, Replicas, Strategy, StrategyKind, Timing
-from components.rules import RESERVED_VARIABLES
+from components.model import NOT_SECRETS, Color, Egress, Given, Health, Replicas, Strategy, StrategyKind, Timing
 from components.workload import network_policy
 from tests import samples
 from tests.engine import UNKNOWN, Engine, in_stack
@@ -135,7 +134,19 @@ async def test_the_pod_knows_who_it_is_and_what_times_it_has(engine: Engine) -> 
         "KEEP_ALIVE_SECONDS": "90",
         "SHUTDOWN_SECONDS": "20",
     }
-    assert env.keys() == RESERVED_VARIABLES
+    assert env.keys() <= set(Given)
+
+
+@in_stack
+async def test_what_only_looks_like_a_secret_is_said_where_it_is(engine: Engine) -> None:
+    args = replace(
+        samples.ENVIRONMENT, env={"MAX_TOKENS": "5", "SORT_KEY": "id"}, not_secrets=["MAX_TOKENS", "SORT_KEY"]
+    )
+    ColorEnvironment("shop-green", args)
+    ColorEnvironment("web-green", samples.ENVIRONMENT)
+    said = (await engine.inputs("shop-green-config"))["metadata"]["annotations"]
+    assert said == {NOT_SECRETS: "MAX_TOKENS SORT_KEY"}
+    assert "annotations" not in (await engine.inputs("web-green-config"))["metadata"]
 
 
 @in_stack
@@ -434,15 +445,18 @@ async def test_pods_without_secrets_have_no_annotations_since_a_refresh_would_re
 
 @in_stack
 @pytest.mark.parametrize(
-    ("environment", "expected"),
+    ("environment", "production", "expected"),
     [
-        ("staging", "staging"),
-        ("eu-staging", "staging"),
-        ("production", "production"),
-        ("prod-eu", "production"),
-        ("sandbox", "development"),
+        ("staging", False, "staging"),
+        ("eu-staging", False, "staging"),
+        ("production", True, "production"),
+        ("live", True, "production"),
+        ("sandbox", False, "development"),
     ],
 )
-async def test_the_service_is_told_one_of_three_environments(engine: Engine, environment: str, expected: str) -> None:
-    ColorEnvironment("shop-green", replace(samples.ENVIRONMENT, environment=environment))
+async def test_the_service_is_told_one_of_three_environments(
+    engine: Engine, environment: str, production: bool, expected: str
+) -> None:
+    args = replace(samples.ENVIRONMENT, environment=environment, production=production)
+    ColorEnvironment("shop-green", args)
     assert (await engine.inputs("shop-green-config"))["data"]["APP_ENV"] == expected

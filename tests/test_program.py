@@ -1,11 +1,12 @@
 """The whole program, for every stack file."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
 import pytest
 
+from components.model import Given
 from tests.engine import Engine
 from tests.program import STACKS, Config, config, differences, run
 
@@ -45,6 +46,24 @@ def canary_step(values: Config) -> None:
 
 def test_there_are_stacks_to_test() -> None:
     assert {"sandbox", "staging", "production"} == set(STACKS)
+
+
+def test_what_the_program_sets_itself_is_what_the_settings_keep_free() -> None:
+    def variables(inputs: Mapping[str, Any]) -> set[str]:
+        if "data" in inputs:
+            return set(inputs["data"])
+        containers = inputs.get("spec", {}).get("template", {}).get("spec", {}).get("containers", [])
+        return {item["name"] for container in containers for item in container.get("env", [])}
+
+    given = set[str]().union(
+        *(
+            variables(each.inputs)
+            for each in unchanged("staging").registrations.values()
+            if each.type.endswith((":ConfigMap", ":Deployment", ":Job"))
+        )
+    )
+    stated = {name for service in config("staging")["hueshift:services"].values() for name in service.get("env", {})}
+    assert given - stated == set(Given)
 
 
 @each_stack
