@@ -12,12 +12,16 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
+from botocore.exceptions import BotoCoreError
 from pydantic import TypeAdapter, ValidationError
 
+from components.model import Color
+from components.settings import SettingsError
 from release.changes import SECRET, Change, Report, read
 from release.comment import comment
+from release.live import ask
 from release.report import Json, RefusedError, emit, reported
-from release.stack import program, project_folder
+from release.stack import load, program, project_folder
 
 _REPORTS = TypeAdapter(list[Report])
 _SIGNATURE: Final = ("4dabf18193072939515e22adb298388d", "1b47061264138c4ac30d75fd1eb44270")
@@ -120,11 +124,18 @@ def _previewed(stack: str, *, refresh: bool) -> Report:
         text=True,
         check=False,
     )
-    report = read(stack, _events(_without_paths(done.stdout, folder)))
+    report = read(stack, _events(_without_paths(done.stdout, folder)), partial(_live, stack))
     if done.returncode and not report.failed:
         said = _without_paths(done.stderr, folder).strip().removeprefix("error: ")
         return Report(stack=stack, errors=[said or f"pulumi preview ended with {done.returncode} and said nothing"])
     return report
+
+
+def _live(stack: str, rule: str, groups: Mapping[str, Color]) -> Mapping[Color, int]:
+    try:
+        return ask(load(stack).aws(), rule, groups)
+    except (SettingsError, BotoCoreError) as error:  # such as a profile that is not there
+        raise RefusedError(f"{stack} has no session with AWS: {type(error).__name__}") from None
 
 
 def _events(output: str) -> Iterator[Mapping[str, Any]]:
