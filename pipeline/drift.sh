@@ -12,7 +12,7 @@ bad=0
 hueshift preview --refresh --expect-no-changes --stack "$1" >"$page" || bad=1
 if ! secrets=$(hueshift secrets status --stack "$1" 2>&1); then
   bad=1
-  printf '\n### Secrets\n\n```text\n%s\n```\n' "$secrets" >>"$page"
+  printf '\n### Secrets\n\n~~~text\n%s\n~~~\n' "$secrets" >>"$page"
 fi
 if [ $bad -eq 0 ]; then
   pipeline/forge.sh close "Drift in $1"

@@ -138,7 +138,7 @@ def test_a_secret_version_that_ends_keeps_the_issue_open_as_drift_does(
     assert (done.returncode, done.stdout) == (status, f"{asked} Drift in staging\n"), done.stderr
     page = (checkout.folder / "drift-staging.md").read_text()
     assert page.startswith("preview --refresh --expect-no-changes --stack staging\n")
-    assert ("### Secrets\n\n```text\nsecrets status --stack staging\n```" in page) is bool(secrets)
+    assert ("### Secrets\n\n~~~text\nsecrets status --stack staging\n~~~" in page) is bool(secrets)
 
 
 SERVES = {"shop": {"url": "", "testUrls": {}, "namespace": "staging-shop"}}
