@@ -150,8 +150,8 @@ def disagreement(place: Stack, service: str, found: Mapping[Color, int]) -> str 
     ]
     return (
         f"{service}: the load balancer has {shown(found)}, and {place.file.name} says {shown(wanted)}; "
-        f"apply the file: pulumi up --refresh --stack {place.name}; "
-        f"or write what is live into it: {' && '.join(commands)}"
+        f"to keep what is live, write it into the file: {' && '.join(commands)}; "
+        f"to move the traffic to what the file says: pulumi up --refresh --stack {place.name}"
     )
 
 

@@ -186,9 +186,9 @@ def test_where_the_file_says_something_else_both_are_named_with_what_mends_it(wo
     assert (done.exit_code, done.stdout) == (1, "shop in staging: blue 10 %, green 90 %\n")
     assert done.stderr == (
         "error: shop: the load balancer has blue 10 %, green 90 %, and Pulumi.staging.yaml says blue 100 %, green 0 %; "
-        "apply the file: pulumi up --refresh --stack staging; or write what is live into it: "
-        "pulumi config set --path activeColor green --stack staging && "
-        "pulumi config set --path canaryWeight 10 --stack staging\n"
+        "to keep what is live, write it into the file: pulumi config set --path activeColor green --stack staging && "
+        "pulumi config set --path canaryWeight 10 --stack staging; "
+        "to move the traffic to what the file says: pulumi up --refresh --stack staging\n"
     )
 
 

@@ -375,7 +375,7 @@ def test_after_a_refused_flip_the_commands_that_mend_the_difference_are_named(wo
     content["config"]["hueshift:activeColor"] = "green"
     file.write_text(yaml.safe_dump(content))
     said = world.refused(*give(*new(6)))
-    assert "apply the file: pulumi up --refresh --stack staging" in said
+    assert "to move the traffic to what the file says: pulumi up --refresh --stack staging" in said
     assert "pulumi config set --path activeColor blue --stack staging" in said
     assert written(world) == []
 
