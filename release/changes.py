@@ -2,12 +2,13 @@
 
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
 from components.model import Color
+from release.report import RefusedError
 
 _STACK: Final = "pulumi:pulumi:Stack"
 _SPLIT: Final = "hueshift:traffic_split:TrafficSplit"
@@ -86,8 +87,12 @@ class Service:
     name: str
     url: str
     before: Mapping[str, int] | None
-    """Percent of requests by color."""
+    """Percent of requests by color, as the load balancer has them; as the state says if it was not asked."""
     after: Mapping[str, int] | None
+    state: Mapping[str, int] | None = None
+    """What the state says, if the load balancer has something else."""
+    unasked: str | None = None
+    """Why the load balancer was not asked."""
     ran: Mapping[str, str] = field(default_factory=dict)
     """Version by color before."""
     runs: Mapping[str, str] = field(default_factory=dict)
@@ -148,6 +153,8 @@ class _Resource:
     urn: str
     ops: list[str] = field(default_factory=list)
     """In their order; a replacement has several."""
+    id: str = ""
+    """As the cloud calls it; empty before it is made."""
     old: Mapping[str, Any] = field(default_factory=dict)
     new: Mapping[str, Any] = field(default_factory=dict)
     diff: Mapping[str, Any] = field(default_factory=dict)
@@ -174,8 +181,12 @@ class _Resource:
         return Op.CREATE if "import" in self.ops else None
 
 
-def read(stack: str, events: Iterable[Mapping[str, Any]]) -> Report:
-    """Return what the streamed events of ``pulumi preview --json`` say."""
+Ask = Callable[[str, Mapping[str, Color]], Mapping[Color, int]]
+"""Takes a rule's ARN and its target groups' colors by ARN; returns percent by color, or raises ``RefusedError``."""
+
+
+def read(stack: str, events: Iterable[Mapping[str, Any]], ask: Ask) -> Report:
+    """Return what the streamed events of ``pulumi preview --json`` say, and ``ask`` of the traffic before."""
     resources: dict[str, _Resource] = {}
     outputs: dict[str, Mapping[str, Any]] = {"old": {}, "new": {}}
     warnings: list[str] = []
@@ -193,7 +204,7 @@ def read(stack: str, events: Iterable[Mapping[str, Any]]) -> Report:
             violations.append(_violation(found))
         for kind in ("policyAnalyzeSummaryEvent", "policyAnalyzeStackSummaryEvent"):
             asked |= set((event.get(kind) or {}).get("passed") or ())
-    services = list(_services(resources.values(), outputs))
+    services = list(_services(resources.values(), outputs, ask))
     shares = {service.name: service for service in services}
     changes = [
         _change(resource, resource.op, resources, shares)
@@ -226,6 +237,7 @@ def _note(resources: dict[str, _Resource], step: Mapping[str, Any]) -> None:
     resource.ops.append(step["op"])
     resource.old = step.get("old") or resource.old
     resource.new = step.get("new") or resource.new
+    resource.id = resource.old.get("id") or resource.new.get("id") or ""
     # Those of the program's own step: a refresh before it has a difference of another kind.
     resource.diff = step.get("detailedDiff") or {key: {} for key in step.get("diffs") or ()} or resource.diff
     resource.keys = step.get("keys") or resource.keys
@@ -252,7 +264,7 @@ def _violation(event: Mapping[str, Any]) -> Violation:
     )
 
 
-def _services(resources: Iterable[_Resource], outputs: Mapping[str, Mapping[str, Any]]) -> Iterator[Service]:
+def _services(resources: Iterable[_Resource], outputs: Mapping[str, Mapping[str, Any]], ask: Ask) -> Iterator[Service]:
     """Yield the services by name, with the weights that their production rules have and get."""
     old, new = (outputs[key].get("services") or {} for key in ("old", "new"))
     for resource in sorted(resources, key=lambda resource: resource.name):
@@ -262,11 +274,21 @@ def _services(resources: Iterable[_Resource], outputs: Mapping[str, Mapping[str,
         was, will = old.get(name) or {}, new.get(name) or {}
         stays = "delete" not in resource.ops
         groups = dict(zip(_arns(resource.new), _colors(will or was), strict=False))
+        state = _weights(resource.old, was, groups) if "create" not in resource.ops else None
+        before, unasked = state, None
+        if state is not None and resource.id:
+            named = {arn: groups.get(arn, color) for color, arn in zip(_colors(was), _arns(resource.old), strict=False)}
+            try:
+                before = _sorted(ask(resource.id, named))
+            except RefusedError as error:
+                unasked = str(error)
         yield Service(
             name=name,
             url=(will if stays else was).get("url", ""),
-            before=_weights(resource.old, was, groups) if "create" not in resource.ops else None,
+            before=before,
             after=_weights(resource.new, will or was, {}) if stays else None,
+            state=None if state == before else state,
+            unasked=unasked,
             ran=was.get("versions") or {},
             runs=will.get("versions") or {} if stays else {},
         )
@@ -295,11 +317,16 @@ def _weights(state: Mapping[str, Any], output: Mapping[str, Any], known: Mapping
     """
     groups = _groups(state)
     total = sum(int(group["weight"]) for group in groups) or 1
-    shares = {
-        str(known.get(group["arn"], color)): round(100 * int(group["weight"]) / total)
-        for color, group in zip(_colors(output), groups, strict=False)
-    }
-    return dict(sorted(shares.items()))
+    return _sorted(
+        {
+            known.get(group["arn"], color): round(100 * int(group["weight"]) / total)
+            for color, group in zip(_colors(output), groups, strict=False)
+        }
+    )
+
+
+def _sorted(shares: Mapping[Color, int]) -> Mapping[str, int]:
+    return {color.value: shares[color] for color in sorted(shares)}
 
 
 def _change(resource: _Resource, op: Op, resources: Mapping[str, _Resource], services: Mapping[str, Service]) -> Change:

@@ -35,9 +35,9 @@ def review(
 ) -> None:
     """Write the stack file of a review.
 
-    Every service as it serves its users in the other stack, in one color with one pod, under SERVICE.NAME.ZONE; with
-    --service, --image and --version one of them runs something else. Nobody is called by its alarms. Values of secrets
-    come from review/SERVICE/ENTRY in Secrets Manager, which all reviews share.
+    Every service as the other stack's file serves its users, who are not looked at, in one color with one pod, under
+    SERVICE.NAME.ZONE; with --service, --image and --version one of them runs something else. Nobody is called by its
+    alarms. Values of secrets come from review/SERVICE/ENTRY in Secrets Manager, which all reviews share.
     """
     with reported():
         if not re.fullmatch(rf"{PREFIX}[a-z0-9-]+", name):
@@ -111,7 +111,7 @@ def _config(
 
 
 def _serving(settings: ServiceSettings) -> Color:
-    """Return the color that users meet; the one color there is, where a service has no other."""
+    """Return the color that users meet by the stack file; the one color there is, where a service has no other."""
     return settings.active_color if settings.active_color in settings.colors else next(iter(settings.colors))
 
 

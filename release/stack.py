@@ -48,6 +48,14 @@ class Stack:
         """
         return json.loads(_pulumi(self.folder, *arguments, "--json", "--stack", self.name))
 
+    def state(self) -> Mapping[str, Any]:
+        """Return the state as `pulumi stack export` prints it, secrets encrypted.
+
+        Raises ``RefusedError`` with what pulumi says.
+        """
+        exported: Mapping[str, Any] = json.loads(_pulumi(self.folder, "stack", "export", "--stack", self.name))
+        return exported
+
     def aws(self) -> boto3.Session:
         """Return a session for the stack's region, with the caller's own credentials."""
         return boto3.Session(region_name=self.region, profile_name=self.profile)

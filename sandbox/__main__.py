@@ -7,7 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,7 +19,10 @@ import yaml
 from rich.console import Console
 from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
+from components.model import Color
+from release import live
 from release.bootstrap import MAKE_CONTAINERS
+from release.report import RefusedError
 from sandbox import controllers, environment, fakes, images, paths, processes, programs, prometheus
 from sandbox import engine as engines
 from sandbox.steps import Step, StepError, Steps
@@ -342,12 +345,22 @@ def _end() -> None:
 def _screen(outputs: dict[str, Any]) -> None:
     """Print what is served and what to try next."""
     authority = paths.CA_CERTIFICATE.relative_to(paths.ROOT)
-    for service in outputs["services"].values():
+    state = json.loads(_run("pulumi", "stack", "export", "--stack", STACK))
+    for name, service in outputs["services"].items():
         console.print(f"\n[bold]{service['url']}[/]   curl --cacert {authority} {service['url']}", soft_wrap=True)
-        for color, weight in service["weights"].items():
-            bar = f"[{color}]{'█' * (weight // 5):<20}[/]"
+        found: Mapping[Color, int] = {}
+        try:
+            found = live.ask(boto3.Session(), *live.production_rule(state, name))
+            if found != service["weights"]:
+                console.print(f"  moved since the last update: the state says: {live.shown(service['weights'])}")
+        except RefusedError as error:
+            console.print(f"  {error}", soft_wrap=True)
+        for color in map(Color, service["weights"]):
+            weight = found.get(color)
+            share = "     ?" if weight is None else f"{weight:>4} %"
+            bar = f"[{color}]{'█' * ((weight or 0) // 5):<20}[/]"
             console.print(
-                f"  {color:<6}{weight:>4} %  {bar}  {service['versions'][color]:<8} {service['testUrls'][color]}",
+                f"  {color:<6}{share}  {bar}  {service['versions'][color]:<8} {service['testUrls'][color]}",
                 soft_wrap=True,
             )
     console.print('\ntry next, after  eval "$(make -s sandbox-env)"')
