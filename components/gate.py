@@ -151,9 +151,12 @@ def check(
     )
     if problems:
         raise TrafficRefusedError("\n".join(problems))
-    if not moves:
-        return []
-    tried = [color for color in colors if 0 < before[color] < after[color]]
+    # What had none was not tried, what had most is no canary, and what an emergency wrote is there already.
+    tried = [
+        color
+        for color in colors
+        if 0 < before[color] <= before.get(color.other, 0) and max(before[color], live[color]) < after[color]
+    ]
     return [
         f"{service}: not judged: {color} {few}; the silence of its alarm "
         f"{alarm_name(environment, service, color, CANARY_ERRORS.name)} proves nothing; send it more, or look yourself"

@@ -248,14 +248,15 @@ def test_requests_that_cannot_be_counted_are_said_and_refuse_nothing(balancer: L
     assert "AccessDenied" in warning
 
 
-def test_a_color_without_traffic_was_not_tried_and_is_not_counted(balancer: LoadBalancer) -> None:
+def test_a_color_that_was_not_tried_is_not_counted_and_neither_is_the_way_back(balancer: LoadBalancer) -> None:
     for old, new in (((100, 0), (90, 10)), ((90, 10), (100, 0))):
         balancer.holds(*old)
         balancer.has({Color.BLUE: GOOD, Color.GREEN: GOOD})
         balancer.is_quiet()
-        if old == (90, 10):
-            balancer.counts(Color.BLUE, 900)
         assert balancer.judge(change(old, new)) == []
+    balancer.holds(50, 50)
+    balancer.has({Color.BLUE: GOOD, Color.GREEN: GOOD})
+    assert balancer.judge(change((90, 10), (50, 50))) == [], "an emergency wrote it already"
 
 
 def test_the_way_back_from_a_color_whose_alarm_is_on_waits_for_nothing(balancer: LoadBalancer) -> None:
