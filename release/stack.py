@@ -5,7 +5,7 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +13,7 @@ from typing import Any, Final
 import boto3
 import yaml
 
+from components.aws_session import session
 from components.settings import StackSettings, decoded, parse
 from release.report import RefusedError, unknown
 
@@ -35,6 +36,8 @@ class Stack:
     """What the settings were read from: keys as in the stack file, without the project's name."""
     region: str | None
     profile: str | None
+    roles: str | Sequence[Mapping[str, Any]] | None
+    """Of ``aws:assumeRoles``."""
 
     @property
     def file(self) -> Path:
@@ -49,8 +52,8 @@ class Stack:
         return json.loads(_pulumi(self.folder, *arguments, "--json", "--stack", self.name))
 
     def aws(self) -> boto3.Session:
-        """Return a session for the stack's region, with the caller's own credentials."""
-        return boto3.Session(region_name=self.region, profile_name=self.profile)
+        """Return a session for the stack's region, with the credentials that its provider has."""
+        return session(region=self.region, profile=self.profile, roles=self.roles)
 
     def clear(self, path: str) -> None:
         """Remove one key from the stack file.
@@ -102,6 +105,7 @@ def load(name: str | None) -> Stack:
         values=settings,
         region=values.get("aws:region"),
         profile=values.get("aws:profile"),
+        roles=values.get("aws:assumeRoles"),
     )
 
 

@@ -1648,6 +1648,30 @@ def test_the_network_is_found_by_tag_filter_or_id(world: World) -> None:
         call["aws:ec2/getVpc:getVpc"]({"tags": {"tier": "none"}})
 
 
+def test_a_load_balancer_is_found_by_its_tags_and_told_by_its_arn(world: World) -> None:
+    call, tags = world.provider.functions, [{"Key": "environment", "Value": "staging"}]
+    made = [
+        world.elb.create_load_balancer(
+            Name=f"lb-{number}", Subnets=world.subnets[:2], Scheme=scheme, Tags=tags[number:]
+        )
+        for number, scheme in enumerate(("internal", "internet-facing"))
+    ]
+    inside, outside = (answer["LoadBalancers"][0]["LoadBalancerArn"] for answer in made)
+
+    assert call["aws:lb/getLbs:getLbs"]({"tags": {"environment": "staging"}})["arns"] == [inside]
+    assert sorted(call["aws:lb/getLbs:getLbs"]({})["arns"]) == sorted([inside, outside])
+    assert call["aws:lb/getLbs:getLbs"]({"tags": {"environment": "production"}})["arns"] == []
+    told = {arn: call["aws:lb/getLoadBalancer:getLoadBalancer"]({"arn": arn}) for arn in (inside, outside)}
+    assert [told[arn]["internal"] for arn in (inside, outside)] == [True, False]
+    assert {found["vpcId"] for found in told.values()} == {world.vpc}
+
+
+def test_another_account_than_those_allowed_is_refused(world: World) -> None:
+    world.cloud.configure({"region": REGION, "allowedAccountIds": ["123456789012"]})
+    with pytest.raises(ValueError, match="AWS account ID not allowed: 123456789012"):
+        world.cloud.configure({"region": REGION, "allowedAccountIds": ["999999999999"]})
+
+
 def test_a_zone_is_found_by_name(world: World) -> None:
     created = world.cloud.client("route53").create_hosted_zone(Name="example.com", CallerReference="1")
     found = world.provider.functions["aws:route53/getZone:getZone"]({"name": "example.com"})

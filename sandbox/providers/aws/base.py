@@ -54,6 +54,7 @@ class Cloud:
 
     arguments = NO_EFFECT | {
         "region",
+        "allowedAccountIds",
         "profile",
         "accessKey",
         "secretKey",
@@ -75,6 +76,10 @@ class Cloud:
         self.configuration = config
         self._session = None
         self._clients = {}
+        if allowed := config.get("allowedAccountIds"):
+            account = self.client("sts").get_caller_identity()["Account"]
+            if account not in allowed:
+                raise ValueError(f"AWS account ID not allowed: {account}; aws:allowedAccountIds are {allowed}")
 
     def _boto(self) -> boto3.Session:
         if self._session is None:

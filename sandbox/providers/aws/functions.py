@@ -137,6 +137,38 @@ def subnet(cloud: Cloud, arguments: Properties) -> Properties:
     }
 
 
+def balancers(cloud: Cloud, arguments: Properties) -> Properties:
+    api = cloud.client("elbv2", arguments.get("region"))
+    wanted = (arguments.get("tags") or {}).items()
+    pages = api.get_paginator("describe_load_balancers").paginate()
+    arns = [found["LoadBalancerArn"] for page in pages for found in page["LoadBalancers"]]
+    # One call is answered for twenty at most (DescribeTags).
+    described = [
+        item
+        for start in range(0, len(arns), 20)
+        for item in api.describe_tags(ResourceArns=arns[start : start + 20])["TagDescriptions"]
+    ]
+    matching = [item["ResourceArn"] for item in described if wanted <= tag_map(item["Tags"]).items()]
+    region = api.meta.region_name
+    return {"id": region, "arns": matching, "region": region, "tags": arguments.get("tags") or {}}
+
+
+def balancer(cloud: Cloud, arguments: Properties) -> Properties:
+    api = cloud.client("elbv2", arguments.get("region"))
+    found = _one(api.describe_load_balancers(LoadBalancerArns=[arguments["arn"]])["LoadBalancers"], "ALBs", arguments)
+    return {
+        "id": found["LoadBalancerArn"],
+        "arn": found["LoadBalancerArn"],
+        "dnsName": found["DNSName"],
+        "internal": found["Scheme"] == "internal",
+        "loadBalancerType": found["Type"],
+        "name": found["LoadBalancerName"],
+        "region": api.meta.region_name,
+        "vpcId": found["VpcId"],
+        "zoneId": found.get("CanonicalHostedZoneId", ""),
+    }
+
+
 def zone(cloud: Cloud, arguments: Properties) -> Properties:
     api = cloud.client("route53")
     name = (arguments.get("name") or "").rstrip(".")
@@ -198,6 +230,8 @@ _FUNCTIONS: Final[dict[str, tuple[Function, set[str]]]] = {
     "aws:ec2/getVpc:getVpc": (vpc, {*_VPC, "filters", "id", "region", "tags"}),
     _TOKEN: (registry_token, {"region", "registryId"}),
     "aws:index/getCallerIdentity:getCallerIdentity": (caller_identity, {"id"}),
+    "aws:lb/getLbs:getLbs": (balancers, {"region", "tags"}),
+    "aws:lb/getLoadBalancer:getLoadBalancer": (balancer, {"arn", "region"}),
     "aws:route53/getZone:getZone": (zone, {"name", "privateZone", "zoneId"}),
 }
 
