@@ -57,7 +57,7 @@ class Edge(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: EdgeArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("hueshift:edge:Edge", name, None, opts)
-        confirm_same(name, tags=args.tags, internal=args.internal, vpc_id=args.network.vpc_id)
+        confirm_same(name, environment=args.environment, internal=args.internal, vpc_id=args.network.vpc_id)
         child = pulumi.ResourceOptions(parent=self)
         zone = hosted_zone(args.zone) if args.zone else None
         default: pulumi.Input[str]

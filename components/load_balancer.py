@@ -53,8 +53,8 @@ class AnotherLoadBalancerError(pulumi.RunError, ValueError):
     """What the settings say of the network takes another load balancer than the one that serves."""
 
 
-def confirm_same(name: str, *, tags: Mapping[str, str], internal: bool, vpc_id: str) -> None:
-    """Refuse another scheme or VPC than those of the load balancer that is there with this name and these tags.
+def confirm_same(name: str, *, environment: str, internal: bool, vpc_id: str) -> None:
+    """Refuse another scheme or VPC than those of the environment's load balancer that is there with this name.
 
     Neither can be changed, and the target groups cannot follow to a new one: each belongs to one load balancer (ELBv2,
     ``TargetGroupAssociationLimit``). The hosts would, and lead nowhere.
@@ -63,7 +63,9 @@ def confirm_same(name: str, *, tags: Mapping[str, str], internal: bool, vpc_id: 
         AnotherLoadBalancerError: it has another.
 
     """
-    arns = [arn for arn in lb.get_lbs(tags=dict(tags)).arns if f":loadbalancer/app/{name}-alb-" in arn]
+    arns = [
+        arn for arn in lb.get_lbs(tags={"environment": environment}).arns if f":loadbalancer/app/{name}-alb-" in arn
+    ]
     for found in (lb.get_load_balancer(arn=arn) for arn in arns):
         if (found.internal, found.vpc_id) != (internal, vpc_id):
             is_, wanted = (

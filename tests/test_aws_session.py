@@ -8,6 +8,8 @@ from botocore.exceptions import ProfileNotFound
 from moto import mock_aws
 
 from components.aws_session import session
+from release import stack
+from tests.program import ROOT
 
 ROLES = ["arn:aws:iam::123456789012:role/first", "arn:aws:iam::123456789012:role/second"]
 
@@ -51,3 +53,16 @@ def test_roles_are_assumed_one_after_the_other(form: str) -> None:
         found = session(region="eu-west-1", profile="team", roles=roles if form == "list" else text)
         assert found.client("sts").get_caller_identity()["Arn"].endswith(":assumed-role/second/gate")
     assert found.region_name == "eu-west-1"
+
+
+def test_the_commands_have_the_credentials_that_the_stack_file_gives_the_provider(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("Pulumi.yaml", "Pulumi.staging.yaml"):
+        text = (ROOT / name).read_text()
+        given = f"  aws:profile: team\n  aws:assumeRoles: [{{roleArn: {ROLES[0]}, sessionName: release}}]\n"
+        (tmp_path / name).write_text(text.replace("config:\n", f"config:\n{given}") if "staging" in name else text)
+    monkeypatch.chdir(tmp_path)
+    with mock_aws():
+        arn = stack.load("staging").aws().client("sts").get_caller_identity()["Arn"]
+    assert arn.endswith(":assumed-role/first/release")

@@ -97,7 +97,9 @@ def standing(engine: Engine, **found: object) -> None:
     """Let a load balancer of this environment be there."""
     arn = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:loadbalancer/app/edge-alb-0a1b2c3/0"
     other = arn.replace("edge-alb-0a1b2c3", "legacy")
-    engine.answers["aws:lb/getLbs:getLbs"] = lambda asked: {"arns": [other, arn] if asked["tags"] == BARE.tags else []}
+    engine.answers["aws:lb/getLbs:getLbs"] = lambda asked: {
+        "arns": [other, arn] if asked["tags"] == {"environment": "staging"} else []
+    }
     balancer = {"name": "edge-alb-0a1b2c3", "internal": True, "vpcId": "vpc-1", **found}
     engine.answers["aws:lb/getLoadBalancer:getLoadBalancer"] = lambda asked: {arn: balancer}[asked["arn"]]
 
