@@ -12,11 +12,15 @@ from typing import Final, NamedTuple
 from components.model import (
     ALARM_PERIOD,
     ALARM_PERIODS,
+    CERTIFICATES,
+    CERTIFIED_SERVICES,
+    MAX_SERVICES,
     SHUTDOWN_MARGIN,
     Color,
     Given,
     Health,
     Replicas,
+    RuleKind,
     Strategy,
     StrategyKind,
     Timing,
@@ -450,6 +454,40 @@ def testers_problem(cidrs: Sequence[str]) -> str | None:
     return f"{what}; name the networks that test"
 
 
+PRIVATE: Final = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
+"""Networks of no address that the internet knows (RFC 1918)."""
+_NOT_PUBLIC: Final = (*PRIVATE, *map(IPv4Network, ("100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16")))
+"""And those of carriers, of the own machine and of the link (RFC 6598, 1122, 3927)."""
+
+
+def private_testers_problem(cidrs: Sequence[str], *, internet_facing: bool) -> str | None:
+    """An internet-facing load balancer has public addresses, and its callers within the VPC come through NAT."""
+    public = [
+        cidr
+        for cidr in cidrs
+        if cidr_problem(cidr) or not any(IPv4Network(cidr).subnet_of(network) for network in _NOT_PUBLIC)
+    ]
+    if not internet_facing or not cidrs or public:
+        return None
+    return (
+        f"{', '.join(cidrs)}: nobody reaches an internet-facing load balancer from a private address, runners "
+        "of the VPC come with the public addresses of their NAT gateways; name those, such as 203.0.113.10/32"
+    )
+
+
+def services_problem(count: int, *, certificates_issued: bool) -> str | None:
+    """One load balancer has room for so many services, by its quotas for rules and for certificates."""
+    by_rules = f"{MAX_SERVICES}, as each takes {len(RuleKind)} of the 100 rules of the load balancer (quota L-7EED9B64)"
+    by_certificates = (
+        f"{CERTIFIED_SERVICES}, as each has a certificate on two listeners, of {CERTIFICATES} for the load balancer "
+        "(quota L-9365A611): give one loadBalancer.certificateArn for all hosts, or"
+    )
+    most, why = (CERTIFIED_SERVICES, by_certificates) if certificates_issued else (MAX_SERVICES, f"{by_rules}:")
+    if 1 <= count <= most:
+        return None
+    return f"{count} services; allowed are 1 to {why} move some to another stack"
+
+
 def network_problems(
     *, vpc_id: str | None, subnet_ids: Sequence[str] | None, others: Mapping[str, object | None]
 ) -> list[Problem]:
@@ -645,9 +683,9 @@ def timing_problem(timing: Timing, *, idle_timeout: int, needed_idle_timeout: in
         (
             "keepOld",
             t.keep_old,
-            t.stickiness + delay + t.longest_request + bake,
+            delay + t.longest_request + bake,
             "the old color is gone while it is still needed",
-            "at least stickiness + deregistrationDelay + longestRequest + bake",
+            "at least deregistrationDelay + longestRequest + bake",
         ),
     )
     short = [link for link in links if link[1] < link[2]]
@@ -767,34 +805,43 @@ def traffic_gate(
     minimum: int,
     environment: str,
     alarms: Mapping[Color, ColorAlarms],
+    live_actions: str = "",
+    old_actions: str = "",
 ) -> list[str]:
     """Why the weights of a service may not change from ``old`` (the state's) to ``new``; empty if they may.
 
     ``live`` are the weights that the load balancer holds now, ``healthy`` the healthy targets of each color, and
-    ``minimum`` how many of them a color needs before it gets more traffic. If ``live`` is already what is wanted (an
-    emergency rollback wrote it), nothing moves and nothing is refused. ``alarms`` are of both colors of a service that
-    has two; where there is one, no traffic moves between colors and none are asked.
+    ``minimum`` how many of them a color needs before it gets more traffic; one is enough where it takes the traffic of
+    a color in trouble. If ``live`` is already what is wanted (an emergency rollback wrote it), nothing moves and
+    nothing is refused. ``alarms`` are of both colors of a service that has two; where there is one, no traffic moves
+    between colors and none are asked. ``live_actions`` and ``old_actions`` say what the rule does, live and by the
+    state, besides sharing requests between the colors: a fixed response, for one.
     """
-    if _shown(live) == _shown(new):
+    if _shown(live) == _shown(new) and live_actions in ("", old_actions):
         return []
     refusals = []
-    if _shown(live) != _shown(old):
+    if (_shown(live), live_actions) != (_shown(old), old_actions):
         refusals.append(
-            f"{service}: the load balancer has {_shown(live)}, but the state says {_shown(old)}: somebody else moved "
-            "the traffic; look at it with `pulumi refresh --diff`, then run `pulumi up` again"
+            f"{service}: the load balancer has {_shown(live, live_actions)}, but the state says "
+            f"{_shown(old, old_actions)}: somebody else moved the traffic; look at it with `pulumi refresh --diff`, "
+            "then run `pulumi up` again"
         )
-    refusals.extend(
-        f"{service}: {color} would go from {old.get(color, 0)} to {new[color]} percent with {healthy.get(color, 0)} "
-        f"healthy targets, and needs {minimum}; a rollback is held to this too; look with `kubectl get pods "
-        f"--namespace {namespace} --selector app.kubernetes.io/name={service},hueshift.dev/color={color}`"
-        for color in new
-        if new[color] > old.get(color, 0) and healthy.get(color, 0) < minimum
-    )
+    gaining = {
+        color: new.get(color.other, 0) < old.get(color.other, 0) for color in new if new[color] > old.get(color, 0)
+    }
+    for color, moves in gaining.items():
+        needed = 1 if moves and alarms[color.other].trouble else minimum
+        if healthy.get(color, 0) < needed:
+            refusals.append(
+                f"{service}: {color} would go from {old.get(color, 0)} to {new[color]} percent with "
+                f"{healthy.get(color, 0)} healthy targets, and needs {needed}; a rollback is held to this too, but "
+                "needs only one while an alarm of the color that it leaves is on; look with `kubectl get pods "
+                f"--namespace {namespace} --selector app.kubernetes.io/name={service},hueshift.dev/color={color}`"
+            )
     refusals.extend(
         refusal
-        for color in new
-        if new[color] > old.get(color, 0) and new.get(color.other, 0) < old.get(color.other, 0)
-        if (refusal := alarm_refusal(color, alarms=alarms, service=service, environment=environment))
+        for color, moves in gaining.items()
+        if moves and (refusal := alarm_refusal(color, alarms=alarms, service=service, environment=environment))
     )
     return refusals
 
@@ -835,8 +882,9 @@ def alarm_refusal(color: Color, *, alarms: Mapping[Color, ColorAlarms], service:
     return f"{service}: nothing is known of {color}, which would get more traffic: {unknown}; {remedy}; {look}"
 
 
-def _shown(weights: Mapping[Color, int]) -> str:
-    return ", ".join(f"{color} {weights.get(color, 0)}" for color in Color)
+def _shown(weights: Mapping[Color, int], actions: str = "") -> str:
+    shares = ", ".join(f"{color} {weights.get(color, 0)}" for color in Color)
+    return f"{shares} and {actions}" if actions else shares
 
 
 # Certificates

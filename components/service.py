@@ -50,7 +50,7 @@ class BlueGreenServiceArgs:
     """Who alone may read them; none for everybody whom IAM allows."""
     host: str
     port: int
-    """Where pods listen, for the life of the service: target groups for another port are new and empty."""
+    """Where pods listen."""
     priority_band: int
     active: Color
     canary_weight: int
@@ -109,7 +109,6 @@ class BlueGreenService(pulumi.ComponentResource):
             TargetGroupsArgs(
                 colors=args.releases,
                 vpc_id=args.network.vpc_id,
-                port=args.port,
                 health=args.health,
                 deregistration_delay=args.timing.deregistration_delay,
                 tags=tags,
@@ -193,6 +192,7 @@ class BlueGreenService(pulumi.ComponentResource):
                     target_group_arn=groups.arns[color],
                     load_balancer_security_group_id=args.load_balancer.security_group_id,
                     load_balancer_cidrs=args.network.subnet_cidrs,
+                    zones=args.network.zones,
                     monitoring_namespace=args.cluster.monitoring_namespace,
                     egress=args.egress,
                     identity=identity,
@@ -246,6 +246,7 @@ class BlueGreenService(pulumi.ComponentResource):
                 ),
                 opts=child,
             )
+        canary = _canary(args.releases, args.active)
         split = TrafficSplit(
             f"{name}-traffic",
             TrafficSplitArgs(
@@ -258,7 +259,7 @@ class BlueGreenService(pulumi.ComponentResource):
                 priority_band=args.priority_band,
                 active=args.active,
                 canary_weight=args.canary_weight,
-                canary=_canary(args.releases),
+                canary=canary,
                 minimum_healthy=args.replicas.min,
                 stickiness=args.timing.stickiness,
                 serving=environments,
@@ -274,6 +275,7 @@ class BlueGreenService(pulumi.ComponentResource):
             "namespace": home_name,
             "activeColor": args.active,
             "weights": split.weights,
+            "canaryHeader": canary,
             "versions": {color: release.version for color, release in args.releases.items()},
             "images": images,
         }
@@ -348,11 +350,11 @@ class BlueGreenService(pulumi.ComponentResource):
         return migrations
 
 
-def _canary(releases: Mapping[Color, Release]) -> Color | None:
-    """Return the color with the newest version that runs; None if there is nothing to choose from."""
+def _canary(releases: Mapping[Color, Release], active: Color) -> Color | None:
+    """Return the color with the newer version, of those that run; None if there is nothing to choose from."""
     if len(releases) == 1:
         return None
-    canary = newer({color: release.version for color, release in releases.items()})
+    canary = newer({color: release.version for color, release in releases.items()}, active=active)
     return canary.other if releases[canary].parked else canary
 
 

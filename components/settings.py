@@ -172,8 +172,8 @@ class NetworkSettings(_Settings):
     stack_reference: Annotated[str | None, _like(r"[\w.-]+/[\w.-]+/[\w.-]+", "<organization>/<project>/<stack>")] = None
     """A stack with the outputs vpcId and subnetIds."""
     scheme: Literal["internal", "internet-facing"] = "internal"
-    pod_cidrs: Annotated[tuple[Cidr, ...], _Once, _Some] = ("10.0.0.0/8",)
-    """Where the load balancer may send to."""
+    pod_cidrs: Annotated[tuple[Cidr, ...] | None, _Once, _Some] = None
+    """Where the load balancer may send to; unset, the VPC's own networks."""
 
     @model_validator(mode="after")
     def _one_way(self) -> "NetworkSettings":
@@ -507,6 +507,9 @@ class StackSettings(_Settings):
     def _certified(cls, load_balancer: LoadBalancerSettings, info: ValidationInfo) -> LoadBalancerSettings:
         if "dns" in info.data and info.data["dns"] is None and load_balancer.certificate_arn is None:
             _refuse([Problem("certificateArn", "is required, or dns.zone, in which certificates are then validated")])
+        facing = "network" in info.data and info.data["network"].scheme == "internet-facing"
+        reason = rules.private_testers_problem(load_balancer.test_listener_cidrs, internet_facing=facing)
+        _refuse([Problem("testListenerCidrs", reason)] if reason else [])
         return load_balancer
 
     @field_validator("alerts")
@@ -554,7 +557,7 @@ class StackSettings(_Settings):
         needed = max(idle_timeout, longest + 1) if idle_timeout else None
         _refuse(
             [
-                *_stack_problems(services),
+                *_stack_problems(services, surroundings),
                 *(
                     Problem(f"{name}.{key}", reason)
                     for name, service in services.items()
@@ -606,14 +609,10 @@ class _Surroundings(NamedTuple):
     """Where the stack is, if that is known."""
 
 
-def _stack_problems(services: Mapping[str, ServiceSettings]) -> Iterator[Problem]:
+def _stack_problems(services: Mapping[str, ServiceSettings], stack: _Surroundings) -> Iterator[Problem]:
     """What is wrong between services; keys relative to ``services``."""
-    if not 1 <= len(services) <= model.MAX_SERVICES:
-        yield Problem(
-            "",
-            f"{len(services)} services; allowed are 1 to {model.MAX_SERVICES}, as each takes {len(model.RuleKind)} of "
-            "the 100 rules of the load balancer: move some to another stack",
-        )
+    if reason := rules.services_problem(len(services), certificates_issued=not stack.certified):
+        yield Problem("", reason)
     hosts: dict[str, str] = {}
     bands: dict[int, str] = {}
     for name, service in services.items():

@@ -142,7 +142,7 @@ def network_policy(
     match: Mapping[str, str],
     *,
     egress: Sequence[Egress],
-    port: int | None = None,
+    port: str | None = None,
     client_cidrs: Sequence[pulumi.Input[str]] = (),
     monitoring_namespace: str | None = None,
     pod_identity: bool = False,
@@ -154,7 +154,7 @@ def network_policy(
     Args:
         match: labels of the pods; empty for all of the namespace. Of several policies for one pod each opens its part.
         egress: what they may call over TCP, besides DNS.
-        port: where they may be called; None for nowhere.
+        port: where they may be called, by the name that each pod gives to a number; None for nowhere.
         client_cidrs: by whom. A load balancer's nodes are no pods: only their subnets tell them.
         monitoring_namespace: whose pods may call them too.
         pod_identity: whether they get credentials from the node's EKS Pod Identity agent.
@@ -167,7 +167,7 @@ def network_policy(
     def namespace(name: str) -> meta.v1.LabelSelectorArgs:
         return meta.v1.LabelSelectorArgs(match_labels={"kubernetes.io/metadata.name": name})
 
-    def tcp(*ports: int) -> list[networking.v1.NetworkPolicyPortArgs]:
+    def tcp(*ports: int | str) -> list[networking.v1.NetworkPolicyPortArgs]:
         return [networking.v1.NetworkPolicyPortArgs(protocol="TCP", port=number) for number in ports]
 
     clients = peers(*client_cidrs)

@@ -18,8 +18,13 @@ _UNKNOWN: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 SECRET: Final = "[secret]"
 _DEPLOYMENT: Final = "kubernetes:apps/v1:Deployment"
 _RECORD: Final = "aws:route53/record:Record"
+_BALANCER: Final = "aws:lb/loadBalancer:LoadBalancer"
 _RULE: Final = "aws:lb/listenerRule:ListenerRule"
 _GROUPS: Final = "actions[0].forward.targetGroups"
+_STICKY: Final = "actions[0].forward.stickiness.enabled"
+"""Goes with the weights: clients stay with a color only while both have some."""
+_HEADER: Final = "actions[0].targetGroupArn"
+"""Of the rule of the canary header: goes with the weights where versions do not order."""
 _STEP: Final = re.compile(r'\["((?:[^"\\]|\\.)*)"\]|\[(\d+)\]|([^.\[\]]+)')
 _NOISE: Final = ("an unhandled error occurred: program exited", "preview failed")
 _LONG: Final = 160
@@ -30,7 +35,7 @@ SERVES: Final = frozenset(
         "aws:ec2/securityGroup:SecurityGroup",
         "aws:lb/listener:Listener",
         _RULE,
-        "aws:lb/loadBalancer:LoadBalancer",
+        _BALANCER,
         "aws:lb/targetGroup:TargetGroup",
         _DEPLOYMENT,
         "kubernetes:core/v1:Namespace",
@@ -73,7 +78,7 @@ class Change:
     """The component of the program that it belongs to, such as the service."""
     values: Sequence[Value] = ()
     traffic_only: bool = False
-    """Whether nothing but weights of a production rule changes."""
+    """Whether nothing changes but weights of a production rule, and what goes with them."""
     downtime: str | None = None
     """What users notice, if they do."""
     restarts: str | None = None
@@ -96,6 +101,8 @@ class Service:
     ran: Mapping[str, str] = field(default_factory=dict)
     """Version by color before."""
     runs: Mapping[str, str] = field(default_factory=dict)
+    header: tuple[str | None, str | None] = (None, None)
+    """The color that the canary header reaches, before and after."""
 
     @property
     def stays(self) -> bool:
@@ -291,6 +298,7 @@ def _services(resources: Iterable[_Resource], outputs: Mapping[str, Mapping[str,
             unasked=unasked,
             ran=was.get("versions") or {},
             runs=will.get("versions") or {} if stays else {},
+            header=(was.get("canaryHeader"), will.get("canaryHeader")),
         )
 
 
@@ -332,14 +340,18 @@ def _sorted(shares: Mapping[Color, int]) -> Mapping[str, int]:
 def _change(resource: _Resource, op: Op, resources: Mapping[str, _Resource], services: Mapping[str, Service]) -> Change:
     group, kind = _group(resource, resources)
     service = services.get(group) if kind == _SERVICE else None
+    moves = _is_production_rule(resource)
     traffic_only = (
         op is Op.UPDATE
-        and _is_production_rule(resource)
         and bool(resource.diff)
-        and all(path.startswith(_GROUPS) for path in resource.diff)
-        and set(_arns(resource.old)) == set(_arns(resource.new))
+        and (
+            all(path.startswith(_GROUPS) or path == _STICKY for path in resource.diff)
+            and set(_arns(resource.old)) == set(_arns(resource.new))
+            if moves
+            else _SPLIT in resource.urn and set(resource.diff) == {_HEADER}
+        )
     )
-    if traffic_only and service:
+    if moves and traffic_only and service:
         values = list(_moved(service))
     else:
         values = list(_values(resource)) if op in (Op.UPDATE, Op.REPLACE) else []
@@ -427,6 +439,8 @@ def _downtime(resource: _Resource, op: Op, service: Service | None, hosts: Colle
         return None
     if op is Op.DELETE:
         return "deleted: requests that pass through it fail"
+    if op is Op.REPLACE and resource.type == _BALANCER:
+        return "made anew: every service is down, for target groups cannot follow to another load balancer"
     if op is Op.REPLACE:
         # The deletion says nothing: it was done already if an update was interrupted, and comes after a failure.
         if next(each for each in resource.ops if each in ("create-replacement", "replace")) == "replace":

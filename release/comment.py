@@ -91,6 +91,9 @@ def _versions(service: Service) -> Iterator[str]:
         ran, runs = (versions.get(color, "none") for versions in (service.ran, service.runs))
         if ran != runs:
             yield f"{color} {ran} → {runs}"
+    before, after = service.header
+    if service.stays and before and before != after:
+        yield f"x-canary {before} → {after or 'none'}"
 
 
 def _count(changes: Sequence[Change]) -> str:

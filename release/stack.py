@@ -5,13 +5,14 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import boto3
 
+from components.aws_session import session
 from components.settings import StackSettings, decoded, parse
 from release.report import RefusedError, unknown
 from release.stack_yaml import read, section
@@ -35,6 +36,8 @@ class Stack:
     """What the settings were read from: keys as in the stack file, without the project's name."""
     region: str | None
     profile: str | None
+    roles: str | Sequence[Mapping[str, Any]] | None
+    """Of ``aws:assumeRoles``."""
 
     @property
     def file(self) -> Path:
@@ -57,8 +60,8 @@ class Stack:
         return exported
 
     def aws(self) -> boto3.Session:
-        """Return a session for the stack's region, with the caller's own credentials."""
-        return boto3.Session(region_name=self.region, profile_name=self.profile)
+        """Return a session for the stack's region, with the credentials that its provider has."""
+        return session(region=self.region, profile=self.profile, roles=self.roles)
 
     def clear(self, path: str) -> None:
         """Remove one key from the stack file.
@@ -111,6 +114,7 @@ def load(name: str | None) -> Stack:
         values=settings,
         region=region,
         profile=profile,
+        roles=values.get("aws:assumeRoles"),
     )
 
 

@@ -44,7 +44,7 @@ LOAD_BALANCER = LoadBalancerArgs(
     tags=TAGS,
 )
 TARGET_GROUPS = TargetGroupsArgs(
-    colors=list(Color), vpc_id="vpc-1", port=8080, health=Health(), deregistration_delay=30, tags=TAGS
+    colors=list(Color), vpc_id="vpc-1", health=Health(), deregistration_delay=30, tags=TAGS
 )
 ROUTES = TestRoutesArgs(
     listener_arn=LISTENER, target_group_arns=GROUPS, host="shop.example.com", priority_band=7, tags=TAGS
@@ -93,6 +93,7 @@ ENVIRONMENT = ColorEnvironmentArgs(
     target_group_arn=GROUPS[Color.GREEN],
     load_balancer_security_group_id="sg-1",
     load_balancer_cidrs=["10.0.1.0/24", "10.0.2.0/24"],
+    zones=["eu-west-1a", "eu-west-1b"],
     monitoring_namespace="monitoring",
     egress=[],
     strategy=Strategy(),
@@ -162,7 +163,13 @@ GREEN = Release(
 )
 
 
-NETWORK = Network(vpc_id="vpc-1", subnet_ids=["subnet-1", "subnet-2"], subnet_cidrs=["10.0.1.0/24", "10.0.2.0/24"])
+NETWORK = Network(
+    vpc_id="vpc-1",
+    subnet_ids=["subnet-1", "subnet-2"],
+    subnet_cidrs=["10.0.1.0/24", "10.0.2.0/24"],
+    zones=["eu-west-1a", "eu-west-1b"],
+    vpc_cidrs=["10.0.0.0/16"],
+)
 
 
 def service() -> BlueGreenServiceArgs:
@@ -171,9 +178,7 @@ def service() -> BlueGreenServiceArgs:
         environment="staging",
         production=False,
         load_balancer=LoadBalancer("edge", LOAD_BALANCER),
-        network=Network(
-            vpc_id="vpc-1", subnet_ids=["subnet-1", "subnet-2"], subnet_cidrs=["10.0.1.0/24", "10.0.2.0/24"]
-        ),
+        network=NETWORK,
         cluster=Cluster(),
         kms_key_arn="arn:aws:kms:eu-west-1:123456789012:key/0",
         secret_readers=[],

@@ -76,14 +76,37 @@ async def test_pods_come_after_all_that_gives_them_gate_secrets_and_schema(engin
 
 @in_stack
 async def test_the_binding_puts_pods_into_the_group_and_lets_the_load_balancer_in(engine: Engine) -> None:
-    ColorEnvironment("shop-green", replace(samples.ENVIRONMENT, port=9000))
+    ColorEnvironment("shop-green", samples.ENVIRONMENT)
     binding = (await engine.inputs("shop-green-binding"))["spec"]
     assert binding["targetGroupARN"] == samples.ENVIRONMENT.target_group_arn
     assert binding["targetType"] == "ip"
-    assert binding["serviceRef"] == {"name": "shop-green", "port": 9000}
+    (port,) = (await engine.inputs("shop-green-service"))["spec"]["ports"]
+    assert binding["serviceRef"] == {"name": "shop-green", "port": port["name"]}
     assert binding["networking"]["ingress"] == [
-        {"from": [{"securityGroup": {"groupID": "sg-1"}}], "ports": [{"protocol": "TCP", "port": 9000}]}
+        {"from": [{"securityGroup": {"groupID": "sg-1"}}], "ports": [{"protocol": "TCP"}]}
     ]
+
+
+@in_stack
+async def test_old_and_new_pods_are_found_where_each_listens(engine: Engine) -> None:
+    ColorEnvironment("shop-green", replace(samples.ENVIRONMENT, port=9000))
+    (listens,) = (await container(engine))["ports"]
+    assert listens == {"name": "http", "containerPort": 9000, "protocol": "TCP"}
+    (served,) = (await engine.inputs("shop-green-service"))["spec"]["ports"]
+    assert served == {"name": "http", "port": 9000, "targetPort": "http", "protocol": "TCP"}
+
+
+@in_stack
+async def test_pods_run_where_the_load_balancer_is_and_nowhere_else(engine: Engine) -> None:
+    ColorEnvironment("shop-green", replace(samples.ENVIRONMENT, zones=["eu-west-1b", "eu-west-1c"]))
+    spec = (await engine.inputs("shop-green-deployment"))["spec"]["template"]["spec"]
+    required = spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+    (term,) = required["nodeSelectorTerms"]
+    assert term == {
+        "matchExpressions": [
+            {"key": "topology.kubernetes.io/zone", "operator": "In", "values": ["eu-west-1b", "eu-west-1c"]}
+        ]
+    }
 
 
 @in_stack
@@ -198,6 +221,18 @@ async def test_a_color_that_loses_its_load_keeps_its_pods_while_it_may_be_wanted
     ColorEnvironment("shop-green", replace(samples.ENVIRONMENT, timing=timing))
     behavior = (await engine.inputs("shop-green-autoscaler"))["spec"]["behavior"]
     assert behavior == {"scaleDown": {"stabilizationWindowSeconds": window}}
+
+
+@in_stack
+async def test_a_parked_color_takes_its_number_of_pods_from_the_autoscaler_and_a_running_one_leaves_it_alone(
+    engine: Engine,
+) -> None:
+    ColorEnvironment("shop-green", replace(samples.ENVIRONMENT, parked=True))
+    ColorEnvironment("shop-blue", replace(samples.ENVIRONMENT, color=Color.BLUE))
+    parked = (await engine.inputs("shop-green-deployment"))["metadata"]
+    running = (await engine.inputs("shop-blue-deployment"))["metadata"]
+    assert parked["annotations"] == {"pulumi.com/patchForce": "true"}
+    assert "annotations" not in running
 
 
 @in_stack
@@ -329,7 +364,7 @@ DNS = {
 @in_stack
 async def test_only_the_load_balancer_and_the_monitoring_reach_a_pod_and_only_on_its_port(engine: Engine) -> None:
     subnets = ["10.2.0.0/24", "10.2.1.0/24"]
-    args = replace(samples.ENVIRONMENT, port=9000, load_balancer_cidrs=subnets, monitoring_namespace="observability")
+    args = replace(samples.ENVIRONMENT, load_balancer_cidrs=subnets, monitoring_namespace="observability")
     ColorEnvironment("shop-green", args)
     policy = (await engine.inputs("shop-green-network"))["spec"]
     assert policy["podSelector"] == {
@@ -343,7 +378,7 @@ async def test_only_the_load_balancer_and_the_monitoring_reach_a_pod_and_only_on
                 {"ipBlock": {"cidr": "10.2.1.0/24"}},
                 {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "observability"}}},
             ],
-            "ports": [{"protocol": "TCP", "port": 9000}],
+            "ports": [{"protocol": "TCP", "port": "http"}],
         }
     ]
 
@@ -366,7 +401,7 @@ async def test_a_pod_calls_dns_and_what_is_listed_and_nothing_else(engine: Engin
 @in_stack
 async def test_pods_that_nobody_may_call_are_closed_and_not_open_to_all(engine: Engine) -> None:
     networking.v1.NetworkPolicy("other", spec=network_policy({}, egress=[]))
-    networking.v1.NetworkPolicy("unheard", spec=network_policy({}, egress=[], port=8080))
+    networking.v1.NetworkPolicy("unheard", spec=network_policy({}, egress=[], port="http"))
     for name in ("other", "unheard"):
         spec = (await engine.inputs(name))["spec"]
         assert spec == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"], "egress": [DNS]}

@@ -190,6 +190,40 @@ def test_only_weights_of_a_production_rule_are_traffic_alone() -> None:
     assert [change.name for change in report(sticky).not_traffic] == ["shop-traffic-production"]
 
 
+def test_stickiness_that_goes_with_the_weights_is_traffic_alone() -> None:
+    on, off = ({"stickiness": {"enabled": enabled, "duration": 120}} for enabled in (True, False))
+    paths = [*(f"actions[0].forward.targetGroups[{n}].weight" for n in (0, 1)), "actions[0].forward.stickiness.enabled"]
+    assert report(traffic("update", rule(100, 0, **off), rule(90, 10, **on), paths)).not_traffic == []
+    longer = [*paths, "actions[0].forward.stickiness.duration"]
+    assert report(traffic("update", rule(100, 0, **off), rule(90, 10, **on), longer)).not_traffic
+
+
+def test_the_canary_header_that_goes_with_a_flip_is_traffic_alone_and_is_told() -> None:
+    def state(header: str) -> dict[str, Any]:
+        told = {"url": "https://shop.example.com", "weights": {"blue": 100, "green": 0}, "canaryHeader": header}
+        return {"outputs": {"services": {"shop": told}}}
+
+    sides = {"old": state("green"), "new": state("blue")}
+    told = {"resOutputsEvent": {"metadata": {"op": "same", "urn": STACK, "type": "pulumi:pulumi:Stack", **sides}}}
+    kind = f"{SERVICE}$hueshift:traffic_split:TrafficSplit$aws:lb/listenerRule:ListenerRule"
+    old, new = ({"actions": [{"type": "forward", "targetGroupArn": arn}]} for arn in ("green", "blue"))
+    path = ["actions[0].targetGroupArn"]
+    header = step("update", kind, "shop-traffic-canary", urn(SERVICE, "shop"), old=old, new=new, diff=path)
+    found = report(told, moved((100, 0), (0, 100)), header)
+    assert found.not_traffic == []
+    assert "green 0 → 100 %, x-canary green → blue; 2 resources change" in next(iter(sentences(found)))
+
+
+def test_another_load_balancer_is_told_as_an_outage() -> None:
+    ops = [
+        step(
+            op, "hueshift:edge:Edge$aws:lb/loadBalancer:LoadBalancer", "edge-alb", STACK, old={"internal": True}, new={}
+        )
+        for op in ("create-replacement", "replace", "delete-replaced")
+    ]
+    assert "**Downtime**: edge-alb, made anew: every service is down" in said(still(), *ops)
+
+
 def test_a_new_image_on_the_idle_color_is_no_news_for_users() -> None:
     text = said(outputs({"green": "1.6.0"}, {"green": "1.5.0"}), still(), deployed("green"))
     assert "traffic stays (blue 100 %, green 0 %), green 1.5.0 → 1.6.0; 1 resource changes" in text

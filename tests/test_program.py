@@ -78,6 +78,27 @@ def test_a_flip_or_a_canary_step_changes_the_weights_of_one_rule_per_service_and
         assert paths == WEIGHTS
 
 
+def test_another_port_makes_no_group_binding_rule_or_policy_anew() -> None:
+    def moved(values: Config) -> None:
+        values["hueshift:services"]["shop"]["port"] = 9000
+
+    found = names(differences(unchanged("production"), changed("production", moved)))
+    pods = {f"shop-{color}-{part}" for color in ("blue", "green") for part in ("service", "deployment")}
+    assert pods <= found
+    assert {name for name in found - pods if not name.startswith("edge-out-")} == set()
+    assert {name.split("-")[2] for name in found - pods} == {"9000"}, (
+        "the firewall opens what is new; 8080 is pricing's"
+    )
+
+
+def test_another_cluster_stops_the_program_before_anything_is_registered() -> None:
+    def elsewhere(values: Config) -> None:
+        values["kubernetes:context"] = "staging"
+
+    with pytest.raises(Exception, match=r"cluster\.name: production .* the kubeconfig leads to none"):
+        run("production", elsewhere)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("stack", ["production"])
 def test_one_value_flips_every_service_that_does_not_override_it(stack: str) -> None:
@@ -169,6 +190,7 @@ def test_the_outputs_are_those_that_people_and_tools_read(stack: str) -> None:
             "namespace": f"{stack}-{name}",
             "activeColor": "blue",
             "weights": {"blue": 100, "green": 0},
+            "canaryHeader": "blue" if given["colors"]["green"].get("parked") else "green",
             "versions": {color: given["colors"][color]["version"] for color in ("blue", "green")},
             "images": {color: given["colors"][color]["image"] for color in ("blue", "green")},
         }

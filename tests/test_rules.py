@@ -36,7 +36,7 @@ def test_an_accepted_timing_loses_no_request(timing: Timing) -> None:
 
     assert timing.longest_request <= timing.deregistration_delay < timing.pre_stop < timing.grace_period
     assert timing.pre_stop + timing.longest_request + SHUTDOWN_MARGIN <= timing.grace_period
-    assert timing.keep_old >= (timing.stickiness + timing.deregistration_delay + timing.longest_request + timing.bake)
+    assert timing.keep_old >= timing.deregistration_delay + timing.longest_request + timing.bake
     assert timing.bake >= ALARM_PERIOD * ALARM_PERIODS
     assert timing.longest_request < 60 < timing.keep_alive
 
@@ -502,6 +502,7 @@ def gate(
     healthy: dict[Color, int],
     minimum: int = 2,
     alarms: Mapping[Color, ColorAlarms] = QUIET,
+    **actions: str,
 ) -> list[str]:
     return rules.traffic_gate(
         service="shop",
@@ -513,6 +514,7 @@ def gate(
         healthy=healthy,
         minimum=minimum,
         alarms=alarms,
+        **actions,
     )
 
 
@@ -554,6 +556,33 @@ def test_a_color_whose_weight_stays_is_not_judged() -> None:
     same = split(Color.BLUE, 10)
     [drift] = gate(same, same, split(Color.BLUE, 0), dict.fromkeys(Color, 0))
     assert "pulumi refresh" in drift
+
+
+@pytest.mark.parametrize("trouble", [ColorAlarms("ALARM", "OK"), ColorAlarms("OK", "ALARM")])
+@given(before=weights, after=weights, healthy=counts, minimum=st.integers(1, 4))
+def test_the_way_out_of_a_color_in_trouble_needs_one_healthy_target(
+    trouble: ColorAlarms, before: dict[Color, int], after: dict[Color, int], healthy: dict[Color, int], minimum: int
+) -> None:
+    gaining = [color for color in Color if after[color] > before[color]]
+    alarms = QUIET | {color.other: trouble for color in gaining}
+
+    refusals = gate(before, after, before, healthy, minimum, alarms)
+
+    assert bool(refusals) == any(healthy[color] < 1 for color in gaining)
+    assert all("needs 1;" in refusal for refusal in refusals)
+
+
+def test_what_somebody_put_in_the_place_of_the_weights_is_told_and_after_a_refresh_taken_away() -> None:
+    blue, nothing = split(Color.BLUE, 0), dict.fromkeys(Color, 0)
+    [refusal] = gate(blue, split(Color.GREEN, 0), nothing, ENOUGH, live_actions="fixed-response")
+    assert "has blue 0, green 0 and fixed-response, but the state says blue 100, green 0: somebody else" in refusal
+    assert gate(nothing, blue, nothing, ENOUGH, live_actions="fixed-response", old_actions="fixed-response") == []
+
+
+def test_weights_as_wanted_behind_an_action_of_somebody_elses_are_not_as_wanted() -> None:
+    blue = split(Color.BLUE, 0)
+    [refusal] = gate(blue, blue, blue, ENOUGH, live_actions="authenticate-oidc")
+    assert "pulumi refresh" in refusal
 
 
 def test_a_color_of_which_nothing_is_known_has_no_healthy_target() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from components.load_balancer import LoadBalancer
 from components.model import Color, Release, Replicas, SecretEntry
 from components.service import BlueGreenService
 from tests import samples
@@ -128,9 +129,25 @@ async def test_an_entry_for_migrations_alone_is_not_delivered_to_pods_at_all(eng
 async def test_the_canary_header_reaches_the_newer_version_that_runs(
     engine: Engine, blue: Release, green: Release, reached: Color
 ) -> None:
-    BlueGreenService("shop", replace(samples.service(), releases={Color.BLUE: blue, Color.GREEN: green}))
+    releases = {Color.BLUE: blue, Color.GREEN: green}
+    service = BlueGreenService("shop", replace(samples.service(), releases=releases))
     (action,) = (await engine.inputs("shop-traffic-canary"))["actions"]
     assert action["targetGroupArn"] == (await engine.resource(f"shop-tg-{reached}")).computed["arn"]
+    assert service.summary["canaryHeader"] is reached
+
+
+@in_stack
+async def test_where_versions_do_not_order_the_canary_header_reaches_the_idle_color_that_runs(engine: Engine) -> None:
+    rcs = {
+        Color.BLUE: replace(samples.BLUE, version="1.5.0-rc9"),
+        Color.GREEN: replace(samples.GREEN, version="1.5.0-rc10"),
+    }
+    parked = {**rcs, Color.BLUE: replace(rcs[Color.BLUE], parked=True)}
+    args = replace(samples.service(), active=Color.GREEN)
+    assert BlueGreenService("shop", replace(args, releases=rcs)).summary["canaryHeader"] is Color.BLUE
+    await engine.settle()
+    args = replace(args, load_balancer=LoadBalancer("other", samples.LOAD_BALANCER), releases=parked)
+    assert BlueGreenService("web", args).summary["canaryHeader"] is Color.GREEN
 
 
 @in_stack
@@ -142,6 +159,7 @@ async def test_a_summary_says_where_the_service_answers(engine: Engine) -> None:
         "namespace": "staging-shop",
         "activeColor": Color.GREEN,
         "weights": {Color.BLUE: 10, Color.GREEN: 90},
+        "canaryHeader": Color.GREEN,
         "versions": {Color.BLUE: "1.4.0", Color.GREEN: "1.5.0"},
         "images": {color: f"registry.example.com/shop:{v}" for color, v in zip(Color, ("1.4.0", "1.5.0"), strict=True)},
     }

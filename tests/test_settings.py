@@ -356,7 +356,7 @@ BAD: list[tuple[str, object, str]] = [
     (
         f"{SHOP}.timing.keepOld",
         359,
-        f"{SHOP}.timing: keepOld 359 s must be at least stickiness + deregistrationDelay + longestRequest + bake, or "
+        f"{SHOP}.timing: keepOld 359 s must be at least deregistrationDelay + longestRequest + bake, or "
         "the old color is gone while it is still needed: raise keepOld to 360",
     ),
     (
@@ -677,9 +677,44 @@ def test_more_services_than_the_load_balancer_has_rules_for_are_refused() -> Non
 
     values["services"]["s25"] = {**shop, "host": "s25.example.com", "priorityBand": 25}
     assert problems(values) == (
-        f"{PREFIX}services: 25 services; allowed are 1 to 24, as each takes 4 of the 100 rules of the load balancer: "
-        "move some to another stack",
+        f"{PREFIX}services: 25 services; allowed are 1 to 24, as each takes 4 of the 100 rules of the load balancer "
+        "(quota L-7EED9B64): move some to another stack",
     )
+
+
+def test_of_services_with_certificates_of_their_own_half_as_many_fit_as_the_load_balancer_takes_certificates() -> None:
+    values = some.stack()
+    shop = values["services"].pop("shop")
+    values["loadBalancer"], values["dns"] = {}, {"zone": "example.com"}
+    values["services"] = {f"s{i}": {**shop, "host": f"s{i}.example.com", "priorityBand": i} for i in range(1, 13)}
+    assert len(parse(values, stack="dev").services) == 12
+
+    values["services"]["s13"] = {**shop, "host": "s13.example.com", "priorityBand": 13}
+    assert problems(values) == (
+        f"{PREFIX}services: 13 services; allowed are 1 to 12, as each has a certificate on two listeners, of 25 for "
+        "the load balancer (quota L-9365A611): give one loadBalancer.certificateArn for all hosts, or move some to "
+        "another stack",
+    )
+
+
+@pytest.mark.parametrize("cidrs", [None, ["10.40.128.0/20"], ["192.168.0.0/24", "100.64.3.0/24", "172.20.0.0/16"]])
+def test_private_testers_cannot_reach_what_is_internet_facing(cidrs: list[str] | None) -> None:
+    values = some.stack()
+    if cidrs:
+        values["loadBalancer"]["testListenerCidrs"] = cidrs
+    assert parse(values, stack="dev").network.scheme == "internal"
+    values["network"]["scheme"] = "internet-facing"
+    [problem] = problems(values)
+    assert problem.startswith(f"{PREFIX}loadBalancer.testListenerCidrs: {(cidrs or ['10.0.0.0/8'])[0]}")
+    assert "name those, such as 203.0.113.10/32" in problem
+
+
+@pytest.mark.parametrize("cidrs", [["203.0.113.10/32"], ["203.0.113.10/32", "10.0.0.0/8"], []])
+def test_public_testers_can_and_so_can_nobody(cidrs: list[str]) -> None:
+    values = some.stack()
+    values["network"]["scheme"] = "internet-facing"
+    values["loadBalancer"]["testListenerCidrs"] = cidrs
+    assert parse(values, stack="dev").load_balancer.test_listener_cidrs == tuple(cidrs)
 
 
 def test_all_mistakes_are_told_at_once_one_line_each() -> None:
