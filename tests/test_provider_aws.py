@@ -1649,12 +1649,12 @@ def test_the_network_is_found_by_tag_filter_or_id(world: World) -> None:
 
 
 def test_a_load_balancer_is_found_by_its_tags_and_told_by_its_arn(world: World) -> None:
-    call, tags = world.provider.functions, [{"Key": "environment", "Value": "staging"}]
+    call = world.provider.functions
     made = [
         world.elb.create_load_balancer(
-            Name=f"lb-{number}", Subnets=world.subnets[:2], Scheme=scheme, Tags=tags[number:]
+            Name=name, Subnets=world.subnets[:2], Scheme=scheme, Tags=[{"Key": "environment", "Value": name}]
         )
-        for number, scheme in enumerate(("internal", "internet-facing"))
+        for name, scheme in (("staging", "internal"), ("review-42", "internet-facing"))
     ]
     inside, outside = (answer["LoadBalancers"][0]["LoadBalancerArn"] for answer in made)
 
