@@ -74,11 +74,14 @@ var resources = map[string]string{
 }
 
 var functions = map[string]string{
-	"aws_caller_identity": "index/getCallerIdentity",
-	"aws_route53_zone":    "route53/getZone",
-	"aws_subnet":          "ec2/getSubnet",
-	"aws_subnets":         "ec2/getSubnets",
-	"aws_vpc":             "ec2/getVpc",
+	"aws_caller_identity":         "index/getCallerIdentity",
+	"aws_ecr_authorization_token": "ecr/getAuthorizationToken",
+	"aws_lb":                      "lb/getLoadBalancer",
+	"aws_lbs":                     "lb/getLbs",
+	"aws_route53_zone":            "route53/getZone",
+	"aws_subnet":                  "ec2/getSubnet",
+	"aws_subnets":                 "ec2/getSubnets",
+	"aws_vpc":                     "ec2/getVpc",
 }
 
 // autonamed resources get a random suffix where no name is given; the number is the longest name.
