@@ -30,7 +30,8 @@ from components.model import Color, Resources, alarm_name, namespace
 from components.workload import color_labels, service_labels
 
 WAIT: Final = 60
-"""Seconds that a composite alarm waits for its suppressor, whose counts are of the same minute."""
+"""Seconds that a composite alarm waits for its suppressor, which is on as many minutes after a move of traffic as the
+first of its children can be."""
 EXTENSION: Final = 120
 """Seconds for which it stays held back after a move of traffic, until its minutes have left the children."""
 

@@ -8,7 +8,7 @@ No alert knows a weight: a flip changes one listener rule and no alarm.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
@@ -62,8 +62,7 @@ class CloudWatch:
     periods: int = ALARM_PERIODS
     """How many are looked at."""
     datapoints: int = ALARM_PERIODS - 1
-    """How many of them must be wrong. Not all: the counts of the newest minute come one after another, and a count
-    that is late looks like 0."""
+    """How many of them must be wrong. Not all: the counts of the newest minutes come one after another (``LATE``)."""
     missing: str = "notBreaching"
     """What a period without data counts as."""
 
@@ -110,6 +109,12 @@ class Alert:
         return re.sub(r"(?:^|-)(\w)", lambda match: match[1].upper(), self.name)
 
 
+LATE: Final = 3
+"""Minutes of the load balancer's data that may not be there yet, or in part. AWS documents no number, only that the
+newest points may lack data, and that ``FILL`` then makes them 0 (CloudWatch guide, metric math). So nothing follows
+from a 0 of these minutes."""
+
+
 def _errors(minimum: int) -> CloudWatch:
     return CloudWatch(
         metrics={
@@ -134,14 +139,15 @@ def _latency(percentile: str, minimum: int) -> CloudWatch:
     )
 
 
-_FAILED: Final = (
-    '100 * sum(rate(http_requests_total{%(own)s,status=~"5.."}[2m])) / sum(rate(http_requests_total{%(own)s}[2m]))'
-)
-"""Two minutes are four scrapes at the usual 30 s: one that fails leaves no gap."""
+def _failed(minutes: int) -> str:
+    """Percent. Two minutes are four scrapes at the usual 30 s: one that fails leaves no gap."""
+    failed, all_ = (f"sum(rate(http_requests_total{{%(own)s{more}}}[{minutes}m]))" for more in (',status=~"5.."', ""))
+    return f"100 * {failed} / {all_}"
 
 
-def _at_least(requests: int) -> str:
-    return f"60 * sum(rate(http_requests_total{{%(own)s}}[2m])) >= {requests}"
+def _at_least(requests: int, minutes: int = 2) -> str:
+    """Requests a minute."""
+    return f"60 * sum(rate(http_requests_total{{%(own)s}}[{minutes}m])) >= {requests}"
 
 
 def _percentile(share: float) -> str:
@@ -158,8 +164,12 @@ CANARY_PERCENT: Final = 1
 MINIMUM_REQUESTS: Final = 100 // ERROR_PERCENT
 """Requests a minute below which one failure alone would be above the threshold, so that nothing is judged."""
 
+CANARY_MINUTES: Final = 10
+"""Minutes over which a canary is judged, anew each minute: it has only a part of the requests. One that fails from its
+beginning is judged as soon as it has had ``CANARY_REQUESTS``."""
+
 CANARY_REQUESTS: Final = 100 // CANARY_PERCENT
-"""The same for a canary."""
+"""The same for a canary, in those minutes together."""
 
 P95_SECONDS: Final = 1
 """Seconds within which 95 of 100 requests are answered; beyond it people notice."""
@@ -198,7 +208,7 @@ ERRORS: Final = Alert(
     blind_spot=f"A leak of up to {ERROR_PERCENT} %; fewer than {MINIMUM_REQUESTS} requests a minute; the load "
     "balancer's own 502 and 503, which no color is charged with (load-balancer-errors).",
     cloudwatch=_errors(MINIMUM_REQUESTS),
-    prometheus=Prometheus(value=_FAILED, enough=_at_least(MINIMUM_REQUESTS)),
+    prometheus=Prometheus(value=_failed(2), enough=_at_least(MINIMUM_REQUESTS)),
 )
 CANARY_ERRORS: Final = Alert(
     name="canary-errors",
@@ -207,11 +217,14 @@ CANARY_ERRORS: Final = Alert(
     threshold=CANARY_PERCENT,
     reason="The measure of a color that is being tried: the way back costs nothing. The gate reads it; nobody is "
     "called for it, since 1 % of a live color is no emergency.",
-    blind_spot=f"Fewer than {CANARY_REQUESTS} requests a minute: such a canary must run longer.",
-    cloudwatch=CloudWatch(
-        metrics=_errors(CANARY_REQUESTS).metrics, math=_errors(CANARY_REQUESTS).math, periods=3, datapoints=2
+    blind_spot=f"Fewer than {CANARY_REQUESTS} requests in {CANARY_MINUTES} minutes: then it is silent and nothing is "
+    "judged, as the gate says.",
+    cloudwatch=replace(_errors(CANARY_REQUESTS), period=CANARY_MINUTES * ALARM_PERIOD, periods=1, datapoints=1),
+    prometheus=Prometheus(
+        value=_failed(CANARY_MINUTES),
+        enough=_at_least(CANARY_REQUESTS // CANARY_MINUTES, CANARY_MINUTES),
+        hold=2 * ALARM_PERIOD,
     ),
-    prometheus=Prometheus(value=_FAILED, enough=_at_least(CANARY_REQUESTS), hold=2 * ALARM_PERIOD),
 )
 LATENCY_P95: Final = Alert(
     name="latency-p95",
@@ -310,7 +323,9 @@ TRAFFIC: Final = Alert(
     cloudwatch=CloudWatch(
         metrics=_BOTH,
         math={"total": "%(total)s"},
-        datapoints=ALARM_PERIODS,
+        # A 0 of the newest minutes may be a count that is late.
+        periods=ALARM_PERIODS + LATE,
+        datapoints=ALARM_PERIODS + LATE,
         # No traffic is no data.
         missing="breaching",
     ),
@@ -324,16 +339,16 @@ TRAFFIC_DROP: Final = Alert(
     comparison=Comparison.BELOW,
     reason="Clients that cannot get through send no errors, they are missing; a flip that broke their way shows only "
     "here. Requests do not halve within minutes on a usual day.",
-    blind_spot="A slow decline; a drop is forgotten after a quarter of an hour, when what is left is the new usual.",
-    # Five minutes against the larger of the two before, so that a drop in the midst of one is seen in the next.
+    blind_spot="A slow decline; a drop is forgotten within half an hour, when what is left is the new usual.",
+    # Not the newest five minutes, whose counts may be late, but those before them, against those before these. They are
+    # taken anew each minute, so that in one of the evaluations a drop lies between the two.
     cloudwatch=CloudWatch(
         metrics=_BOTH,
         math={
             "total": "%(total)s",
-            "before": "total - DIFF(total)",
-            "earlier": "before - DIFF(before)",
-            "most": "MAX([before, earlier])",
-            "share": f"IF(most >= {5 * MINIMUM_REQUESTS}, 100 * total / most, 100)",
+            "whole": "total - DIFF(total)",
+            "before": "whole - DIFF(whole)",
+            "share": f"IF(before >= {5 * MINIMUM_REQUESTS}, 100 * whole / before, 100)",
         },
         period=5 * ALARM_PERIOD,
         periods=3,
@@ -370,8 +385,13 @@ MOVING: Final = Alert(
             "share": "100 * FILL(blue, 0) / total",
             "moved": "ABS(DIFF(share))",
             "significant": f"IF(moved > {MOVED_POINTS}, moved * moved * total, 0)",
+            # The colors' counts do not arrive together, and one without the other looks like a move: what is compared
+            # is that of LATE minutes ago.
+            "now": "FILL(significant, 0)",
+            "ago1": "now - DIFF(now)",
+            "ago2": "ago1 - DIFF(ago1)",
+            "ago3": "ago2 - DIFF(ago2)",
         },
-        periods=3,
         datapoints=1,
     ),
 )
@@ -392,7 +412,8 @@ LOAD_BALANCER_ERRORS: Final = Alert(
         metrics={"failed": Metric(name="HTTPCode_ELB_5XX_Count"), "requests": Metric(name="RequestCount")},
         math={
             "total": "FILL(requests, 0) + FILL(failed, 0)",
-            "rate": f"IF(total >= {MINIMUM_REQUESTS}, 100 * FILL(failed, 0) / total, 0)",
+            # No data point for a minute that nothing is known of: it may be late, and is no proof of good health.
+            "rate": f"IF(total > 0, IF(total >= {MINIMUM_REQUESTS}, 100 * FILL(failed, 0) / total, 0))",
         },
     ),
 )

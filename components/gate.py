@@ -10,19 +10,22 @@ may serve its first seconds with one pod, and an `up` that unparks a color and g
 may be refused; the next `up` then finds the pods.
 
 The alarms are asked only when traffic moves between two colors. In a new environment they know nothing for their first
-minutes, and a flip so early is refused.
+minutes, and a flip so early is refused. And a color that is being tried may have had too few requests for any alarm to
+judge it: the silence of its alarms refuses nothing, but is said to be no proof.
 """
 
 import asyncio
 import threading
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import pulumi
 from botocore.exceptions import BotoCoreError, ClientError
 
-from components.model import Color, alarm_name
+from components.alerts import CANARY_ERRORS, CANARY_MINUTES, CANARY_REQUESTS
+from components.model import ALARM_PERIOD, Color, alarm_name
 from components.rules import ColorAlarms, traffic_gate
 
 if TYPE_CHECKING:
@@ -57,10 +60,10 @@ def traffic_gate_hook(
     async def before_update(args: pulumi.ResourceHookArgs) -> None:
         region = args.id.split(":")[3]  # the rule's id is its ARN
 
-        def ask() -> None:
+        def ask() -> list[str]:
             with _making:
                 client, cloudwatch = _clients(region)
-            check(
+            return check(
                 client,
                 cloudwatch,
                 args,
@@ -72,7 +75,8 @@ def traffic_gate_hook(
             )
 
         # Off the event loop, which other resources of the update need meanwhile.
-        await asyncio.to_thread(ask)
+        for warning in await asyncio.to_thread(ask):
+            pulumi.log.warn(warning)
 
     return pulumi.ResourceHook(name, before_update)
 
@@ -102,8 +106,12 @@ def check(
     namespace: str,
     colors: Sequence[Color],
     minimum: int,
-) -> None:
+) -> list[str]:
     """Compare a production rule's old and new weights with what the load balancer and the alarms say.
+
+    Returns:
+        What a person should know who moves the traffic: a color that was to be tried, and that had too few requests for
+        an alarm to judge it.
 
     Raises:
         TrafficRefusedError: a color that gains traffic cannot serve it or is in trouble, the live weights are not those
@@ -143,6 +151,40 @@ def check(
     )
     if problems:
         raise TrafficRefusedError("\n".join(problems))
+    if not moves:
+        return []
+    tried = [color for color in colors if 0 < before[color] < after[color]]
+    return [
+        f"{service}: not judged: {color} {few}; the silence of its alarm "
+        f"{alarm_name(environment, service, color, CANARY_ERRORS.name)} proves nothing; send it more, or look yourself"
+        for color in tried
+        if (few := _too_few(cloudwatch, args.id, groups[color]))
+    ]
+
+
+def _too_few(cloudwatch: "CloudWatchClient", rule: str, group: str) -> str | None:
+    """Say how few requests a group had, by what CloudWatch knows now, which is all that the alarm knows."""
+    now = datetime.now(UTC)
+    try:
+        found = cloudwatch.get_metric_statistics(
+            Namespace="AWS/ApplicationELB",
+            MetricName="RequestCount",
+            Dimensions=[
+                # arn:aws:elasticloadbalancing:REGION:ACCOUNT:listener-rule/app/NAME/ID/LISTENER/RULE
+                {"Name": "LoadBalancer", "Value": "/".join(rule.split("/")[1:4])},
+                {"Name": "TargetGroup", "Value": group.split(":")[-1]},
+            ],
+            StartTime=now - timedelta(minutes=CANARY_MINUTES),
+            EndTime=now,
+            Period=ALARM_PERIOD,
+            Statistics=["Sum"],
+        )
+    except (BotoCoreError, ClientError) as error:
+        return f"may have had too few requests, which cannot be read: {error}"
+    requests = sum(point["Sum"] for point in found["Datapoints"])
+    if requests >= CANARY_REQUESTS:
+        return None
+    return f"had {requests:.0f} requests in {CANARY_MINUTES} minutes, and fewer than {CANARY_REQUESTS} are too few"
 
 
 def _alarms(

@@ -50,7 +50,10 @@ class LoadBalancerArgs:
 
 
 class LoadBalancer(pulumi.ComponentResource):
-    """An Application Load Balancer that answers 503 until a service's rules say otherwise.
+    """An Application Load Balancer that answers 404 where no service's rules say otherwise.
+
+    Not 503: an answer of its own with 5xx is a failure of the load balancer to its metrics, and whoever asks for a host
+    that no service has, as scanners do, would ring ``load-balancer-errors``.
 
     Listeners: 443 for production, 80 which only redirects there, and one for tests.
     """
@@ -103,7 +106,7 @@ class LoadBalancer(pulumi.ComponentResource):
                     {
                         "type": "fixed-response",
                         "fixed_response": {
-                            "status_code": "503",
+                            "status_code": "404",
                             "content_type": "text/plain",
                             "message_body": "no service answers at this host",
                         },

@@ -20,9 +20,10 @@ from rich.console import Console
 from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from release.bootstrap import MAKE_CONTAINERS
+from sandbox import controllers, environment, fakes, images, paths, processes, programs, prometheus
 from sandbox import engine as engines
-from sandbox import environment, fakes, images, paths, processes, prometheus
 from sandbox.steps import Step, StepError, Steps
+from sandbox.world import lost
 
 app = typer.Typer(
     add_completion=False,
@@ -37,7 +38,7 @@ STACK = "sandbox"
 VERSIONS = ("1.4.0", "1.5.0")
 """The two builds of the reference service that Pulumi.sandbox.yaml names."""
 
-_OWN = ("prometheus", "controllers", "aws")
+_OWN = ("prometheus", controllers.EXTERNAL_SECRETS, controllers.LOAD_BALANCER, "aws")
 """The processes on this machine, in the order in which they are ended."""
 
 
@@ -48,9 +49,11 @@ def up() -> None:
     with _alone():
         with steps.step("machine") as step:
             _machine(step)
-        with steps.step("engine") as step:
-            engine = engines.settle(step)
-            step.note = f"{engine.source}, {engine.providers} as providers"
+        with steps.step("engine and plugins") as step:
+            engine = engines.find()
+            step.note = str(engine)
+        built = _programs(steps, engines.parts(engine))
+        engines.install(engine, built)
         variables = environment.variables(engine)
         os.environ.update(variables)
         os.environ[processes.MARK] = str(paths.STATE)
@@ -71,7 +74,7 @@ def up() -> None:
             cloud = _aws()
             step.note = f"{paths.AWS_ENDPOINT}, network {cloud['vpcId']}"
         with steps.step("controllers"):
-            _controllers()
+            _controllers(built, str(cloud["vpcId"]))
         with steps.step("Prometheus") as step:
             _prometheus()
             step.note = paths.PROMETHEUS_URL
@@ -166,18 +169,14 @@ def _machine(step: Step) -> None:
 
 
 def _lost() -> str:
-    """Why the recorded state and the world differ; empty where they agree or nothing is recorded."""
-    if not paths.PULUMI_STATE.exists():
-        return ""
-    if not _world_file().exists():
-        return "an earlier run was ended before its stack was whole"
-    if json.loads(_world_file().read_text()) != _world():
-        return "the emulated account or the cluster is not the one that the stack's state describes"
-    if _checkpoint().exists() and json.loads(_checkpoint().read_text())["checkpoint"]["latest"].get(
-        "pending_operations"
-    ):
-        return "an update of the stack was killed, and what it was making is unknown"
-    return ""
+    """Return why the world must be made anew; empty where it need not be."""
+    checkpoint = json.loads(_checkpoint().read_text())["checkpoint"]["latest"] if _checkpoint().exists() else {}
+    return lost(
+        state=paths.PULUMI_STATE.exists(),
+        recorded=json.loads(_world_file().read_text()) if _world_file().exists() else None,
+        living=_world(),
+        pending=bool(checkpoint.get("pending_operations")),
+    )
 
 
 def _checkpoint() -> Path:
@@ -226,14 +225,35 @@ def _aws() -> dict[str, object]:
     return answer
 
 
-def _controllers() -> None:
-    install = [sys.executable, "-m", "sandbox.controllers", "--install"]
-    with (paths.LOGS / "controllers.log").open("ab") as log:
-        if subprocess.run(install, stdout=log, stderr=log, cwd=paths.ROOT, check=False).returncode:
-            raise StepError("the custom resources could not be installed", log=paths.LOGS / "controllers.log")
-    if not processes.running("controllers"):
-        processes.start("controllers", [sys.executable, "-m", "sandbox.controllers"], os.environ)
-    _await("controllers", f"{paths.CONTROLLERS}/healthz")
+def _programs(steps: Steps, engine: list[str]) -> dict[str, Path]:
+    """Return where each program is that this machine has to build; what is missing is told first, then built."""
+    parts = [
+        *engine,
+        *(programs.NODE if paths.OWN_NODE else ()),
+        controllers.LOAD_BALANCER,
+        controllers.EXTERNAL_SECRETS,
+    ]
+    if missing := programs.missing(parts):
+        minutes = sum(programs.MINUTES[part] for part in missing)
+        console.print(
+            f"to be built once, from Go modules, about {minutes:.0f} minutes on two idle cores: {', '.join(missing)}",
+            soft_wrap=True,
+        )
+    built = {}
+    for part in parts:
+        if part in missing:
+            with steps.step(f"build {part}") as step:
+                built[part] = programs.build(step, part)
+    return built | programs.folders([part for part in parts if part not in built])
+
+
+def _controllers(built: dict[str, Path], vpc: str) -> None:
+    controllers.install(built)
+    for name, command in controllers.commands(built, vpc).items():
+        if not processes.running(name):
+            processes.start(name, command, os.environ)
+    _await(controllers.LOAD_BALANCER, paths.LOAD_BALANCER_CONTROLLER)
+    _await(controllers.EXTERNAL_SECRETS, paths.EXTERNAL_SECRETS)
 
 
 def _prometheus() -> None:

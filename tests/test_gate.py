@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pulumi
 import pytest
-from botocore.stub import Stubber
+from botocore.stub import ANY, Stubber
 
 from components import gate
 from components.gate import TrafficRefusedError, check
@@ -84,8 +84,26 @@ class LoadBalancer:
     def is_quiet(self) -> None:
         self.says(blue="OK", blue_canary_errors="OK", green="OK", green_canary_errors="OK")
 
-    def judge(self, args: pulumi.ResourceHookArgs, colors: Sequence[Color] = tuple(Color)) -> None:
-        check(
+    def counts(self, color: Color, *requests: float) -> None:
+        """Answer with the requests of a color in some minutes."""
+        points = [{"Sum": count, "Unit": "Count"} for count in requests]
+        dimensions = [
+            {"Name": "LoadBalancer", "Value": "app/edge/0"},
+            {"Name": "TargetGroup", "Value": GROUPS[color].split(":")[-1]},
+        ]
+        expected = {
+            "Namespace": "AWS/ApplicationELB",
+            "MetricName": "RequestCount",
+            "Dimensions": dimensions,
+            "StartTime": ANY,
+            "EndTime": ANY,
+            "Period": 60,
+            "Statistics": ["Sum"],
+        }
+        self.alarm_stubber.add_response("get_metric_statistics", {"Datapoints": points}, expected)
+
+    def judge(self, args: pulumi.ResourceHookArgs, colors: Sequence[Color] = tuple(Color)) -> list[str]:
+        return check(
             self.client,
             self.alarms,
             args,
@@ -204,6 +222,42 @@ def test_the_errors_of_a_canary_stop_its_next_step(balancer: LoadBalancer) -> No
         balancer.judge(change((90, 10), (50, 50)))
 
 
+@pytest.mark.parametrize(("requests", "judged"), [((60, 40), True), ((60, 39), False), ((), False)])
+def test_a_canary_of_too_few_requests_goes_on_but_is_said_to_be_unjudged(
+    balancer: LoadBalancer, requests: tuple[int, ...], judged: bool
+) -> None:
+    balancer.holds(90, 10)
+    balancer.has({Color.BLUE: GOOD, Color.GREEN: GOOD})
+    balancer.is_quiet()
+    balancer.counts(Color.GREEN, *requests)
+    warnings = balancer.judge(change((90, 10), (50, 50)))
+    assert len(warnings) == (not judged)
+    for warning in warnings:
+        assert f"shop: not judged: green had {sum(requests)} requests in 10 minutes" in warning
+        assert "fewer than 100 are too few" in warning
+        assert "staging-shop-green-canary-errors proves nothing" in warning
+
+
+def test_requests_that_cannot_be_counted_are_said_and_refuse_nothing(balancer: LoadBalancer) -> None:
+    balancer.holds(90, 10)
+    balancer.has({Color.BLUE: GOOD, Color.GREEN: GOOD})
+    balancer.is_quiet()
+    balancer.alarm_stubber.add_client_error("get_metric_statistics", "AccessDenied")
+    (warning,) = balancer.judge(change((90, 10), (50, 50)))
+    assert "not judged: green may have had too few requests" in warning
+    assert "AccessDenied" in warning
+
+
+def test_a_color_without_traffic_was_not_tried_and_is_not_counted(balancer: LoadBalancer) -> None:
+    for old, new in (((100, 0), (90, 10)), ((90, 10), (100, 0))):
+        balancer.holds(*old)
+        balancer.has({Color.BLUE: GOOD, Color.GREEN: GOOD})
+        balancer.is_quiet()
+        if old == (90, 10):
+            balancer.counts(Color.BLUE, 900)
+        assert balancer.judge(change(old, new)) == []
+
+
 def test_the_way_back_from_a_color_whose_alarm_is_on_waits_for_nothing(balancer: LoadBalancer) -> None:
     balancer.holds(0, 100)
     balancer.has({Color.BLUE: GOOD, Color.GREEN: GOOD})
@@ -237,16 +291,17 @@ def test_a_load_balancer_that_cannot_be_read_refuses_the_update(balancer: LoadBa
 
 @in_stack
 async def test_the_hook_asks_in_the_region_of_the_rule_and_does_not_wait_long(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     asked: list[tuple[str, ...]] = []
 
-    def recorded(*given: Any, **_: object) -> None:  # noqa: ANN401
+    def recorded(*given: Any, **_: object) -> list[str]:  # noqa: ANN401
         *clients, args = given
         for client in clients:
             assert client.meta.config.connect_timeout + client.meta.config.read_timeout <= 15
             asked.append((client.meta.service_model.service_name, client.meta.region_name))
         asked.append((args.name, args.id))
+        return ["shop: not judged"]
 
     monkeypatch.setattr(gate, "check", recorded)
     hook = gate.traffic_gate_hook(
@@ -257,4 +312,5 @@ async def test_the_hook_asks_in_the_region_of_the_rule_and_does_not_wait_long(
     assert called is not None
     await called
     assert asked == [("elbv2", "eu-west-1"), ("cloudwatch", "eu-west-1"), ("shop-production", RULE)]
+    assert caplog.messages == ["shop: not judged"]
     assert hook.opts is None, "a hook without options stays out of previews"

@@ -124,12 +124,13 @@ CASES: dict[str, tuple[Series, dict[int, Iterable[tuple[str, str]]]]] = {
     ),
     "one in fifty fails": (SERVES | serves("green", (10, 30), failing=0.02), {20: [("CanaryErrors", "green")]}),
     "one in two hundred fails": (SERVES | serves("green", (10, 30), failing=0.005), {20: []}),
-    "all of hardly any fail": (SERVES | serves("green", (0.2, 30), failing=1), {20: []}),
+    "all of few fail": (SERVES | serves("green", (0.2, 30), failing=1), {20: [("CanaryErrors", "green")]}),
+    "all of hardly any fail": (SERVES | serves("green", (0.15, 30), failing=1), {20: []}),
     "a minute of failures": (
         SERVES
         | serves("green", (10, 30))
         | {f'http_requests_total{{{labels("green")},status="500"}}': climb((0, 10), (10, 1), (0, 19))},
-        {12: [], 14: []},
+        {12: [], 14: [("CanaryErrors", "green")], 24: []},
     ),
     "one in ten takes two seconds": (
         SERVES | serves("green", (10, 30)) | answers("green", 0.5, 0.4, 0.1, 0, 0),

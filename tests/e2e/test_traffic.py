@@ -122,7 +122,7 @@ def test_plain_http_is_redirected_to_https() -> None:
     assert headers["location"] == f"https://{cloud.HOST}:443/items?page=2"
 
 
-def test_an_unknown_host_gets_the_fixed_503_and_no_color() -> None:
+def test_an_unknown_host_gets_the_fixed_404_and_no_color() -> None:
     status, headers, _ = cloud.curl(f"https://{cloud.HOST}/", "--header", "Host: other.localhost")
-    assert status == 503
+    assert status == 404
     assert "x-color" not in headers

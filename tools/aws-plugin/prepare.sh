@@ -1,0 +1,14 @@
+# shellcheck shell=bash
+# The provider and the SDK that it is written with, each with what it lacks; then the schema that main.go embeds.
+copy "github.com/hashicorp/terraform-provider-aws@$(go list -m -f '{{.Version}}' github.com/hashicorp/terraform-provider-aws)" \
+  h1:haLmsj0WF7e6d2TGbk0fbz5qWdA9f8w9sNpMe6J6WqM= upstream
+copy github.com/pulumi/terraform-plugin-sdk/v2@v2.0.0-20250923233607-7f1981c8674a \
+  h1:bTwou+tt2fyfuuCp9+VQOlgEJk/xKEaYeoX2HCtp2es= sdkfork
+python3 trim.py upstream
+install -D grafts/shim.go upstream/shim/shim.go
+install grafts/generate_config.go sdkfork/helper/schema/
+touch schema.json metadata.json
+CGO_ENABLED=0 go build -v -trimpath -tags grpcnotrace -ldflags "$1" -o generator .
+./generator generate
+mkdir beside
+cp schema.json beside
