@@ -12,7 +12,10 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
-from components.model import ALARM_PERIOD, ALARM_PERIODS
+from components.model import ALARM_PERIOD, ALARM_PERIODS, Replicas
+
+RUNBOOKS: Final = "docs/alerts"
+"""Where the alerts' pages are in this repository."""
 
 
 class Severity(StrEnum):
@@ -72,9 +75,10 @@ class Prometheus:
     """How Prometheus finds out."""
 
     value: str
-    """What is compared with the threshold. ``%(own)s`` stands for the matchers of the samples of the color or the
-    service, ``%(pods)s`` for those of its containers, ``%(memory)d`` and ``%(cpu)g`` for the limit in bytes and the
-    request in cores of one of them."""
+    """What is compared with the threshold. ``%(own)s`` stands for the matchers of what the pods of the color or the
+    service tell, as the PodMonitor labels it; ``%(pods)s`` and ``%(deployment)s`` for those of what the kubelet and
+    kube-state-metrics tell of its containers and its Deployment; ``%(memory)d`` and ``%(cpu)g`` for the limit in bytes
+    and the request in cores of a container."""
     enough: str | None = None
     """What must hold besides for the value to mean anything."""
     hold: int = ALARM_PERIOD * ALARM_PERIODS
@@ -98,10 +102,9 @@ class Alert:
     cloudwatch: CloudWatch | None = None
     prometheus: Prometheus | None = None
 
-    @property
-    def runbook(self) -> str:
-        """The page in this repository that says what to do."""
-        return f"docs/alerts/{self.name}.md"
+    def page(self, folder: str = RUNBOOKS) -> str:
+        """Return where it is written what to do; ``folder`` is where the pages can be read, such as a URL."""
+        return f"{folder}/{self.name}.md"
 
     @property
     def title(self) -> str:
@@ -249,17 +252,39 @@ LATENCY_P99: Final = Alert(
 UNHEALTHY: Final = Alert(
     name="unhealthy",
     severity=Severity.WARNING,
-    summary="a pod cannot serve",
+    summary="a pod that runs does not answer",
     threshold=1,
     comparison=Comparison.AT_LEAST,
-    reason="A pod that starts or stops is so for less than five minutes; one that stays so is missing when load rises.",
-    blind_spot="A color without any target reports no hosts, as does a parked one; Prometheus sees only whether a pod "
-    "answers its scrape.",
+    reason="A pod that starts or stops is so for less than five minutes. One that stays so may be ready and out of the "
+    "load balancer's reach, whose health check it fails, or out of that of Prometheus.",
+    blind_spot="Pods that are not ready: they are taken out of the target group, and not counted there (too-few).",
     # Of load balancer nodes: a sum would count a target once for each.
     cloudwatch=CloudWatch(
         metrics={"unhealthy": Metric(name="UnHealthyHostCount", stat="Maximum")}, datapoints=ALARM_PERIODS
     ),
     prometheus=Prometheus(value="count(up{%(own)s} == 0)"),
+)
+TOO_FEW: Final = Alert(
+    name="too-few",
+    severity=Severity.WARNING,
+    summary="fewer pods than replicas.min are ready",
+    # Of the defaults; each service has its own.
+    threshold=Replicas.min,
+    comparison=Comparison.BELOW,
+    reason="Pods that die or are not ready leave the target group and every other count: with none left, the load "
+    "balancer answers 503 for the color. What a node or an update takes is back within five minutes.",
+    blind_spot="A color that never had a ready pod, whose update fails; pods beyond replicas.min that the load needs.",
+    # A group without targets has no figure at all (ELB guide). That is 0 after one that had some, hence a period more
+    # than must be wrong, for the last of these to be among them; and nothing before there were any, so that a new color
+    # does not ring. What rings when all figures are gone rings on.
+    cloudwatch=CloudWatch(
+        metrics={"healthy": Metric(name="HealthyHostCount", stat="Minimum")},
+        math={"ready": "IF(FILL(healthy, REPEAT) >= 0, FILL(healthy, 0))"},
+        periods=ALARM_PERIODS + 1,
+        datapoints=ALARM_PERIODS,
+        missing="ignore",
+    ),
+    prometheus=Prometheus(value="min(kube_deployment_status_replicas_available{%(deployment)s})"),
 )
 MEMORY: Final = Alert(
     name="memory",
@@ -302,14 +327,19 @@ RESTARTING: Final = Alert(
     summary=f"a container restarted more than {RESTARTS} times in 15 minutes",
     threshold=RESTARTS,
     reason="One restart may be a node's doing; a loop makes five in that time.",
-    blind_spot="A pod that is replaced by another instead; restarts within one scrape of each other.",
-    # The newest start time of a pod, whatever series it is in: cAdvisor begins one for every restart.
-    prometheus=Prometheus(value="max(changes(max by (pod) (container_start_time_seconds{%(pods)s})[15m:30s]))", hold=0),
+    blind_spot="A pod that is replaced by another instead; a cluster without kube-state-metrics.",
+    # Rounded, for an increase is reckoned up to the edges of its time: two restarts would be 2.07.
+    prometheus=Prometheus(
+        value="round(max(increase(kube_pod_container_status_restarts_total{%(pods)s}[15m])))", hold=0
+    ),
 )
-COLOR_ALERTS: Final = (ERRORS, CANARY_ERRORS, LATENCY_P95, LATENCY_P99, UNHEALTHY, MEMORY, CPU, RESTARTING)
+COLOR_ALERTS: Final = (ERRORS, CANARY_ERRORS, LATENCY_P95, LATENCY_P99, UNHEALTHY, TOO_FEW, MEMORY, CPU, RESTARTING)
 """Of one color."""
 
 _BOTH: Final = {"blue": Metric(name="RequestCount"), "green": Metric(name="RequestCount")}
+
+_SCRAPED: Final = "sum(up{%(own)s}) > 0"
+"""Without it no sample would mean no traffic."""
 
 TRAFFIC: Final = Alert(
     name="traffic",
@@ -319,7 +349,7 @@ TRAFFIC: Final = Alert(
     comparison=Comparison.BELOW,
     reason="A service that answers nobody fails in silence: no other alarm has anything to judge. Five minutes without "
     "one request is unlike any day of a service that is expected to have some.",
-    blind_spot="A drop that leaves some (traffic-drop). Prometheus cannot tell it from pods that it does not scrape.",
+    blind_spot="A drop that leaves some (traffic-drop); in Prometheus, pods that it does not scrape (no-metrics).",
     cloudwatch=CloudWatch(
         metrics=_BOTH,
         math={"total": "%(total)s"},
@@ -329,7 +359,7 @@ TRAFFIC: Final = Alert(
         # No traffic is no data.
         missing="breaching",
     ),
-    prometheus=Prometheus(value="(60 * sum(rate(http_requests_total{%(own)s}[2m])) or vector(0))"),
+    prometheus=Prometheus(value="(60 * sum(rate(http_requests_total{%(own)s}[2m])) or vector(0))", enough=_SCRAPED),
 )
 TRAFFIC_DROP: Final = Alert(
     name="traffic-drop",
@@ -357,9 +387,20 @@ TRAFFIC_DROP: Final = Alert(
     prometheus=Prometheus(
         value="100 * (sum(rate(http_requests_total{%(own)s}[2m])) or vector(0))"
         " / sum(rate(http_requests_total{%(own)s}[5m] offset 15m))",
-        enough=f"60 * sum(rate(http_requests_total{{%(own)s}}[5m] offset 15m)) >= {MINIMUM_REQUESTS}",
+        enough=f"60 * sum(rate(http_requests_total{{%(own)s}}[5m] offset 15m)) >= {MINIMUM_REQUESTS} and {_SCRAPED}",
         hold=3 * ALARM_PERIOD,
     ),
+)
+NO_METRICS: Final = Alert(
+    name="no-metrics",
+    severity=Severity.WARNING,
+    summary="Prometheus reads the metrics of none of the pods",
+    threshold=1,
+    comparison=Comparison.BELOW,
+    reason="Every other alert of Prometheus about requests is silent then. A quarter of an hour is more than a service "
+    "takes that is just being made.",
+    blind_spot="A color whose pods are not read while the other's are (unhealthy).",
+    prometheus=Prometheus(value="(sum(up{%(own)s}) or vector(0))", hold=15 * ALARM_PERIOD),
 )
 MOVED_POINTS: Final = 5
 """Points of a color's share within a minute, below which the share is said to drift: clients that stay with their
@@ -395,7 +436,7 @@ MOVING: Final = Alert(
         datapoints=1,
     ),
 )
-SERVICE_ALERTS: Final = (TRAFFIC, TRAFFIC_DROP, MOVING)
+SERVICE_ALERTS: Final = (TRAFFIC, TRAFFIC_DROP, NO_METRICS, MOVING)
 """Of a service, whatever share each color has."""
 
 LOAD_BALANCER_ERRORS: Final = Alert(

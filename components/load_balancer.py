@@ -49,6 +49,37 @@ class LoadBalancerArgs:
     tags: Mapping[str, str]
 
 
+class AnotherLoadBalancerError(pulumi.RunError, ValueError):
+    """What the settings say of the network takes another load balancer than the one that serves."""
+
+
+def confirm_same(name: str, *, environment: str, internal: bool, vpc_id: str) -> None:
+    """Refuse another scheme or VPC than those of the environment's load balancer that is there with this name.
+
+    Neither can be changed, and the target groups cannot follow to a new one: each belongs to one load balancer (ELBv2,
+    ``TargetGroupAssociationLimit``). The hosts would, and lead nowhere.
+
+    Raises:
+        AnotherLoadBalancerError: it has another.
+
+    """
+    arns = [
+        arn for arn in lb.get_lbs(tags={"environment": environment}).arns if f":loadbalancer/app/{name}-alb-" in arn
+    ]
+    for found in (lb.get_load_balancer(arn=arn) for arn in arns):
+        if (found.internal, found.vpc_id) != (internal, vpc_id):
+            is_, wanted = (
+                f"{'internal' if inside else 'internet-facing'} in {vpc}"
+                for inside, vpc in ((found.internal, found.vpc_id), (internal, vpc_id))
+            )
+            raise AnotherLoadBalancerError(
+                f"network: the load balancer {found.name} is {is_}, and the settings say {wanted}; scheme and VPC are "
+                "for life, or every service would be down: set them back, or make a new stack with an environment and "
+                "hosts of its own (docs/operations/first-stack.md), move the users there, and destroy this one; "
+                "nothing was touched"
+            )
+
+
 class LoadBalancer(pulumi.ComponentResource):
     """An Application Load Balancer that answers 404 where no service's rules say otherwise.
 

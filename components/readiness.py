@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from components import rules
+from components.model import NOT_SECRETS
 
 Properties = Mapping[str, Any]
 
@@ -154,10 +155,15 @@ def _replicas(resource: Resource) -> Iterator[str]:
 
 
 def _clear(resource: Resource) -> Iterator[str]:
+    known: Sequence[str] = ()
+    with suppress(NotKnownYetError):
+        known = ((resource.properties.get("metadata") or {}).get("annotations") or {}).get(NOT_SECRETS, "").split()
     for name, holder, key in _variables(resource):
         with suppress(NotKnownYetError):
             value = holder.get(key)
-            if value is not None and (reason := rules.plaintext_secret_problem(name, str(value))) is not None:
+            if value is None:
+                continue
+            if (reason := rules.plaintext_secret_problem(name, str(value), known=known)) is not None:
                 yield f"{name}: {reason}"
 
 
@@ -405,7 +411,8 @@ CHECKS: Final = (
     Check(
         name="no-secrets-in-clear",
         reason="Configuration is read by everybody who may see a preview; secrets are not.",
-        remedy="put the value into Secrets Manager and name its variable under secrets",
+        remedy="put the value into Secrets Manager and name its variable under secrets, or under notSecrets if only "
+        "its name looks like one",
         types=(CONFIG_MAP, DEPLOYMENT, JOB),
         problems=_clear,
     ),

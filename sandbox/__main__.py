@@ -7,7 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,7 +19,10 @@ import yaml
 from rich.console import Console
 from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
+from components.model import Color
+from release import live
 from release.bootstrap import MAKE_CONTAINERS
+from release.report import RefusedError
 from sandbox import controllers, environment, fakes, images, paths, processes, programs, prometheus
 from sandbox import engine as engines
 from sandbox.steps import Step, StepError, Steps
@@ -38,7 +41,7 @@ STACK = "sandbox"
 VERSIONS = ("1.4.0", "1.5.0")
 """The two builds of the reference service that Pulumi.sandbox.yaml names."""
 
-_OWN = ("prometheus", controllers.EXTERNAL_SECRETS, controllers.LOAD_BALANCER, "aws")
+_OWN = (*prometheus.PROCESSES, controllers.EXTERNAL_SECRETS, controllers.LOAD_BALANCER, "aws")
 """The processes on this machine, in the order in which they are ended."""
 
 
@@ -76,7 +79,7 @@ def up() -> None:
         with steps.step("controllers"):
             _controllers(built, str(cloud["vpcId"]))
         with steps.step("Prometheus") as step:
-            _prometheus()
+            _prometheus(built[prometheus.OPERATOR])
             step.note = paths.PROMETHEUS_URL
         with steps.step("images") as step:
             digests = [images.build_and_push(version) for version in VERSIONS]
@@ -248,18 +251,20 @@ def _programs(steps: Steps, engine: list[str]) -> dict[str, Path]:
 
 
 def _controllers(built: dict[str, Path], vpc: str) -> None:
-    controllers.install(built)
-    for name, command in controllers.commands(built, vpc).items():
+    for name in (controllers.LOAD_BALANCER, controllers.EXTERNAL_SECRETS):
+        controllers.install(built[name] / "crds", controllers.objects(name, built[name]))
+    for name, (command, variables) in controllers.commands(built, vpc).items():
         if not processes.running(name):
-            processes.start(name, command, os.environ)
+            processes.start(name, command, {**os.environ, **variables})
     _await(controllers.LOAD_BALANCER, paths.LOAD_BALANCER_CONTROLLER)
     _await(controllers.EXTERNAL_SECRETS, paths.EXTERNAL_SECRETS)
 
 
-def _prometheus() -> None:
-    command = prometheus.configure()
-    if not processes.running("prometheus"):
-        processes.start("prometheus", command, os.environ)
+def _prometheus(program: Path) -> None:
+    controllers.install(program / "crds", prometheus.objects())
+    for name, command in prometheus.commands(program).items():
+        if not processes.running(name):
+            processes.start(name, command, os.environ)
     _await("prometheus", f"{paths.PROMETHEUS_URL}/-/ready")
 
 
@@ -340,12 +345,22 @@ def _end() -> None:
 def _screen(outputs: dict[str, Any]) -> None:
     """Print what is served and what to try next."""
     authority = paths.CA_CERTIFICATE.relative_to(paths.ROOT)
-    for service in outputs["services"].values():
+    state = json.loads(_run("pulumi", "stack", "export", "--stack", STACK))
+    for name, service in outputs["services"].items():
         console.print(f"\n[bold]{service['url']}[/]   curl --cacert {authority} {service['url']}", soft_wrap=True)
-        for color, weight in service["weights"].items():
-            bar = f"[{color}]{'█' * (weight // 5):<20}[/]"
+        found: Mapping[Color, int] = {}
+        try:
+            found = live.ask(boto3.Session(), *live.production_rule(state, name))
+            if found != service["weights"]:
+                console.print(f"  moved since the last update: the state says: {live.shown(service['weights'])}")
+        except RefusedError as error:
+            console.print(f"  {error}", soft_wrap=True)
+        for color in map(Color, service["weights"]):
+            weight = found.get(color)
+            share = "     ?" if weight is None else f"{weight:>4} %"
+            bar = f"[{color}]{'█' * ((weight or 0) // 5):<20}[/]"
             console.print(
-                f"  {color:<6}{weight:>4} %  {bar}  {service['versions'][color]:<8} {service['testUrls'][color]}",
+                f"  {color:<6}{share}  {bar}  {service['versions'][color]:<8} {service['testUrls'][color]}",
                 soft_wrap=True,
             )
     console.print('\ntry next, after  eval "$(make -s sandbox-env)"')

@@ -6,7 +6,7 @@ node's kubeconfig: from here they reach the AWS APIs, which listen on loopback.
 
 import base64
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,29 +30,33 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml where PyYAML has it: the stores' schemas are 10,000 lines each."""
 
 
-def install(programs: dict[str, Path]) -> None:
-    """Apply kinds, webhooks and the store, and wait until they are served. Running it again changes nothing.
+def install(kinds: Path, objects: Sequence[Object]) -> None:
+    """Apply a folder of kinds and, once they are served, the objects. Running it again changes nothing.
 
     Raises:
         StepError: the API server refuses one of them.
 
     """
-    kinds = [str(programs[name] / "crds") for name in (LOAD_BALANCER, EXTERNAL_SECRETS)]
-    _kubectl("apply", "--server-side", *(f"--filename={folder}" for folder in kinds))
-    _kubectl("wait", "--for=condition=Established", "--timeout=60s", *(f"--filename={folder}" for folder in kinds))
-    objects = [*_webhooks(programs[LOAD_BALANCER] / "webhooks.yaml", ca.ensure_ca().read_bytes()), secret_store()]
+    _kubectl("apply", "--server-side", f"--filename={kinds}")
+    _kubectl("wait", "--for=condition=Established", "--timeout=60s", f"--filename={kinds}")
     _kubectl("apply", "--server-side", "--filename=-", given=yaml.safe_dump_all(objects))
 
 
-def commands(programs: dict[str, Path], vpc: str) -> dict[str, list[str]]:
-    """Return how each controller is started; its certificate is made anew."""
+def objects(name: str, folder: Path) -> list[Object]:
+    """Return what a controller needs in the cluster beside its kinds."""
+    if name == LOAD_BALANCER:
+        return list(_webhooks(folder / "webhooks.yaml", ca.ensure_ca().read_bytes()))
+    return [secret_store()]
+
+
+def commands(programs: dict[str, Path], vpc: str) -> dict[str, tuple[list[str], dict[str, str]]]:
+    """Return how each controller is started, with what its environment has beside everybody's; makes a certificate."""
     _HOME.mkdir(parents=True, exist_ok=True)
     for name, content in zip(("tls.crt", "tls.key"), ca.issue([paths.HOST_IP]), strict=True):
         (_HOME / name).touch(mode=0o600)
         (_HOME / name).write_bytes(content)
     apis = ",".join(f"{service}={paths.AWS_ENDPOINT}" for service in ("Elastic Load Balancing v2", "EC2", "STS"))
     load_balancer = [
-        "env", f"WEBHOOK_BIND_HOST={paths.HOST_IP}",
         str(programs[LOAD_BALANCER] / LOAD_BALANCER),
         f"--kubeconfig={paths.KUBECONFIG}",
         f"--cluster-name={paths.CLUSTER}",
@@ -69,11 +73,14 @@ def commands(programs: dict[str, Path], vpc: str) -> dict[str, list[str]]:
         "--feature-gates=ALBGatewayAPI=false,NLBGatewayAPI=false,EnableServiceController=false,GatewayListenerSet=false",
     ]  # fmt: skip
     external_secrets = [
-        "env", f"AWS_SECRETSMANAGER_ENDPOINT={paths.AWS_ENDPOINT}", f"AWS_STS_ENDPOINT={paths.AWS_ENDPOINT}",
         str(programs[EXTERNAL_SECRETS] / EXTERNAL_SECRETS),
         f"--metrics-addr={_netloc(paths.EXTERNAL_SECRETS)}",
-    ]  # fmt: skip
-    return {LOAD_BALANCER: load_balancer, EXTERNAL_SECRETS: external_secrets}
+    ]
+    endpoints = {f"AWS_{service}_ENDPOINT": paths.AWS_ENDPOINT for service in ("SECRETSMANAGER", "STS")}
+    return {
+        LOAD_BALANCER: (load_balancer, {"WEBHOOK_BIND_HOST": paths.HOST_IP}),
+        EXTERNAL_SECRETS: (external_secrets, endpoints),
+    }
 
 
 def secret_store() -> Object:

@@ -27,8 +27,6 @@ KUBECONFIG = NODE / "cluster/etc/admin.kubeconfig" if OWN_NODE else Path(os.envi
 DOCKER_SOCKET = NODE / "cluster/docker.sock"
 ENVOY = STATE / "envoy"
 PROMETHEUS = STATE / "prometheus"
-RULES = PROMETHEUS / "rules"
-"""Where the PrometheusRule controller writes and Prometheus reads."""
 
 CA_CERTIFICATE = STATE / "ca.crt"
 CA_KEY = STATE / "ca.key"
@@ -54,6 +52,8 @@ INSTANCE_ID = "i-0b17e9c5a3d24f680"
 AWS_ENDPOINT = "http://127.0.0.1:4566"
 ENVOY_ADMIN = "http://127.0.0.1:9901"
 PROMETHEUS_URL = "http://127.0.0.1:9090"
+PROMETHEUS_OPERATOR = "http://127.0.0.1:9446/healthz"
+STATE_METRICS = "http://127.0.0.1:9447/metrics"
 REGISTRY = os.environ.get("HUESHIFT_REGISTRY", "127.0.0.1:5000")
 """As the node and its Docker daemon name it; from this machine it is ``NODE_IP:5000``."""
 LOAD_BALANCER_CONTROLLER = "http://127.0.0.1:9444/healthz"

@@ -17,9 +17,11 @@ MINUTES = {
     "pause": 0.1,
     "load-balancer-controller": 3,
     "external-secrets": 3,
+    "prometheus-operator": 3,
 }
 """Each part, in the order in which they are built, with its minutes on two cores that do nothing else."""
 NODE = "kubenode", "dns", "pause"
+CONTROLLERS = "load-balancer-controller", "external-secrets", "prometheus-operator"
 _SCRIPT = paths.ROOT / "tools/build.sh"
 _TELL_EVERY = 30.0
 """Seconds between two lines on progress where nobody sits before a terminal."""

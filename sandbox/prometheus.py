@@ -1,13 +1,13 @@
-"""Prometheus of the local cloud: its configuration and how it is started.
+"""The Prometheus Operator and the Prometheus that it configures: what they are given, and how they are started here.
 
-It scrapes the pods that ask for it by annotation, Envoy, and the kubelet's container
-figures, and evaluates the rule files that the PrometheusRule controller writes.
+Both are their own code, built by ``tools/build.sh``, and run on this machine. The operator makes
+configuration and rules of the cluster's PodMonitors and PrometheusRules; `prometheus_files` brings
+them to the files that Prometheus reads.
 """
 
 import base64
-import shutil
 import subprocess
-from collections.abc import Iterable
+import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,137 +16,169 @@ import yaml
 
 from sandbox import paths
 
-TARGETS = paths.PROMETHEUS / "targets"
-"""Where the controllers write what is to be scraped: ``pods.json`` and ``nodes.json``."""
+Object = dict[str, Any]
+
+OPERATOR = "prometheus-operator"
+"""Of ``tools/build.sh``: the folder of the operator, ``prometheus``, ``promtool`` and ``crds``."""
+PROCESSES = "prometheus", "state-metrics", "prometheus-files", OPERATOR
+"""In the order in which they are ended."""
+NAMESPACE = "monitoring"
+NAME = "kube-prometheus-stack"
+"""Of the Prometheus, and of the Helm release by whose label it selects, as that chart's own does."""
+CONFIGURATION = "prometheus.yaml"
+RULES = "rules"
 SCRAPE_SECONDS = 5
-"""Of scrapes and rule evaluations; in production 15 to 60 s is usual."""
+"""Of scrapes that name no interval, and of rule evaluations; in production 15 to 60 s is usual."""
+_FURTHER = "further-targets"
 _KEPT = "--storage.tsdb.retention.time=1d", "--storage.tsdb.retention.size=512MB"
 _CONTAINER_METRICS = "container_(cpu_usage_seconds_total|memory_working_set_bytes|start_time_seconds)"
 """From the kubelet's resource page, in cAdvisor's names. Its cAdvisor page has no containers on our node: it
 looks for containerd's socket in one fixed place."""
-_ANNOTATION = "prometheus.io/"
-_COLORED_POD = "(.+)-(blue|green)-[a-z0-9]+-[a-z0-9]+"
-"""The pods of a Deployment `<service>-<color>`."""
 
 
-def configure() -> list[str]:
-    """Write the configuration from the cluster's kubeconfig and return the command that starts Prometheus.
+def objects() -> list[Object]:
+    """Return what the operator works from, to be applied once its kinds are served.
 
-    Raises ValueError when the kubeconfig holds no client certificate: Prometheus runs no credential plugin.
+    The Prometheus is that of the chart kube-prometheus-stack in what it selects, and wants no pod: it runs here.
     """
-    paths.RULES.mkdir(parents=True, exist_ok=True)
-    kubeconfig = paths.KUBECONFIG
-    file = paths.PROMETHEUS / "prometheus.yml"
-    file.write_text(yaml.safe_dump(configuration(_credentials(kubeconfig)), sort_keys=False))
+    server = _of_kubeconfig("cluster")["server"]
+    tls = _tls()
+    selected = {"matchLabels": {"release": NAME}}
+    named = {"name": NAME, "namespace": NAMESPACE}
+    prometheus = {
+        "replicas": 0,
+        "replicaExternalLabelName": "",
+        "apiserverConfig": {
+            "host": server,
+            "tlsConfig": {"caFile": tls["ca_file"], "certFile": tls["cert_file"], "keyFile": tls["key_file"]},
+        },
+        "scrapeInterval": f"{SCRAPE_SECONDS}s",
+        "evaluationInterval": f"{SCRAPE_SECONDS}s",
+        "additionalScrapeConfigs": {"name": _FURTHER, "key": _FURTHER},
+    }
+    for kind in ("podMonitor", "serviceMonitor", "probe", "rule"):
+        prometheus |= {f"{kind}Selector": selected, f"{kind}NamespaceSelector": {}}
     return [
-        str(program("prometheus")),
-        f"--config.file={file}",
-        f"--web.listen-address={urlsplit(paths.PROMETHEUS_URL).netloc}",
-        "--web.enable-lifecycle",
-        f"--storage.tsdb.path={paths.PROMETHEUS / 'data'}",
-        *_KEPT,
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}},
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": _FURTHER, "namespace": NAMESPACE},
+            "stringData": {_FURTHER: yaml.safe_dump(scrape_configs(server, tls), sort_keys=False)},
+        },
+        {"apiVersion": "monitoring.coreos.com/v1", "kind": "Prometheus", "metadata": named, "spec": prometheus},
     ]
 
 
-def configuration(tls: dict[str, str]) -> dict[str, Any]:
-    """Return prometheus.yml; ``tls`` is the ``tls_config`` with which the API server is reached.
+def scrape_configs(server: str, tls: dict[str, str]) -> list[Object]:
+    """Return what is scraped that no PodMonitor names; ``tls`` is the ``tls_config`` with which ``server`` is reached.
 
-    Debian's Prometheus is built without Kubernetes discovery: the controllers write the targets to files.
+    Each kubelet is asked through the API server, whose certificate is known.
     """
-    return {
-        "global": {"scrape_interval": f"{SCRAPE_SECONDS}s", "evaluation_interval": f"{SCRAPE_SECONDS}s"},
-        "rule_files": [f"{paths.RULES}/*.yml"],
-        "scrape_configs": [
-            {"job_name": "pods", "file_sd_configs": [{"files": [str(TARGETS / "pods.json")]}]},
-            {
-                "job_name": "envoy",
-                "metrics_path": "/stats/prometheus",
-                "params": {"filter": [r"^(cluster|http|listener)\."]},
-                "static_configs": [{"targets": [urlsplit(paths.ENVOY_ADMIN).netloc]}],
-            },
-            {
-                "job_name": "containers",
-                "scheme": "https",
-                "tls_config": tls,
-                "file_sd_configs": [{"files": [str(TARGETS / "nodes.json")]}],
-                "metric_relabel_configs": [
-                    {"action": "keep", "source_labels": ["__name__"], "regex": _CONTAINER_METRICS},
-                    {"source_labels": ["pod"], "regex": _COLORED_POD, "target_label": "service", "replacement": "$1"},
-                    {"source_labels": ["pod"], "regex": _COLORED_POD, "target_label": "color", "replacement": "$2"},
-                ],
-            },
-        ],
-    }
-
-
-def pod_targets(pods: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the targets of the running pods that are annotated for it, with the labels that every sample gets."""
-    targets = []
-    for pod in pods:
-        metadata, status = pod["metadata"], pod.get("status") or {}
-        annotations, labels = metadata.get("annotations") or {}, metadata.get("labels") or {}
-        address, port = status.get("podIP"), annotations.get(f"{_ANNOTATION}port")
-        wanted = annotations.get(f"{_ANNOTATION}scrape") == "true" and status.get("phase") == "Running"
-        if not (wanted and address and port):
-            continue
-        named = {
-            "service": labels.get("app.kubernetes.io/name", ""),
-            "color": labels.get("hueshift.dev/color", ""),
-            "environment": labels.get("hueshift.dev/environment", ""),
-            "namespace": metadata["namespace"],
-            "pod": metadata["name"],
-            "__metrics_path__": annotations.get(f"{_ANNOTATION}path", "/metrics"),
-        }
-        targets.append({"targets": [f"{address}:{port}"], "labels": named})
-    return sorted(targets, key=lambda target: str(target["targets"]))
-
-
-def node_targets(nodes: Iterable[dict[str, Any]], server: str) -> list[dict[str, Any]]:
-    """Return each kubelet's container figures, asked for through the API server, whose certificate is known."""
     return [
         {
-            "targets": [urlsplit(server).netloc],
-            "labels": {
-                "instance": node["metadata"]["name"],
-                "__metrics_path__": f"/api/v1/nodes/{node['metadata']['name']}/proxy/metrics/resource",
-            },
-        }
-        for node in sorted(nodes, key=lambda node: str(node["metadata"]["name"]))
+            "job_name": "envoy",
+            "metrics_path": "/stats/prometheus",
+            "params": {"filter": [r"^(cluster|http|listener)\."]},
+            "static_configs": [{"targets": [_netloc(paths.ENVOY_ADMIN)]}],
+        },
+        {
+            "job_name": "kube-state-metrics",
+            "honor_labels": True,
+            "static_configs": [{"targets": [_netloc(paths.STATE_METRICS)]}],
+        },
+        {
+            "job_name": "kubelet",
+            "scheme": "https",
+            "tls_config": tls,
+            "kubernetes_sd_configs": [{"role": "node", "api_server": server, "tls_config": tls}],
+            "relabel_configs": [
+                {"source_labels": ["__meta_kubernetes_node_name"], "target_label": "instance"},
+                {
+                    "source_labels": ["__meta_kubernetes_node_name"],
+                    "target_label": "__metrics_path__",
+                    "replacement": "/api/v1/nodes/$1/proxy/metrics/resource",
+                },
+                {"target_label": "__address__", "replacement": _netloc(server)},
+            ],
+            "metric_relabel_configs": [{"action": "keep", "source_labels": ["__name__"], "regex": _CONTAINER_METRICS}],
+        },
     ]
+
+
+def commands(folder: Path) -> dict[str, list[str]]:
+    """Return how each process is started, by name, after `objects` were applied; ``folder`` is that of `OPERATOR`.
+
+    Prometheus itself begins when the operator's first configuration has come, so its ``/-/ready`` stands for all.
+
+    Raises:
+        ValueError: the kubeconfig holds no client certificate, and Prometheus runs no credential plugin.
+
+    """
+    _write_credentials()
+    configuration = paths.PROMETHEUS / CONFIGURATION
+    return {
+        OPERATOR: [
+            str(folder / OPERATOR),
+            f"--web.listen-address={_netloc(paths.PROMETHEUS_OPERATOR)}",
+            "--disable-unmanaged-prometheus-configuration",
+        ],
+        "prometheus-files": [sys.executable, "-m", "sandbox.prometheus_files"],
+        "state-metrics": [sys.executable, "-m", "sandbox.state_metrics"],
+        "prometheus": [
+            "sh", "-c", 'until [ -e "$0" ]; do sleep 0.1; done; exec "$@"', str(configuration),
+            str(folder / "prometheus"),
+            f"--config.file={configuration}",
+            f"--web.listen-address={_netloc(paths.PROMETHEUS_URL)}",
+            "--web.enable-lifecycle",
+            f"--storage.tsdb.path={paths.PROMETHEUS / 'data'}",
+            *_KEPT,
+        ],
+    }  # fmt: skip
 
 
 def program(name: str) -> Path:
-    """Return ``prometheus`` or ``promtool``: that of PATH, else Debian's, unpacked with the node's packages."""
-    if found := shutil.which(name):
-        return Path(found)
-    packages = [str(paths.ROOT / "sandbox/node/packages.sh"), "node"]
-    root = subprocess.run(packages, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
-    return Path(root) / "usr/bin" / name
+    """Return ``promtool`` or another program of `OPERATOR`, built unless it is cached."""
+    build = [str(paths.ROOT / "tools/build.sh"), OPERATOR]
+    return Path(subprocess.run(build, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()) / name
 
 
-def _credentials(kubeconfig: Path) -> dict[str, str]:
-    """Write the current context's certificates beside the configuration; return their ``tls_config``."""
-    content = yaml.safe_load(kubeconfig.read_text())
+def _tls() -> dict[str, str]:
+    """Return the ``tls_config`` of the files that `_write_credentials` writes."""
+    return {name: str(paths.PROMETHEUS / f"{name}.pem") for name in ("ca_file", "cert_file", "key_file")}
 
-    def named(section: str, kind: str, name: str) -> dict[str, str]:
-        found: dict[str, str] = next(item[kind] for item in content[section] if item["name"] == name)
+
+def _write_credentials() -> None:
+    """Write the certificates of the kubeconfig's current context, for Prometheus alone to read."""
+    fields = {
+        "ca_file": ("cluster", "certificate-authority"),
+        "cert_file": ("user", "client-certificate"),
+        "key_file": ("user", "client-key"),
+    }
+    paths.PROMETHEUS.mkdir(parents=True, exist_ok=True)
+    for name, file in _tls().items():
+        kind, field = fields[name]
+        source = _of_kubeconfig(kind)
+        if f"{field}-data" in source:
+            content = base64.b64decode(source[f"{field}-data"])
+        elif field in source:
+            content = (paths.KUBECONFIG.parent / source[field]).read_bytes()
+        else:
+            raise ValueError(f"{paths.KUBECONFIG} has no {field}: Prometheus here needs a client certificate")
+        Path(file).touch(mode=0o600)
+        Path(file).write_bytes(content)
+
+
+def _of_kubeconfig(kind: str) -> dict[str, str]:
+    """Return the ``cluster`` or ``user`` of the current context."""
+    content = yaml.safe_load(paths.KUBECONFIG.read_text())
+
+    def named(kind: str, name: str) -> dict[str, str]:
+        found: dict[str, str] = next(item[kind] for item in content[f"{kind}s"] if item["name"] == name)
         return found
 
-    context = named("contexts", "context", content["current-context"])
-    cluster, user = named("clusters", "cluster", context["cluster"]), named("users", "user", context["user"])
-    tls = {}
-    for option, source, field in (
-        ("ca_file", cluster, "certificate-authority"),
-        ("cert_file", user, "client-certificate"),
-        ("key_file", user, "client-key"),
-    ):
-        if f"{field}-data" in source:
-            file = paths.PROMETHEUS / f"{field}.pem"
-            file.touch(mode=0o600)
-            file.write_bytes(base64.b64decode(source[f"{field}-data"]))
-        elif field in source:
-            file = kubeconfig.parent / source[field]
-        else:
-            raise ValueError(f"{kubeconfig} has no {field}: the local cloud's Prometheus needs a client certificate")
-        tls[option] = str(file)
-    return tls
+    return named(kind, named("context", content["current-context"])[kind])
+
+
+def _netloc(url: str) -> str:
+    return urlsplit(url).netloc

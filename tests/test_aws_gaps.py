@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cache, partial
 from ipaddress import ip_network
 from pathlib import Path
@@ -16,6 +17,9 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 from moto.route53.models import route53_backends
 
+from release import registry
+from release.report import RefusedError
+from release.scans import Image
 from sandbox import paths
 from sandbox.aws import gaps, scans
 from sandbox.aws.log_delivery import PRINCIPAL, admits
@@ -692,6 +696,53 @@ def test_a_rotation_that_is_set_moves_no_version_and_a_later_call_keeps_its_func
     assert described["VersionIdsToStages"] == {before["VersionId"]: ["AWSCURRENT"]}
     secrets.cancel_rotate_secret(SecretId="app")
     assert secrets.describe_secret(SecretId="app")["RotationEnabled"] is False
+
+
+def test_a_label_of_ones_own_stays_with_its_version_when_another_becomes_current(client: Client) -> None:
+    secrets = client("secretsmanager")
+    secrets.create_secret(Name="shop", SecretString="1")
+    (first,) = secrets.describe_secret(SecretId="shop")["VersionIdsToStages"]
+    secrets.update_secret_version_stage(SecretId="shop", VersionStage="hueshift-blue", MoveToVersionId=first)
+
+    def stages() -> list[str]:
+        found: list[str] = secrets.describe_secret(SecretId="shop")["VersionIdsToStages"][first]
+        return sorted(found)
+
+    for value, told in (("2", ["AWSPREVIOUS", "hueshift-blue"]), ("3", ["hueshift-blue"])):
+        secrets.put_secret_value(SecretId="shop", SecretString=value)
+        assert stages() == told
+
+
+# --- images ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Pushed:
+    """What the local registry answers of an image."""
+
+    text: str
+    headers = {"Content-Type": "application/vnd.oci.image.manifest.v1+json"}
+
+
+def test_an_image_of_the_local_registry_gets_tags_that_never_move(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifests = {f"sha256:{number:064x}": json.dumps({"layers": [], "number": number}) for number in (1, 2)}
+    monkeypatch.setattr(scans, "manifest", lambda _, digest: digest in manifests and Pushed(manifests[digest]))
+    ecr = client("ecr")
+    ecr.create_repository(repositoryName="shop", imageTagMutability="IMMUTABLE")
+
+    def record(digest: str, version: str) -> bool:
+        return registry.name(ecr, Image.named(f"127.0.0.1:5000/shop@{digest}"), version)
+
+    first, second = manifests
+    assert [record(first, "1.6.0"), record(first, "1.6.0"), record(first, "1.6.1")] == [True, False, True]
+    assert record(first, "1.6.0") is False
+    with pytest.raises(RefusedError, match=f"1.6.1 is {first}"):
+        record(second, "1.6.1")
+    with pytest.raises(RefusedError, match="ECR has no shop@"):
+        record(f"sha256:{3:064x}", "1.6.3")
+    assert record(second, "1.6.2") is True
 
 
 # --- scans ----------------------------------------------------------------------------------------------------------

@@ -130,9 +130,9 @@ def test_only_the_settings_know_pydantic() -> None:
     assert users == {"settings"}
 
 
-def test_only_the_gate_reaches_the_network() -> None:
+def test_only_the_gate_and_its_session_reach_the_network() -> None:
     users = {name for name in MODULES if any(item.split(".")[0] in NETWORK for item in imported(name))}
-    assert users == {"gate"}
+    assert users == {"aws_session", "gate"}
 
 
 def test_only_the_settings_read_the_stacks_configuration_and_nobody_the_environment() -> None:
@@ -167,7 +167,7 @@ def test_nothing_is_made_and_nothing_is_judged_inside_apply() -> None:
 
 def test_the_program_is_wiring() -> None:
     source = (ROOT / "__main__.py").read_text()
-    assert len(source.splitlines()) <= 140
+    assert len(source.splitlines()) <= 150
     kinds = (ast.If, ast.For, ast.While, ast.FunctionDef, ast.ClassDef, ast.Try)
     assert not [node for node in ast.walk(ast.parse(source)) if isinstance(node, kinds)]
 

@@ -1,5 +1,6 @@
 """The Job that brings a database to a schema version."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -9,8 +10,9 @@ import pulumi
 
 from app.migrate import TRY_AGAIN
 from app.schemas import Schemas
+from components.color_environment import ColorEnvironment
 from components.migration import Migration, declare, record
-from components.model import Color
+from components.model import NOT_SECRETS, Color
 from components.service import BlueGreenService
 from tests import samples
 from tests.engine import Engine, in_stack
@@ -143,6 +145,29 @@ async def test_the_environment_is_that_of_the_pods(engine: Engine) -> None:
     Migration("shop-migrate-0002", samples.MIGRATION, pulumi.ResourceOptions())
     (container,) = (await engine.inputs("shop-migrate-0002-job"))["spec"]["template"]["spec"]["containers"]
     assert {item["name"]: item["value"] for item in container["env"]} == {"APP_ENV": "staging", "LOG_LEVEL": "INFO"}
+
+
+@in_stack
+async def test_a_dollar_in_a_variable_means_the_same_to_a_job_as_to_a_pod(engine: Engine) -> None:
+    values = {"PRICE": "$5", "PATTERN": "$(HOME)", "TWO": "$$"}
+    Migration("shop-migrate-0002", replace(samples.MIGRATION, env=values))
+    ColorEnvironment("shop-green", replace(samples.ENVIRONMENT, env=values))
+    (container,) = (await engine.inputs("shop-migrate-0002-job"))["spec"]["template"]["spec"]["containers"]
+    job = {item["name"]: expanded(item["value"]) for item in container["env"]}
+    pod = (await engine.inputs("shop-green-config"))["data"]  # which Kubernetes does not expand
+    assert job == pod == {"APP_ENV": "staging", **values}
+
+
+def expanded(value: str) -> str:
+    """What Kubernetes makes of the value of a variable in a container (EnvVar v1 core)."""
+    return re.sub(r"\$\$|\$\((\w+)\)", lambda found: "$" if found[0] == "$$" else "expanded", value)
+
+
+@in_stack
+async def test_what_only_looks_like_a_secret_is_said_of_the_job(engine: Engine) -> None:
+    Migration("shop-migrate-0002", replace(samples.MIGRATION, env={"SORT_KEY": "id"}, not_secrets=["SORT_KEY"]))
+    annotations = (await engine.inputs("shop-migrate-0002-job"))["metadata"]["annotations"]
+    assert annotations[NOT_SECRETS] == "SORT_KEY"
 
 
 async def _before(engine: Engine, name: str) -> set[str]:

@@ -22,6 +22,7 @@ from pulumi_policy.proxy import UNKNOWN_BOOLEAN_VALUE, UNKNOWN_STRING_VALUE, unk
 
 from components import readiness as ready
 from components.image import ImageRepository, ImageRepositoryArgs
+from components.model import NOT_SECRETS
 from components.readiness import CHECKS, Check, Resource
 from policy import pack
 from sandbox.engine import Engine as SandboxEngine
@@ -262,6 +263,9 @@ def test_every_check_is_seen_to_fail() -> None:
         ("main", {"hueshift:environment": "eu-production"}, EnforcementLevel.MANDATORY),
         ("stack", {}, EnforcementLevel.MANDATORY),
         ("production", {"hueshift:environment": "staging"}, EnforcementLevel.ADVISORY),
+        ("live", {"hueshift:production": "true"}, EnforcementLevel.MANDATORY),
+        ("production", {"hueshift:production": "false"}, EnforcementLevel.ADVISORY),
+        ("staging", {"hueshift:production": ""}, EnforcementLevel.ADVISORY),
         ("production", {"hueshift:environment": ""}, EnforcementLevel.MANDATORY),
     ],
 )
@@ -324,6 +328,18 @@ def test_numbers_are_told_as_they_were_written() -> None:
         ("heard-alarms", ready.COMPOSITE, {"alarmActions": [UNKNOWN_STRING_VALUE]}, []),
         ("rate-limit", ready.BALANCER, {"internal": UNKNOWN_BOOLEAN_VALUE}, []),
         ("no-secrets-in-clear", ready.CONFIG_MAP, {"data": {"A": UNKNOWN_STRING_VALUE, "TOKEN": "x"}}, ["TOKEN"]),
+        (
+            "no-secrets-in-clear",
+            ready.CONFIG_MAP,
+            {"metadata": {"annotations": {NOT_SECRETS: "MAX_TOKENS"}}, "data": {"MAX_TOKENS": "5", "TOKEN": "x"}},
+            ["TOKEN"],
+        ),
+        (
+            "no-secrets-in-clear",
+            ready.CONFIG_MAP,
+            {"metadata": {"annotations": {NOT_SECRETS: "URL_KEY"}}, "data": {"URL_KEY": "redis://:obviously-fake@c"}},
+            ["URL_KEY"],
+        ),
         (
             "pinned-images",
             ready.JOB,

@@ -20,6 +20,7 @@ package() { # what to build
     language-host) echo github.com/pulumi/pulumi/sdk/v3/python/cmd/pulumi-language-python ;;
     vegeta) echo github.com/tsenart/vegeta/v12 ;;
     actionlint) echo github.com/rhysd/actionlint/cmd/actionlint ;;
+    prometheus-operator) echo github.com/prometheus-operator/prometheus-operator/cmd/operator ;;
     aws-plugin | kubernetes-plugin | load-balancer-controller | external-secrets | kubenode | dns | pause) echo . ;;
     *) echo "build.sh: no tool is named $1" >&2; return 1 ;;
   esac
@@ -39,6 +40,7 @@ flags() { # what the program is told of itself
     kubernetes-plugin) echo "-X github.com/pulumi/pulumi-kubernetes/provider/v4/pkg/version.Version=$(pinned pulumi-kubernetes)" ;;
     load-balancer-controller) echo "-X sigs.k8s.io/aws-load-balancer-controller/pkg/version.GitVersion=v3.2.2" ;;
     aws-plugin) echo "-X main.version=$(pinned pulumi-aws)" ;;
+    prometheus-operator) echo "-X github.com/prometheus/common/version.Version=0.85.0" ;;
     kubenode) echo "-X $kubernetes.gitVersion=v1.34.2 -X $kubernetes.gitMajor=1 -X $kubernetes.gitMinor=34" ;;
   esac
 }

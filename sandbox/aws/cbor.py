@@ -9,7 +9,7 @@ they know from the model which members are timestamps (tag 1) and which are floa
 import io
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from botocore.model import DenormalizedStructureBuilder, OperationModel, Operati
 from botocore.parsers import ResponseParserError, RpcV2CBORParser, create_parser
 from botocore.serialize import RpcV2CBORSerializer, create_serializer
 from botocore.validate import ParamValidator
+from werkzeug.wrappers import Response
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 PROTOCOL = "rpc-v2-cbor"
 _TARGET = "GraniteServiceVersion20100801"
 _PATH = re.compile(rf"/service/{_TARGET}/operation/(\w+)")
-_MODELED = ("x-amzn-query-error", "x-amzn-requestid")
+_KEPT = ("x-amzn-query-error", "x-amzn-requestid")
 """Headers of moto's answer that the protocol has, too."""
 
 
@@ -59,14 +60,14 @@ class Translation:
         except (ResponseParserError, ValueError, TypeError, MemoryError, OverflowError) as error:
             said = f"the body is no CBOR: {error!r}"  # a length beyond all memory, among others
             return HTTPStatus.BAD_REQUEST, [], _error({"__type": "SerializationException", "message": said})
-        status, headers, body = _ask(self._application, environ, operation, request)
-        kept = [(key, value) for key, value in headers.items() if key in _MODELED]
+        told = Response.from_app(self._application, _asked(environ, operation, request), buffered=True)
+        status, kept = HTTPStatus(told.status_code), [(key, told.headers[key]) for key in _KEPT if key in told.headers]
         if status >= HTTPStatus.BAD_REQUEST:
-            return status, kept, _error(json.loads(body))
+            return status, kept, _error(json.loads(told.data))
         if operation.output_shape is None:
             return status, kept, b""
         answer = create_parser("json").parse(
-            {"status_code": status.value, "headers": headers, "body": body}, operation.output_shape
+            {"status_code": told.status_code, "headers": {}, "body": told.data}, operation.output_shape
         )
         answer.pop("ResponseMetadata")
         return status, kept, _encode(answer, operation.output_shape)
@@ -90,17 +91,10 @@ def _request(operation: OperationModel, body: bytes) -> bytes:
     return content
 
 
-def _ask(
-    application: "WSGIApplication", environ: "WSGIEnvironment", operation: OperationModel, body: bytes
-) -> tuple[HTTPStatus, dict[str, str], bytes]:
-    said: list[Any] = []
-
-    def start(status: str, headers: list[tuple[str, str]], _: object = None) -> Callable[[bytes], object]:
-        said.extend((HTTPStatus(int(status.split()[0])), {key.lower(): value for key, value in headers}))
-        return said.append
-
-    asked = {key: value for key, value in environ.items() if not key.startswith("HTTP_SMITHY")}
-    asked |= {
+def _asked(environ: "WSGIEnvironment", operation: OperationModel, body: bytes) -> "WSGIEnvironment":
+    """The request with this JSON body instead."""
+    return {
+        **{key: value for key, value in environ.items() if not key.startswith("HTTP_SMITHY")},
         "PATH_INFO": "/",
         "REQUEST_URI": "/",
         "RAW_URI": "/",
@@ -110,8 +104,6 @@ def _ask(
         "HTTP_X_AMZ_TARGET": f"{_TARGET}.{operation.name}",
         "wsgi.input": io.BytesIO(body),
     }
-    content = b"".join(application(asked, start))
-    return said[0], said[1], content
 
 
 def _encode(value: dict[str, Any], shape: Shape) -> bytes:

@@ -6,6 +6,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 node=sandbox             # the node's name
+zone=eu-west-1a          # where it stands: that of the first subnet of sandbox/aws/server.py
 host_if=sandbox0         # this machine's end of the cable to the node
 host_ip=10.250.0.1
 node_ip=10.250.0.2

@@ -9,7 +9,7 @@ cache=${HUESHIFT_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/hueshift}
 case ${1:-} in
   # programs, then the libraries that they need and a minimal Debian may lack
   node) packages=(containerd runc containernetworking-plugins nftables docker.io docker-registry
-    postgresql-15 postgresql-client-15 prometheus iproute2 openssl
+    postgresql-15 postgresql-client-15 iproute2 openssl
     libbpf1 libbsd0 libcap2 libcom-err2 libdevmapper1.02.1 libedit2 libelf1 libgmp10 libgssapi-krb5-2 libicu72
     libjansson4 libk5crypto3 libkeyutils1 libkrb5-3 libkrb5support0 libldap-2.5-0 libmd0 libmnl0
     libnftables1 libnftnl11 libpq5 libreadline8 libsasl2-2 libseccomp2 libssl3 libstdc++6 libxml2 libxtables12) ;;
