@@ -63,12 +63,8 @@ own_topic = alerts.subscriptions and AlertTopic(
         tags=tags,
     ),
 )
-hearers = Hearers(
-    topic_arns=[*alerts.topic_arns, *([own_topic.arn] if own_topic else [])],
-    owner=alerts.owner,
-    on_call=alerts.on_call,
-    runbooks=alerts.runbooks,
-)
+topics: list[pulumi.Input[str]] = [*alerts.topic_arns, *([own_topic.arn] if own_topic else [])]
+hearers = Hearers(topic_arns=topics, owner=alerts.owner, on_call=alerts.on_call, runbooks=alerts.runbooks)
 repositories = {
     name: ImageRepository(
         name,

@@ -200,7 +200,7 @@ class LoadBalancerSettings(_Settings):
     certificate_arn: Annotated[str | None, _arn("acm", r"certificate/[\w-]+")] = None
     """The certificate in ACM for every host and for <color>.<host>; issued here if dns.zone is set."""
     test_listener_port: Annotated[StrictInt, _rule(rules.test_port_problem)] = 8443
-    test_listener_cidrs: Annotated[tuple[Cidr, ...], _Once, _Some, _rule(rules.testers_problem)] = ("10.0.0.0/8",)
+    test_listener_cidrs: Annotated[tuple[Cidr, ...], _Once, _rule(rules.testers_problem)] = ("10.0.0.0/8",)
     """Who may call the test listener, which reaches either color whatever the weights."""
     idle_timeout: Annotated[StrictInt, _between(1, 4000)] = 60
     """Seconds after which a connection without requests is closed."""

@@ -230,12 +230,7 @@ def _aws() -> dict[str, object]:
 
 def _programs(steps: Steps, engine: list[str]) -> dict[str, Path]:
     """Return where each program is that this machine has to build; what is missing is told first, then built."""
-    parts = [
-        *engine,
-        *(programs.NODE if paths.OWN_NODE else ()),
-        controllers.LOAD_BALANCER,
-        controllers.EXTERNAL_SECRETS,
-    ]
+    parts = [*engine, *(programs.NODE if paths.OWN_NODE else ()), *programs.CONTROLLERS]
     if missing := programs.missing(parts):
         minutes = sum(programs.MINUTES[part] for part in missing)
         console.print(

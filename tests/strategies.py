@@ -169,7 +169,9 @@ def whole() -> list[dict[str, Any]]:
     first["alerts"] |= {
         "subscriptions": [{"protocol": "email", "endpoint": "ops@example.com"}],
         "owner": "team-shop",
+        "runbooks": "https://example.com/runbooks",
     }
+    first["prometheus"] = {"enabled": True, "labels": {"release": "kube-prometheus-stack"}}
     first["services"]["shop"] |= {
         "priorityBand": 7,
         "activeColor": "blue",
@@ -268,8 +270,10 @@ def _junk(private: bool) -> st.SearchStrategy[Any]:
 @st.composite
 def stack_files(draw: st.DrawFn) -> dict[str, Any]:
     """Stacks of which some places hold what they should not: gone, doubled, renamed, or of any other kind."""
-    values = draw(st.sampled_from(whole()))
+    values: dict[str, Any] = draw(st.sampled_from(whole()))
     for _ in range(draw(st.integers(0, 3))):
+        parents: list[Any]
+        last: Any
         *parents, last = draw(st.sampled_from(list(places(values)) or [("services",)]))
         private = not PRIVATE.isdisjoint([*parents, last])
         parent: Any = values

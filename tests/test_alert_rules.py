@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from components.alert_rules import AlertRules, EdgeAlerts, Hearers, ServiceAlerts
-from components.alerts import ALERTS, COLOR_ALERTS, MINIMUM_REQUESTS, MOVING, TOO_FEW, Alert, Severity
+from components.alerts import ALERTS, COLOR_ALERTS, LATE, MINIMUM_REQUESTS, MOVING, TOO_FEW, Alert, Severity
 from components.model import ALARM_PERIOD, ALARM_PERIODS, Color, Resources, alarm_name
 from sandbox.aws.alarms import EXTRA, Rule, State, judge
 from sandbox.aws.metric_math import Plan
@@ -175,20 +175,20 @@ async def test_a_parked_color_may_have_no_pods(engine: Engine) -> None:
 OK, ALARM = State.OK, State.ALARM
 HOSTS: dict[str, tuple[Sequence[int | None], dict[int, State]]] = {
     # The healthy hosts of each minute, None for a group without targets; what the alarm becomes after which of them.
-    "a new color that takes ten minutes": ([None] * 10 + [1, 2, 2, 2, 2, 2, 2], {12: OK}),
-    "a new color that has one pod until the autoscaler wants two": ([1, 1, 2, 2, 2, 2, 2], {3: OK}),
-    "pods whose nodes go": ([2] * 8 + [1, 1, 1, 2, 2, 2, 1, 1, 2, 2, 2, 2], {1: OK}),
-    "figures that come three minutes late": ([2] * 8 + [None] * 3, {1: OK}),
-    "one of two pods is gone": ([2] * 8 + [1] * 12, {1: OK, 13: ALARM}),
-    "all pods are gone, for long, and come again": ([2] * 8 + [None] * 30 + [2] * 8, {1: OK, 13: ALARM, 39: OK}),
-    "no pod ever passes": ([None, None] + [0] * 8, {7: ALARM}),
+    "a new color that takes ten minutes": ([None] * 10 + [1, 2, 2, 2, 2, 2, 2, 2, 2], {12: OK}),
+    "a new color that has one pod until the autoscaler wants two": ([1, 1, 2, 2, 2, 2, 2, 2, 2], {3: OK}),
+    "pods whose nodes go": ([2] * 12 + [1, 1, 1, 1, 2, 2, 2, 2, 2, 1, 1, 1, 2, 2, 2, 2], {1: OK}),
+    "one of two pods is gone": ([2] * 12 + [1] * 12, {1: OK, 20: ALARM}),
+    "all pods are gone, for long, and come again": ([2] * 12 + [None] * 30 + [2] * 8, {1: OK, 20: ALARM, 43: OK}),
+    "no pod ever passes": ([None, None] + [0] * 12, {10: ALARM}),
 }
 
 
 @pytest.mark.parametrize("extra", [0, EXTRA, 10])  # AWS does not say how much more an alarm reads than it judges
+@pytest.mark.parametrize("late", [0, LATE])
 @pytest.mark.parametrize("case", HOSTS)
-def test_too_few_pods_are_told_after_five_minutes_and_of_a_new_color_not_before_it_had_any(
-    case: str, extra: int
+def test_too_few_pods_are_told_once_five_minutes_are_known_and_of_a_new_color_not_before_it_had_any(
+    case: str, late: int, extra: int
 ) -> None:
     counts, expected = HOSTS[case]
     how = TOO_FEW.cloudwatch
@@ -202,13 +202,13 @@ def test_too_few_pods_are_told_after_five_minutes_and_of_a_new_color_not_before_
     became: dict[int, State] = {}
     for now in range(1, len(counts) + 1):
         grid = [60.0 * minute for minute in range(now - how.periods - extra, now)]
-        hosts = {60.0 * at: float(count) for at, count in enumerate(counts[:now]) if count is not None}
+        hosts = {60.0 * at: float(count) for at, count in enumerate(counts[: max(now - late, 0)]) if count is not None}
         ready = plan.compute({"healthy": {at: hosts[at] for at in grid if at in hosts}}, grid)[watched]
         assert isinstance(ready, dict)
         state = judge([ready.get(at) for at in grid], rule)
         if state and [state] != list(became.values())[-1:]:
             became[now] = state
-    assert became == expected
+    assert became == {minute + (late if state is OK else 0): state for minute, state in expected.items()}
 
 
 @in_stack

@@ -65,6 +65,7 @@ build() {
     if [ -e "$from/prepare.sh" ]; then
       from=$work/from
       cp -r "$here/$name" "$from"
+      # shellcheck source=/dev/null
       (cd "$from" && . "$here/modules.sh" && . ./prepare.sh "$(flags "$name")") >&2
     fi
     mkdir "$work/out"

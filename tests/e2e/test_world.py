@@ -53,6 +53,17 @@ def test_the_printed_exports_serve_the_plain_commands() -> None:
     assert "node/" in done.stdout
 
 
+def test_the_controller_lets_the_load_balancer_and_nobody_else_into_the_security_group_of_the_pods() -> None:
+    (balancer,) = boto3.client("elbv2").describe_load_balancers()["LoadBalancers"]
+    owned = [{"Name": f"tag:kubernetes.io/cluster/{paths.CLUSTER}", "Values": ["owned"]}]
+    (group,) = boto3.client("ec2").describe_security_groups(Filters=owned)["SecurityGroups"]
+    (rule,) = group["IpPermissions"]
+    (pair,) = rule["UserIdGroupPairs"]
+    assert (rule["IpProtocol"], rule["FromPort"], rule["ToPort"], rule["IpRanges"]) == ("tcp", 8080, 8080, [])
+    assert [pair["GroupId"]] == balancer["SecurityGroups"]
+    assert pair["Description"] == "elbv2.k8s.aws/targetGroupBinding=shared"
+
+
 def test_destroy_leaves_no_resource_and_the_next_run_serves_again() -> None:
     cloud.pulumi("destroy", "--yes", "--skip-preview")
     left = json.loads(cloud.pulumi("stack", "export").stdout)["deployment"].get("resources", [])
