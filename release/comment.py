@@ -79,7 +79,7 @@ def _left_on(service: Service) -> Iterator[str]:
     It is not refused: the same weights may be wanted, and the way back from a color in trouble looks like it too.
     """
     before, after = service.before or {}, service.after or {}
-    swapped = len(after) == 2 and service.moves and dict(zip(after, reversed(after.values()), strict=True)) == before
+    swapped = len(after) == 2 and service.moves and dict(zip(after, list(after.values())[::-1], strict=True)) == before
     if swapped and (left := min(after.values())):
         color = min(after, key=lambda each: after[each])
         yield f"{color} keeps {left} %, for canaryWeight is still {left}: set it to 0 for a whole flip"

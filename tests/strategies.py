@@ -267,18 +267,18 @@ def _junk(private: bool) -> st.SearchStrategy[Any]:
 @st.composite
 def stack_files(draw: st.DrawFn) -> dict[str, Any]:
     """Stacks of which some places hold what they should not: gone, doubled, renamed, or of any other kind."""
-    values = draw(st.sampled_from(whole()))
+    values: dict[str, Any] = draw(st.sampled_from(whole()))
     for _ in range(draw(st.integers(0, 3))):
         *parents, last = draw(st.sampled_from(list(places(values)) or [("services",)]))
         private = not PRIVATE.isdisjoint([*parents, last])
         parent: Any = values
         for part in parents:
             parent = parent[part]
-        change = draw(st.sampled_from(["other", "other", "other", "gone", "twice", "named", "text"]))
+        change: str = draw(st.sampled_from(["other", "other", "other", "gone", "twice", "named", "text"]))
         if change == "gone":
             del parent[last]
         elif change == "twice" and isinstance(parent, list):
-            parent.append(copy.deepcopy(parent[last]))
+            parent.append(copy.deepcopy(parent[int(last)]))
         elif change == "named" and isinstance(parent, dict):
             below = not PRIVATE.isdisjoint(parents)
             parent[draw(_NAMES) if below else draw(_WORDS)] = parent.pop(last)
