@@ -756,8 +756,9 @@ def endpoint_problem(protocol: str, endpoint: str) -> str | None:
     return f"is no endpoint of {protocol}; allowed is {example}"
 
 
-MOST_HEARERS: Final = 5
-"""Actions of an alarm for each state (CloudWatch PutMetricAlarm, AlarmActions)."""
+def hearers_problems(topics: int) -> list[Problem]:
+    """Each alarm sends to all topics, the stack's own among them, and takes five (CloudWatch PutMetricAlarm)."""
+    return [Problem("topicArns", f"{topics} topics with the stack's own; allowed are 5")] if topics > 5 else []
 
 
 def alert_problems(on_call: str | None, owner: str | None, *, listeners: int) -> list[Problem]:

@@ -148,6 +148,17 @@ def _arn(service: str, resource: str, *, region: str = "[a-z0-9-]+") -> AfterVal
     return _like(rf"arn:aws[a-z-]*:{service}:{region}:([0-9]{{12}}|aws):{resource}", f"arn:aws:{service}:…:{example}")
 
 
+def _here(arn: str | None, info: ValidationInfo) -> str | None:
+    region: str | None = (info.context or {}).get("region")
+    if arn and region and not (info.context or {}).get("lenient") and arn.split(":")[3] != region:
+        raise ValueError(f"{arn!r} is not in the region of the stack; name one in {region}")
+    return arn
+
+
+_Here: Final = AfterValidator(_here)
+"""Of what AWS takes from the stack's own region only: certificates, keys, topics of alarms, functions that rotate."""
+
+
 class LookupSettings(_Settings):
     """The network by the tags of its parts."""
 
@@ -197,7 +208,7 @@ class DnsSettings(_Settings):
 class LoadBalancerSettings(_Settings):
     """The load balancer that all services of the stack share."""
 
-    certificate_arn: Annotated[str | None, _arn("acm", r"certificate/[\w-]+")] = None
+    certificate_arn: Annotated[str | None, _arn("acm", r"certificate/[\w-]+"), _Here] = None
     """The certificate in ACM for every host and for <color>.<host>; issued here if dns.zone is set."""
     test_listener_port: Annotated[StrictInt, _rule(rules.test_port_problem)] = 8443
     test_listener_cidrs: Annotated[tuple[Cidr, ...], _Once, _rule(rules.testers_problem)] = ("10.0.0.0/8",)
@@ -277,7 +288,9 @@ class AlertSettings(_Settings):
     topic_arns: Annotated[
         tuple[
             Annotated[
-                str, _like(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[\w-]+", "arn:aws:sns:<region>:<account>:<topic>")
+                str,
+                _like(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[\w-]+", "arn:aws:sns:<region>:<account>:<topic>"),
+                _Here,
             ],
             ...,
         ],
@@ -361,7 +374,7 @@ class SourceSettings(SecretSource):
 class RotationSettings(Rotation):
     """Who gives the entry new values, and how often."""
 
-    lambda_arn: Annotated[str, _arn("lambda", r"function:[\w-]+")]
+    lambda_arn: Annotated[str, _arn("lambda", r"function:[\w-]+"), _Here]
     """The function that makes a new value."""
     days: Annotated[StrictInt, _between(1, 1000)]
     """How many pass between two values."""
@@ -486,7 +499,7 @@ class StackSettings(_Settings):
     """The load balancer: certificateArn."""
     cluster: ClusterSettings = ClusterSettings()
     registry: RegistrySettings = RegistrySettings()
-    kms_key_arn: Annotated[str | None, _arn("kms", r"key/[\w-]+"), BeforeValidator(_unset)] = None
+    kms_key_arn: Annotated[str | None, _arn("kms", r"key/[\w-]+"), _Here, BeforeValidator(_unset)] = None
     """The key for secrets and alarms; unset, the stack makes one."""
     secret_readers: Annotated[
         tuple[Annotated[str, _arn("iam", r"(role|user)/[\w+=,.@/-]+", region="")], ...], _Once
@@ -515,6 +528,7 @@ class StackSettings(_Settings):
     @field_validator("alerts")
     @classmethod
     def _heard(cls, alerts: AlertSettings, info: ValidationInfo) -> AlertSettings:
+        _refuse(rules.hearers_problems(len(alerts.topic_arns) + bool(alerts.subscriptions)))
         if (info.context or {}).get("production", True):
             listeners = len(alerts.topic_arns) + len(alerts.subscriptions)
             _refuse(rules.alert_problems(alerts.on_call, alerts.owner, listeners=listeners))
@@ -617,7 +631,8 @@ def _stack_problems(services: Mapping[str, ServiceSettings], stack: _Surrounding
     bands: dict[int, str] = {}
     for name, service in services.items():
         for host in (service.host, *(model.color_host(color, service.host) for color in Color)):
-            if (owner := hosts.setdefault(host, name)) != name:
+            # What is no host is refused for that; a message should not repeat it.
+            if rules.host_problem(service.host) is None and (owner := hosts.setdefault(host, name)) != name:
                 yield Problem(f"{name}.host", f"{host!r} already leads to {owner}; give each service a host of its own")
         if (owner := bands.setdefault(service.priority_band, name)) != name:
             yield Problem(
@@ -695,7 +710,7 @@ def _service_problems(name: str, service: ServiceSettings, environment: str) -> 
 
 def _fit_problems(name: str, service: ServiceSettings, stack: _Surroundings) -> Iterator[Problem]:
     """What of a service does not fit the rest of the stack; keys relative to the service."""
-    if stack.dns:
+    if stack.dns and rules.host_problem(service.host) is None and rules.host_problem(stack.dns.zone) is None:
         outside = rules.zone_problem(service.host, zone=stack.dns.zone)
         if reason := outside or (None if stack.certified else rules.certificate_problem(service.host)):
             yield Problem("host", reason)
@@ -714,13 +729,16 @@ def _fit_problems(name: str, service: ServiceSettings, stack: _Surroundings) -> 
     for entry, secret in service.secrets.items():
         for key, value in (("rotation", secret.rotation), ("replicaRegions", secret.replica_regions)):
             if secret.source and value:
-                yield Problem(f"secrets.{entry}.{key}", f"is the business of {secret.source.store}; remove it here")
+                yield Problem(
+                    f"secrets.{entry}.{key}", "is the business of the store that source names; remove it here"
+                )
         if stack.region in secret.replica_regions:
             yield Problem(f"secrets.{entry}.replicaRegions", f"{stack.region} is where the entry is; name others")
     for color, release in service.colors.items():
         if release.build and name not in stack.registry.repositories:
             yield Problem(f"colors.{color}.build", "has nowhere to push to; name the service in registry.repositories")
-        if stack.production and stack.ran is not None and release.image:
+        named = release.image and rules.image_problem(release.image, production=True) is None
+        if stack.production and stack.ran is not None and release.image and named:
             reason = rules.untried_problem(release.image, service=name, ran=stack.ran.get(name, ()))
             if reason is not None:
                 yield Problem(f"colors.{color}.image", reason)

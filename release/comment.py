@@ -53,7 +53,7 @@ def sentences(report: Report) -> Iterator[str]:
     for service in report.services:
         if service.name in touched:
             changes = [change for change in report.changes if change.group == service.name]
-            parts = [_traffic(service), *_versions(service)]
+            parts = [_traffic(service), *_left_on(service), *_versions(service)]
             yield f"**{report.stack}/{service.name}**: {', '.join(parts)}; {_count(changes)}"
     if shared := [change for change in report.changes if change.group not in names]:
         groups = ", ".join(sorted({change.group for change in shared}))
@@ -84,6 +84,18 @@ def _traffic(service: Service) -> str:
         return f"traffic stays ({shown(after)})"
     colors = list(dict.fromkeys([*before, *after]))
     return ", ".join(f"{color} {before.get(color, 0)} → {after.get(color, 0)} %" for color in colors)
+
+
+def _left_on(service: Service) -> Iterator[str]:
+    """Yield that a flip keeps the canary's weight, which then sends users to the color that they leave.
+
+    It is not refused: the same weights may be wanted, and the way back from a color in trouble looks like it too.
+    """
+    before, after = service.before or {}, service.after or {}
+    swapped = len(after) == 2 and service.moves and dict(zip(after, list(after.values())[::-1], strict=True)) == before
+    if swapped and (left := min(after.values())):
+        color = min(after, key=lambda each: after[each])
+        yield f"{color} keeps {left} %, for canaryWeight is still {left}: set it to 0 for a whole flip"
 
 
 def _versions(service: Service) -> Iterator[str]:

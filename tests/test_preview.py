@@ -114,6 +114,14 @@ def said(*events: Event) -> str:
     return comment([report(*events)])
 
 
+def test_a_flip_that_leaves_the_canarys_weight_on_says_so() -> None:
+    (sentence,) = sentences(report(moved((90, 10), (10, 90))))
+    assert "blue keeps 10 %, for canaryWeight is still 10: set it to 0 for a whole flip" in sentence
+    for before, after in [((90, 10), (0, 100)), ((100, 0), (0, 100)), ((90, 10), (50, 50)), ((90, 10), (80, 20))]:
+        (sentence,) = sentences(report(moved(before, after)))
+        assert "canaryWeight" not in sentence
+
+
 def test_a_canary_step_is_one_sentence_on_traffic_and_one_change() -> None:
     (sentence,) = sentences(report(moved((100, 0), (90, 10))))
     assert sentence == ("**production/shop**: blue 100 → 90 %, green 0 → 10 %; 1 resource changes, nothing is replaced")

@@ -625,7 +625,9 @@ def test_the_values_of_another_store_are_pinned_by_its_own_versions() -> None:
         put(f"{SHOP}.colors.{color}.secretVersions.app", "3", values)
     assert parse(values, stack="staging").services["shop"].secrets["app"].source
     put(f"{SHOP}.secrets.app.replicaRegions", ["eu-central-1"], values)
-    assert problems(values) == (f"{PREFIX}{SHOP}.secrets.app.replicaRegions: is the business of vault; remove it here",)
+    assert problems(values) == (
+        f"{PREFIX}{SHOP}.secrets.app.replicaRegions: is the business of the store that source names; remove it here",
+    )
 
 
 def test_a_stack_named_otherwise_can_be_production_too() -> None:
@@ -958,6 +960,35 @@ def test_no_entry_is_copied_to_where_it_is() -> None:
     assert parse(values, stack="staging")
     with pytest.raises(SettingsError, match="eu-west-1 is where the entry is"):
         parse(values, stack="staging", region="eu-west-1")
+
+
+@pytest.mark.parametrize(
+    ("where", "arn"),
+    [
+        ("loadBalancer.certificateArn", "arn:aws:acm:{}:111122223333:certificate/5d0c1f0e"),
+        ("kmsKeyArn", "arn:aws:kms:{}:111122223333:key/0a1b"),
+        ("alerts.topicArns", "arn:aws:sns:{}:111122223333:on-call"),
+        (f"{SHOP}.secrets.app.rotation", "arn:aws:lambda:{}:111122223333:function:rotate"),
+    ],
+)
+def test_what_aws_takes_from_the_region_of_the_stack_alone_is_there(where: str, arn: str) -> None:
+    def values(region: str) -> dict[str, Any]:
+        there: object = arn.format(region)
+        last = where.rpartition(".")[2]
+        return put(where, {"topicArns": [there], "rotation": {"lambdaArn": there, "days": 1}}.get(last, there))
+
+    assert parse(values("eu-west-1"), stack="dev", region="eu-west-1")
+    assert parse(values("us-east-1"), stack="dev")
+    with pytest.raises(SettingsError, match="is not in the region of the stack; name one in eu-west-1") as refused:
+        parse(values("us-east-1"), stack="dev", region="eu-west-1")
+    assert len(refused.value.problems) == 1
+
+
+def test_an_alarm_has_no_more_topics_than_cloudwatch_takes() -> None:
+    values = put("alerts.topicArns", [f"arn:aws:sns:eu-west-1:111122223333:t{i}" for i in range(5)])
+    assert parse(values, stack="dev")
+    put("alerts.subscriptions", [{"protocol": "email", "endpoint": "ops@example.com"}], values)
+    assert problems(values) == (f"{PREFIX}alerts.topicArns: 6 topics with the stack's own; allowed are 5",)
 
 
 def test_an_environment_whose_name_may_mean_production_must_say_whether_it_is() -> None:

@@ -116,7 +116,7 @@ def test_what_was_moved_by_hand_is_in_the_comment_and_is_never_idle() -> None:
 
 def test_the_way_back_from_a_color_whose_pods_fail_is_not_held_up_by_them() -> None:
     with cloud.stack_file():
-        cloud.configure("services.shop.timing.awaitTimeout", 15)
+        cloud.configure("services.shop.timing.awaitTimeout", 26)
         cloud.configure("canaryWeight", 10)
         cloud.update()
         cloud.configure("services.shop.colors.green.image", "127.0.0.1:5000/shop:9.9.9")

@@ -99,7 +99,7 @@ def test_production_takes_nothing_that_staging_has_not_run(sample: Sample, built
 
 
 def test_an_image_that_does_not_start_ends_the_update_of_staging_and_its_users_see_nothing(sample: Sample) -> None:
-    sample.configure("staging", "services.shop.timing.awaitTimeout", "20")
+    sample.configure("staging", "services.shop.timing.awaitTimeout", "26")
     assert (
         set_image(sample, "staging", f"{paths.REGISTRY}/shop@sha256:{'0' * 64}", "--version", "1.6.0").returncode == 0
     )
