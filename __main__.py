@@ -3,6 +3,7 @@
 
 import atexit
 import gc
+import os
 
 # The program runs for seconds: the collector would find nothing, and take a third of the time of imports and exit.
 gc.disable()
@@ -13,15 +14,14 @@ import pulumi_aws as aws
 
 from components.alert_rules import Hearers
 from components.alert_topic import AlertTopic, AlertTopicArgs
+from components.cluster import confirm
 from components.edge import Edge, EdgeArgs
 from components.encryption_key import EncryptionKey, EncryptionKeyArgs
 from components.image import ImageRepository, ImageRepositoryArgs
 from components.network import find
+from components.rules import PRIVATE
 from components.service import BlueGreenService, BlueGreenServiceArgs
 from components.settings import load
-
-PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
-"""Who may reach an internal load balancer (RFC 1918)."""
 
 settings = load(pulumi.Config(), pulumi.get_stack())
 environment, production = settings.environment, settings.production
@@ -37,6 +37,13 @@ network = find(
     stack_reference=settings.network.stack_reference,
 )
 account = aws.get_caller_identity().account_id
+confirm(
+    settings.cluster.name,
+    account=account,
+    region=aws.config.region,
+    provider=pulumi.Config("kubernetes").get,
+    files=os.environ.get("KUBECONFIG"),
+)
 
 kms_key_arn: pulumi.Input[str] = (
     settings.kms_key_arn
@@ -56,11 +63,8 @@ own_topic = alerts.subscriptions and AlertTopic(
         tags=tags,
     ),
 )
-hearers = Hearers(
-    topic_arns=[*alerts.topic_arns, *([own_topic.arn] if own_topic else [])],
-    owner=alerts.owner,
-    on_call=alerts.on_call,
-)
+topics: list[pulumi.Input[str]] = [*alerts.topic_arns, *([own_topic.arn] if own_topic else [])]
+hearers = Hearers(topic_arns=topics, owner=alerts.owner, on_call=alerts.on_call, runbooks=alerts.runbooks)
 repositories = {
     name: ImageRepository(
         name,
@@ -81,7 +85,7 @@ edge = Edge(
         account_id=account,
         network=network,
         internal=internal,
-        client_cidrs=PRIVATE if internal else ["0.0.0.0/0"],
+        client_cidrs=[str(network) for network in PRIVATE] if internal else ["0.0.0.0/0"],
         test_cidrs=front.test_listener_cidrs,
         test_port=front.test_listener_port,
         pod_cidrs=settings.network.pod_cidrs,
@@ -125,10 +129,12 @@ services = {
             health=service.health,
             timing=service.timing,
             env=service.env,
+            not_secrets=service.not_secrets,
             secrets=service.secrets,
             egress=service.egress,
             policy_arns=service.policy_arns,
             expects_traffic=production if service.expects_traffic is None else service.expects_traffic,
+            prometheus_labels=settings.prometheus.labels if settings.prometheus.enabled else None,
             hearers=hearers,
             tags=tags,
         ),

@@ -5,9 +5,9 @@ one message; its children, which say what is wrong, are silent, and so are those
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 import pulumi
 from pulumi_aws import cloudwatch
@@ -18,7 +18,9 @@ from components.alerts import (
     COLOR_ALERTS,
     LOAD_BALANCER_ERRORS,
     MOVING,
+    RUNBOOKS,
     SERVICE_ALERTS,
+    TOO_FEW,
     TRAFFIC,
     Alert,
     CloudWatch,
@@ -30,11 +32,10 @@ from components.model import Color, Resources, alarm_name, namespace
 from components.workload import color_labels, service_labels
 
 WAIT: Final = 60
-"""Seconds that a composite alarm waits for its suppressor, whose counts are of the same minute."""
+"""Seconds that a composite alarm waits for its suppressor, which is on as many minutes after a move of traffic as the
+first of its children can be."""
 EXTENSION: Final = 120
 """Seconds for which it stays held back after a move of traffic, until its minutes have left the children."""
-
-OVERVIEW: Final = "docs/alerts/README.md"
 
 _OPERATORS: Final = {
     Comparison.ABOVE: "GreaterThanThreshold",
@@ -56,6 +57,8 @@ class Hearers:
     """Whose it is."""
     on_call: str | None = None
     """Who is called, and how."""
+    runbooks: str | None = None
+    """The URL of the folder with the alerts' pages; None to name their place in this repository."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +75,11 @@ class AlertRulesArgs:
     """``arn_suffix`` of the color's target group."""
     resources: Resources
     """Of a pod: what its use is compared with."""
+    minimum: int
+    """Pods of a color that is not parked."""
+    parked: bool
+    prometheus_labels: Mapping[str, str] | None
+    """By which the Prometheus Operator selects its rules; None where there is none, and no rules are made."""
     cluster_name: str | None = None
     """In EKS, where Container Insights watches the pods; without it only Prometheus knows of memory and CPU."""
     moving: pulumi.Input[str] | None = None
@@ -93,9 +101,14 @@ class AlertRules(pulumi.ComponentResource):
         about = f"{args.service} {args.color} in {args.environment}"
         whose = _Whose(about, args.hearers, args.tags)
         prefix = (args.environment, args.service, args.color.value)
+        alerts = [
+            replace(alert, threshold=args.minimum) if alert is TOO_FEW else alert
+            for alert in COLOR_ALERTS
+            if alert is not TOO_FEW or not args.parked
+        ]
         watched = [
             alert
-            for alert in COLOR_ALERTS
+            for alert in alerts
             if alert.cloudwatch and (args.cluster_name or not _needs_insights(alert.cloudwatch))
         ]
         self.alarm_names = {alert.name: alarm_name(*prefix, alert.name) for alert in watched}
@@ -105,12 +118,20 @@ class AlertRules(pulumi.ComponentResource):
         ]
         self.composite_name = alarm_name(*prefix)
         heard = [alert for alert in watched if alert.severity is not Severity.NONE]
-        worst = min((alert.severity for alert in heard), key=list(Severity).index)
+        pages = {
+            severity: " ".join(alert.page(whose.runbooks) for alert in heard if alert.severity is severity)
+            for severity in (Severity.CRITICAL, Severity.WARNING)
+        }
         cloudwatch.CompositeAlarm(
             f"{name}-composite",
             alarm_name=self.composite_name,
+            # CloudWatch's reason for the state names the child that changed.
             alarm_description=_description(
-                whose, "one of its alarms is on", "Its children say which: one incident, one message.", worst, OVERVIEW
+                whose,
+                "an alarm of it is on, which the reason of this message names",
+                "One incident is one message.",
+                "that of the alarm",
+                "; ".join(f"{severity}: {found}" for severity, found in pages.items()),
             ),
             alarm_rule=" OR ".join(f'ALARM("{self.alarm_names[alert.name]}")' for alert in heard),
             actions_suppressor=None
@@ -118,7 +139,7 @@ class AlertRules(pulumi.ComponentResource):
             else {"alarm": args.moving, "wait_period": WAIT, "extension_period": EXTENSION},
             alarm_actions=args.hearers.topic_arns or None,
             ok_actions=args.hearers.topic_arns or None,
-            tags=whose.tagged(worst),
+            tags=whose.tagged(min((alert.severity for alert in heard), key=list(Severity).index)),
             # By name alone the API would be asked too early, and too late when they go.
             opts=pulumi.ResourceOptions(parent=self, depends_on=alarms),
         )
@@ -131,7 +152,8 @@ class AlertRules(pulumi.ComponentResource):
                 "namespace": args.namespace,
                 "labels": color_labels(args.service, args.environment, args.color),
             },
-            [prometheus_rule(alert, whose, own, args.resources) for alert in COLOR_ALERTS if alert.prometheus],
+            [prometheus_rule(alert, whose, own, args.resources) for alert in alerts if alert.prometheus],
+            args.prometheus_labels,
         )
         self.register_outputs({"alarm_names": self.alarm_names, "composite_name": self.composite_name})
 
@@ -149,6 +171,8 @@ class ServiceAlertsArgs:
     """``arn_suffix`` of the target group of each color that the service has."""
     expects_traffic: bool = True
     """Whether five minutes without a request are wrong; not so for a service that may be quiet at night."""
+    prometheus_labels: Mapping[str, str] | None
+    """By which the Prometheus Operator selects its rules; None where there is none, and no rules are made."""
     hearers: Hearers
     tags: Mapping[str, str]
 
@@ -174,7 +198,9 @@ class ServiceAlerts(pulumi.ComponentResource):
             group = args.target_groups.get(Color(color))
             return {"LoadBalancer": args.load_balancer, "TargetGroup": group} if group is not None else None
 
-        self.alarm_names = {alert.name: alarm_name(args.environment, args.service, alert.name) for alert in watched}
+        self.alarm_names = {
+            alert.name: alarm_name(args.environment, args.service, alert.name) for alert in watched if alert.cloudwatch
+        }
         total = " + ".join(f"FILL({color}, 0)" for color in Color if color in args.target_groups)
         alarms = {
             alert.name: _alarm(
@@ -188,6 +214,7 @@ class ServiceAlerts(pulumi.ComponentResource):
                 total=total,
             )
             for alert in watched
+            if alert.cloudwatch
         }
         _prometheus(
             f"{name}-prometheus",
@@ -202,6 +229,7 @@ class ServiceAlerts(pulumi.ComponentResource):
                 for alert in watched
                 if alert.prometheus
             ],
+            args.prometheus_labels,
         )
         self.moving = alarms[MOVING.name].name if MOVING.name in alarms else None
         self.register_outputs({"alarm_names": self.alarm_names})
@@ -255,6 +283,10 @@ class _Whose:
     about: str
     hearers: Hearers
     tags: Mapping[str, str]
+
+    @property
+    def runbooks(self) -> str:
+        return self.hearers.runbooks or RUNBOOKS
 
     def tagged(self, severity: Severity) -> dict[str, str]:
         return {
@@ -330,7 +362,11 @@ def _alarm(
         # Fixed, so that the gate can ask for it and a composite can name it in a preview.
         name=physical,
         alarm_description=_description(
-            whose, alert.summary, f"{alert.reason} Not seen: {alert.blind_spot}", alert.severity, alert.runbook
+            whose,
+            alert.summary,
+            f"{alert.reason} Not seen: {alert.blind_spot}",
+            alert.severity,
+            alert.page(whose.runbooks),
         ),
         comparison_operator=_OPERATORS[alert.comparison],
         threshold=alert.threshold,
@@ -345,7 +381,7 @@ def _alarm(
     )
 
 
-def _description(whose: _Whose, summary: str, reason: str, severity: Severity, runbook: str) -> str:
+def _description(whose: _Whose, summary: str, reason: str, severity: str, runbook: str) -> str:
     """Return what a person reads in a message, most important first: CloudWatch takes 1024 characters."""
     people = "".join(
         f" {title}: {value}."
@@ -356,13 +392,19 @@ def _description(whose: _Whose, summary: str, reason: str, severity: Severity, r
 
 
 def _prometheus(
-    resource: str, parent: pulumi.Resource, metadata: Mapping[str, object], rules: Iterable[Mapping[str, object]]
+    resource: str,
+    parent: pulumi.Resource,
+    metadata: Mapping[str, Any],
+    rules: Iterable[Mapping[str, object]],
+    selected_by: Mapping[str, str] | None,
 ) -> None:
+    if selected_by is None:
+        return
     CustomResource(
         resource,
         api_version="monitoring.coreos.com/v1",
         kind="PrometheusRule",
-        metadata=metadata,
+        metadata={**metadata, "labels": {**metadata["labels"], **selected_by}},
         spec={"groups": [{"name": metadata["name"], "rules": list(rules)}]},
         opts=pulumi.ResourceOptions(parent=parent),
     )
@@ -371,18 +413,19 @@ def _prometheus(
 def prometheus_rule(
     alert: Alert, whose: _Whose, own: Mapping[str, str], resources: Resources | None = None
 ) -> dict[str, object]:
-    """Return the alert as a rule of a PrometheusRule, for the samples with the labels ``own`` only."""
+    """Return the alert as a rule of a PrometheusRule, for the samples with the labels ``own`` only.
+
+    What the kubelet (cAdvisor) and kube-state-metrics tell has none of these: it is matched by names.
+    """
     how = alert.prometheus
     assert how is not None
-    pods = {
-        "namespace": namespace(own["environment"], own["service"]),
-        "container": "app",
-    }
+    home = f'namespace="{namespace(own["environment"], own["service"])}"'
+    deployment = f"{own['service']}-{own.get('color', '')}"
     values = {
         "own": ",".join(f'{label}="{value}"' for label, value in own.items()),
-        # The pods of the Deployment `<service>-<color>`; a migration's are called otherwise.
-        "pods": ",".join(f'{label}="{value}"' for label, value in pods.items())
-        + f',pod=~"{own["service"]}-{own.get("color", "")}-[a-z0-9]+-[a-z0-9]+"',
+        # A Deployment's pods are called after it, its ReplicaSet, and five characters; a migration's are not.
+        "pods": f'{home},container="app",pod=~"{deployment}-[a-z0-9]+-[a-z0-9]{{5}}"',
+        "deployment": f'{home},deployment="{deployment}"',
         "memory": _bytes(resources.memory) if resources else 0,
         "cpu": _cores(resources.cpu) if resources else 0,
     }
@@ -399,7 +442,8 @@ def prometheus_rule(
         "annotations": {
             "summary": f"{whose.about}: {alert.summary}",
             "description": f"{alert.reason} Not seen: {alert.blind_spot}",
-            "runbook": alert.runbook,
+            # A template of Alertmanager makes a link of runbook_url.
+            "runbook_url" if whose.hearers.runbooks else "runbook": alert.page(whose.runbooks),
             **({"owner": whose.hearers.owner} if whose.hearers.owner else {}),
             **({"on_call": whose.hearers.on_call} if whose.hearers.on_call else {}),
         },

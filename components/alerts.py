@@ -8,11 +8,14 @@ No alert knows a weight: a flip changes one listener rule and no alarm.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
-from components.model import ALARM_PERIOD, ALARM_PERIODS
+from components.model import ALARM_PERIOD, ALARM_PERIODS, Replicas
+
+RUNBOOKS: Final = "docs/alerts"
+"""Where the alerts' pages are in this repository."""
 
 
 class Severity(StrEnum):
@@ -62,8 +65,7 @@ class CloudWatch:
     periods: int = ALARM_PERIODS
     """How many are looked at."""
     datapoints: int = ALARM_PERIODS - 1
-    """How many of them must be wrong. Not all: the counts of the newest minute come one after another, and a count
-    that is late looks like 0."""
+    """How many of them must be wrong. Not all: the counts of the newest minutes come one after another (``LATE``)."""
     missing: str = "notBreaching"
     """What a period without data counts as."""
 
@@ -73,9 +75,10 @@ class Prometheus:
     """How Prometheus finds out."""
 
     value: str
-    """What is compared with the threshold. ``%(own)s`` stands for the matchers of the samples of the color or the
-    service, ``%(pods)s`` for those of its containers, ``%(memory)d`` and ``%(cpu)g`` for the limit in bytes and the
-    request in cores of one of them."""
+    """What is compared with the threshold. ``%(own)s`` stands for the matchers of what the pods of the color or the
+    service tell, as the PodMonitor labels it; ``%(pods)s`` and ``%(deployment)s`` for those of what the kubelet and
+    kube-state-metrics tell of its containers and its Deployment; ``%(memory)d`` and ``%(cpu)g`` for the limit in bytes
+    and the request in cores of a container."""
     enough: str | None = None
     """What must hold besides for the value to mean anything."""
     hold: int = ALARM_PERIOD * ALARM_PERIODS
@@ -99,15 +102,20 @@ class Alert:
     cloudwatch: CloudWatch | None = None
     prometheus: Prometheus | None = None
 
-    @property
-    def runbook(self) -> str:
-        """The page in this repository that says what to do."""
-        return f"docs/alerts/{self.name}.md"
+    def page(self, folder: str = RUNBOOKS) -> str:
+        """Return where it is written what to do; ``folder`` is where the pages can be read, such as a URL."""
+        return f"{folder}/{self.name}.md"
 
     @property
     def title(self) -> str:
         """The name that Prometheus gives it: ``latency-p95`` becomes ``LatencyP95``."""
         return re.sub(r"(?:^|-)(\w)", lambda match: match[1].upper(), self.name)
+
+
+LATE: Final = 3
+"""Minutes of the load balancer's data that may not be there yet, or in part. AWS documents no number, only that the
+newest points may lack data, and that ``FILL`` then makes them 0 (CloudWatch guide, metric math). So nothing follows
+from a 0 of these minutes."""
 
 
 def _errors(minimum: int) -> CloudWatch:
@@ -134,14 +142,15 @@ def _latency(percentile: str, minimum: int) -> CloudWatch:
     )
 
 
-_FAILED: Final = (
-    '100 * sum(rate(http_requests_total{%(own)s,status=~"5.."}[2m])) / sum(rate(http_requests_total{%(own)s}[2m]))'
-)
-"""Two minutes are four scrapes at the usual 30 s: one that fails leaves no gap."""
+def _failed(minutes: int) -> str:
+    """Percent. Two minutes are four scrapes at the usual 30 s: one that fails leaves no gap."""
+    failed, all_ = (f"sum(rate(http_requests_total{{%(own)s{more}}}[{minutes}m]))" for more in (',status=~"5.."', ""))
+    return f"100 * {failed} / {all_}"
 
 
-def _at_least(requests: int) -> str:
-    return f"60 * sum(rate(http_requests_total{{%(own)s}}[2m])) >= {requests}"
+def _at_least(requests: int, minutes: int = 2) -> str:
+    """Requests a minute."""
+    return f"60 * sum(rate(http_requests_total{{%(own)s}}[{minutes}m])) >= {requests}"
 
 
 def _percentile(share: float) -> str:
@@ -158,8 +167,12 @@ CANARY_PERCENT: Final = 1
 MINIMUM_REQUESTS: Final = 100 // ERROR_PERCENT
 """Requests a minute below which one failure alone would be above the threshold, so that nothing is judged."""
 
+CANARY_MINUTES: Final = 10
+"""Minutes over which a canary is judged, anew each minute: it has only a part of the requests. One that fails from its
+beginning is judged as soon as it has had ``CANARY_REQUESTS``."""
+
 CANARY_REQUESTS: Final = 100 // CANARY_PERCENT
-"""The same for a canary."""
+"""The same for a canary, in those minutes together."""
 
 P95_SECONDS: Final = 1
 """Seconds within which 95 of 100 requests are answered; beyond it people notice."""
@@ -198,7 +211,7 @@ ERRORS: Final = Alert(
     blind_spot=f"A leak of up to {ERROR_PERCENT} %; fewer than {MINIMUM_REQUESTS} requests a minute; the load "
     "balancer's own 502 and 503, which no color is charged with (load-balancer-errors).",
     cloudwatch=_errors(MINIMUM_REQUESTS),
-    prometheus=Prometheus(value=_FAILED, enough=_at_least(MINIMUM_REQUESTS)),
+    prometheus=Prometheus(value=_failed(2), enough=_at_least(MINIMUM_REQUESTS)),
 )
 CANARY_ERRORS: Final = Alert(
     name="canary-errors",
@@ -207,11 +220,14 @@ CANARY_ERRORS: Final = Alert(
     threshold=CANARY_PERCENT,
     reason="The measure of a color that is being tried: the way back costs nothing. The gate reads it; nobody is "
     "called for it, since 1 % of a live color is no emergency.",
-    blind_spot=f"Fewer than {CANARY_REQUESTS} requests a minute: such a canary must run longer.",
-    cloudwatch=CloudWatch(
-        metrics=_errors(CANARY_REQUESTS).metrics, math=_errors(CANARY_REQUESTS).math, periods=3, datapoints=2
+    blind_spot=f"Fewer than {CANARY_REQUESTS} requests in {CANARY_MINUTES} minutes: then it is silent and nothing is "
+    "judged, as the gate says.",
+    cloudwatch=replace(_errors(CANARY_REQUESTS), period=CANARY_MINUTES * ALARM_PERIOD, periods=1, datapoints=1),
+    prometheus=Prometheus(
+        value=_failed(CANARY_MINUTES),
+        enough=_at_least(CANARY_REQUESTS // CANARY_MINUTES, CANARY_MINUTES),
+        hold=2 * ALARM_PERIOD,
     ),
-    prometheus=Prometheus(value=_FAILED, enough=_at_least(CANARY_REQUESTS), hold=2 * ALARM_PERIOD),
 )
 LATENCY_P95: Final = Alert(
     name="latency-p95",
@@ -236,17 +252,39 @@ LATENCY_P99: Final = Alert(
 UNHEALTHY: Final = Alert(
     name="unhealthy",
     severity=Severity.WARNING,
-    summary="a pod cannot serve",
+    summary="a pod that runs does not answer",
     threshold=1,
     comparison=Comparison.AT_LEAST,
-    reason="A pod that starts or stops is so for less than five minutes; one that stays so is missing when load rises.",
-    blind_spot="A color without any target reports no hosts, as does a parked one; Prometheus sees only whether a pod "
-    "answers its scrape.",
+    reason="A pod that starts or stops is so for less than five minutes. One that stays so may be ready and out of the "
+    "load balancer's reach, whose health check it fails, or out of that of Prometheus.",
+    blind_spot="Pods that are not ready: they are taken out of the target group, and not counted there (too-few).",
     # Of load balancer nodes: a sum would count a target once for each.
     cloudwatch=CloudWatch(
         metrics={"unhealthy": Metric(name="UnHealthyHostCount", stat="Maximum")}, datapoints=ALARM_PERIODS
     ),
     prometheus=Prometheus(value="count(up{%(own)s} == 0)"),
+)
+TOO_FEW: Final = Alert(
+    name="too-few",
+    severity=Severity.WARNING,
+    summary="fewer pods than replicas.min are ready",
+    # Of the defaults; each service has its own.
+    threshold=Replicas.min,
+    comparison=Comparison.BELOW,
+    reason="Pods that die or are not ready leave the target group and every other count: with none left, the load "
+    "balancer answers 503 for the color. What a node or an update takes is back within five minutes.",
+    blind_spot="A color that never had a ready pod, whose update fails; pods beyond replicas.min that the load needs.",
+    # A group without targets has no figure at all (ELB guide). That is 0 after one that had some, hence a period more
+    # than must be wrong, for the last of these to be among them; and nothing before there were any, so that a new color
+    # does not ring. What rings when all figures are gone rings on. A figure that is late is 0, too.
+    cloudwatch=CloudWatch(
+        metrics={"healthy": Metric(name="HealthyHostCount", stat="Minimum")},
+        math={"ready": "IF(FILL(healthy, REPEAT) >= 0, FILL(healthy, 0))"},
+        periods=ALARM_PERIODS + LATE + 1,
+        datapoints=ALARM_PERIODS + LATE,
+        missing="ignore",
+    ),
+    prometheus=Prometheus(value="min(kube_deployment_status_replicas_available{%(deployment)s})"),
 )
 MEMORY: Final = Alert(
     name="memory",
@@ -289,14 +327,19 @@ RESTARTING: Final = Alert(
     summary=f"a container restarted more than {RESTARTS} times in 15 minutes",
     threshold=RESTARTS,
     reason="One restart may be a node's doing; a loop makes five in that time.",
-    blind_spot="A pod that is replaced by another instead; restarts within one scrape of each other.",
-    # The newest start time of a pod, whatever series it is in: cAdvisor begins one for every restart.
-    prometheus=Prometheus(value="max(changes(max by (pod) (container_start_time_seconds{%(pods)s})[15m:30s]))", hold=0),
+    blind_spot="A pod that is replaced by another instead; a cluster without kube-state-metrics.",
+    # Rounded, for an increase is reckoned up to the edges of its time: two restarts would be 2.07.
+    prometheus=Prometheus(
+        value="round(max(increase(kube_pod_container_status_restarts_total{%(pods)s}[15m])))", hold=0
+    ),
 )
-COLOR_ALERTS: Final = (ERRORS, CANARY_ERRORS, LATENCY_P95, LATENCY_P99, UNHEALTHY, MEMORY, CPU, RESTARTING)
+COLOR_ALERTS: Final = (ERRORS, CANARY_ERRORS, LATENCY_P95, LATENCY_P99, UNHEALTHY, TOO_FEW, MEMORY, CPU, RESTARTING)
 """Of one color."""
 
 _BOTH: Final = {"blue": Metric(name="RequestCount"), "green": Metric(name="RequestCount")}
+
+_SCRAPED: Final = "sum(up{%(own)s}) > 0"
+"""Without it no sample would mean no traffic."""
 
 TRAFFIC: Final = Alert(
     name="traffic",
@@ -306,15 +349,17 @@ TRAFFIC: Final = Alert(
     comparison=Comparison.BELOW,
     reason="A service that answers nobody fails in silence: no other alarm has anything to judge. Five minutes without "
     "one request is unlike any day of a service that is expected to have some.",
-    blind_spot="A drop that leaves some (traffic-drop). Prometheus cannot tell it from pods that it does not scrape.",
+    blind_spot="A drop that leaves some (traffic-drop); in Prometheus, pods that it does not scrape (no-metrics).",
     cloudwatch=CloudWatch(
         metrics=_BOTH,
         math={"total": "%(total)s"},
-        datapoints=ALARM_PERIODS,
+        # A 0 of the newest minutes may be a count that is late.
+        periods=ALARM_PERIODS + LATE,
+        datapoints=ALARM_PERIODS + LATE,
         # No traffic is no data.
         missing="breaching",
     ),
-    prometheus=Prometheus(value="(60 * sum(rate(http_requests_total{%(own)s}[2m])) or vector(0))"),
+    prometheus=Prometheus(value="(60 * sum(rate(http_requests_total{%(own)s}[2m])) or vector(0))", enough=_SCRAPED),
 )
 TRAFFIC_DROP: Final = Alert(
     name="traffic-drop",
@@ -324,16 +369,16 @@ TRAFFIC_DROP: Final = Alert(
     comparison=Comparison.BELOW,
     reason="Clients that cannot get through send no errors, they are missing; a flip that broke their way shows only "
     "here. Requests do not halve within minutes on a usual day.",
-    blind_spot="A slow decline; a drop is forgotten after a quarter of an hour, when what is left is the new usual.",
-    # Five minutes against the larger of the two before, so that a drop in the midst of one is seen in the next.
+    blind_spot="A slow decline; a drop is forgotten within half an hour, when what is left is the new usual.",
+    # Not the newest five minutes, whose counts may be late, but those before them, against those before these. They are
+    # taken anew each minute, so that in one of the evaluations a drop lies between the two.
     cloudwatch=CloudWatch(
         metrics=_BOTH,
         math={
             "total": "%(total)s",
-            "before": "total - DIFF(total)",
-            "earlier": "before - DIFF(before)",
-            "most": "MAX([before, earlier])",
-            "share": f"IF(most >= {5 * MINIMUM_REQUESTS}, 100 * total / most, 100)",
+            "whole": "total - DIFF(total)",
+            "before": "whole - DIFF(whole)",
+            "share": f"IF(before >= {5 * MINIMUM_REQUESTS}, 100 * whole / before, 100)",
         },
         period=5 * ALARM_PERIOD,
         periods=3,
@@ -342,9 +387,20 @@ TRAFFIC_DROP: Final = Alert(
     prometheus=Prometheus(
         value="100 * (sum(rate(http_requests_total{%(own)s}[2m])) or vector(0))"
         " / sum(rate(http_requests_total{%(own)s}[5m] offset 15m))",
-        enough=f"60 * sum(rate(http_requests_total{{%(own)s}}[5m] offset 15m)) >= {MINIMUM_REQUESTS}",
+        enough=f"60 * sum(rate(http_requests_total{{%(own)s}}[5m] offset 15m)) >= {MINIMUM_REQUESTS} and {_SCRAPED}",
         hold=3 * ALARM_PERIOD,
     ),
+)
+NO_METRICS: Final = Alert(
+    name="no-metrics",
+    severity=Severity.WARNING,
+    summary="Prometheus reads the metrics of none of the pods",
+    threshold=1,
+    comparison=Comparison.BELOW,
+    reason="Every other alert of Prometheus about requests is silent then. A quarter of an hour is more than a service "
+    "takes that is just being made.",
+    blind_spot="A color whose pods are not read while the other's are (unhealthy).",
+    prometheus=Prometheus(value="(sum(up{%(own)s}) or vector(0))", hold=15 * ALARM_PERIOD),
 )
 MOVED_POINTS: Final = 5
 """Points of a color's share within a minute, below which the share is said to drift: clients that stay with their
@@ -370,12 +426,17 @@ MOVING: Final = Alert(
             "share": "100 * FILL(blue, 0) / total",
             "moved": "ABS(DIFF(share))",
             "significant": f"IF(moved > {MOVED_POINTS}, moved * moved * total, 0)",
+            # The colors' counts do not arrive together, and one without the other looks like a move: what is compared
+            # is that of LATE minutes ago.
+            "now": "FILL(significant, 0)",
+            "ago1": "now - DIFF(now)",
+            "ago2": "ago1 - DIFF(ago1)",
+            "ago3": "ago2 - DIFF(ago2)",
         },
-        periods=3,
         datapoints=1,
     ),
 )
-SERVICE_ALERTS: Final = (TRAFFIC, TRAFFIC_DROP, MOVING)
+SERVICE_ALERTS: Final = (TRAFFIC, TRAFFIC_DROP, NO_METRICS, MOVING)
 """Of a service, whatever share each color has."""
 
 LOAD_BALANCER_ERRORS: Final = Alert(
@@ -392,7 +453,8 @@ LOAD_BALANCER_ERRORS: Final = Alert(
         metrics={"failed": Metric(name="HTTPCode_ELB_5XX_Count"), "requests": Metric(name="RequestCount")},
         math={
             "total": "FILL(requests, 0) + FILL(failed, 0)",
-            "rate": f"IF(total >= {MINIMUM_REQUESTS}, 100 * FILL(failed, 0) / total, 0)",
+            # No data point for a minute that nothing is known of: it may be late, and is no proof of good health.
+            "rate": f"IF(total > 0, IF(total >= {MINIMUM_REQUESTS}, 100 * FILL(failed, 0) / total, 0))",
         },
     ),
 )

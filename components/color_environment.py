@@ -9,7 +9,7 @@ from pulumi_kubernetes import apps, autoscaling, core, meta, networking, policy
 from pulumi_kubernetes.apiextensions import CustomResource
 
 from components.identity import WorkloadIdentity
-from components.model import Color, Egress, Health, Replicas, Resources, Strategy, StrategyKind, Timing
+from components.model import Color, Egress, Given, Health, Replicas, Resources, Strategy, StrategyKind, Timing
 from components.secret_entries import SecretMount, deliver
 from components.workload import (
     RESTRICTED_CONTAINER,
@@ -21,6 +21,7 @@ from components.workload import (
     environment_variables,
     from_secrets,
     network_policy,
+    not_secrets,
     patience,
     requirements,
     selector,
@@ -38,6 +39,12 @@ STARTUP_INTERVAL: Final = 2
 REQUEST_METRIC: Final = "http_requests_per_second"
 """What an adapter of the cluster's (such as prometheus-adapter) must call a pod's rate of requests."""
 
+PORT: Final = "http"
+"""The name of the port where pods listen. All but the pods know only this name, so that a changed number finds every
+pod where it listens, old and new: a Service without the port that a binding names empties the target group."""
+
+ZONE_LABEL: Final = "topology.kubernetes.io/zone"
+
 SCALE_DOWN_WINDOWS: Final = (300, 3600)
 """Least (the default of Kubernetes) and most (its limit) seconds of low load after which pods are removed."""
 
@@ -49,6 +56,7 @@ class ColorEnvironmentArgs:
     service: str
     color: Color
     environment: str
+    production: bool
     namespace: pulumi.Input[str]
     """With the readiness-gate and Pod Security labels of `workload.py`."""
     target_group_arn: pulumi.Input[str]
@@ -56,6 +64,8 @@ class ColorEnvironmentArgs:
     """Whose traffic may reach the pods."""
     load_balancer_cidrs: Sequence[pulumi.Input[str]]
     """The subnets it comes from, for the network policy."""
+    zones: Sequence[str]
+    """Their availability zones: a pod in any other never gets a request, and never becomes ready."""
     monitoring_namespace: str | None
     """Whose pods may scrape; None where metrics come from elsewhere."""
     egress: Sequence[Egress]
@@ -71,6 +81,8 @@ class ColorEnvironmentArgs:
     parked: bool
     """No pods; everything else stays."""
     env: Mapping[str, str]
+    not_secrets: Sequence[str] = ()
+    """Names in ``env`` that only look like those of secrets."""
     secrets: Sequence[SecretMount]
     replicas: Replicas
     resources: Resources
@@ -123,7 +135,7 @@ class ColorEnvironment(pulumi.ComponentResource):
             spec=network_policy(
                 match,
                 egress=args.egress,
-                port=args.port,
+                port=PORT,
                 client_cidrs=args.load_balancer_cidrs,
                 monitoring_namespace=args.monitoring_namespace,
                 pod_identity=args.identity is not None and args.identity.pod_identity,
@@ -142,7 +154,7 @@ class ColorEnvironment(pulumi.ComponentResource):
             spec=core.v1.ServiceSpecArgs(
                 type="ClusterIP",
                 selector=match,
-                ports=[core.v1.ServicePortArgs(name="http", port=args.port, target_port="http", protocol="TCP")],
+                ports=[core.v1.ServicePortArgs(name=PORT, port=args.port, target_port=PORT, protocol="TCP")],
             ),
             opts=child,
         )
@@ -155,12 +167,14 @@ class ColorEnvironment(pulumi.ComponentResource):
                 "targetGroupARN": args.target_group_arn,
                 "targetType": "ip",
                 "ipAddressType": "ipv4",
-                "serviceRef": {"name": physical, "port": args.port},
+                "serviceRef": {"name": physical, "port": PORT},
                 "networking": {
                     "ingress": [
                         {
                             "from": [{"securityGroup": {"groupID": args.load_balancer_security_group_id}}],
-                            "ports": [{"protocol": "TCP", "port": args.port}],
+                            # Every port: that of the pods may change, and the load balancer's own firewall lists it.
+                            # By name the controller could open none for a color without pods.
+                            "ports": [{"protocol": "TCP"}],
                         }
                     ]
                 },
@@ -176,9 +190,11 @@ class ColorEnvironment(pulumi.ComponentResource):
         )
         config = core.v1.ConfigMap(
             f"{name}-config",
-            metadata=meta.v1.ObjectMetaArgs(namespace=args.namespace, labels=labels),
+            metadata=meta.v1.ObjectMetaArgs(
+                namespace=args.namespace, labels=labels, annotations=not_secrets(args.not_secrets)
+            ),
             immutable=True,
-            data={"APP_ENV": app_env(args.environment), **args.env},
+            data={Given.APP_ENV.value: app_env(args.environment, production=args.production), **args.env},
             opts=child,
         )
         # A parked color has no pod that could read a secret, and perhaps no version to read yet.
@@ -211,7 +227,13 @@ class ColorEnvironment(pulumi.ComponentResource):
         timeout = f"{args.timing.await_timeout}s"
         self.deployment = apps.v1.Deployment(
             f"{name}-deployment",
-            metadata=meta.v1.ObjectMetaArgs(name=physical, namespace=args.namespace, labels=versioned),
+            metadata=meta.v1.ObjectMetaArgs(
+                name=physical,
+                namespace=args.namespace,
+                labels=versioned,
+                # The number of replicas is the autoscaler's since it first scaled: to write 0 is to take it over.
+                annotations={"pulumi.com/patchForce": "true"} if args.parked else None,
+            ),
             spec=apps.v1.DeploymentSpecArgs(
                 # Otherwise left to the autoscaler, which would contest any number written here.
                 replicas=0 if args.parked else None,
@@ -223,11 +245,10 @@ class ColorEnvironment(pulumi.ComponentResource):
                     metadata=meta.v1.ObjectMetaArgs(
                         labels=versioned,
                         annotations={
-                            "prometheus.io/scrape": "true",
-                            "prometheus.io/port": str(args.port),
-                            "prometheus.io/path": "/metrics",
                             **{f"hueshift.dev/secret-{mount.entry}": mount.version or "current" for mount in mounts},
-                        },
+                            **(args.identity.pod_annotations if args.identity else {}),
+                        }
+                        or None,
                     ),
                     spec=core.v1.PodSpecArgs(
                         service_account_name=physical,
@@ -236,6 +257,7 @@ class ColorEnvironment(pulumi.ComponentResource):
                         enable_service_links=False,
                         termination_grace_period_seconds=args.timing.grace_period,
                         security_context=RESTRICTED_POD,
+                        affinity=_within(args.zones),
                         topology_spread_constraints=_spread(match),
                         volumes=[TMP_VOLUME],
                         containers=[_container(args, config.metadata.name, secrets)],
@@ -347,8 +369,19 @@ def _spread(match: Mapping[str, str]) -> list[core.v1.TopologySpreadConstraintAr
             # Without it the pods of the version that leaves count as well.
             match_label_keys=["pod-template-hash"],
         )
-        for key in ("topology.kubernetes.io/zone", "kubernetes.io/hostname")
+        for key in (ZONE_LABEL, "kubernetes.io/hostname")
     ]
+
+
+def _within(zones: Sequence[str]) -> core.v1.AffinityArgs:
+    """Return the rule that keeps pods where the load balancer is."""
+    known = core.v1.NodeSelectorRequirementArgs(key=ZONE_LABEL, operator="In", values=list(zones))
+    term = core.v1.NodeSelectorTermArgs(match_expressions=[known])
+    return core.v1.AffinityArgs(
+        node_affinity=core.v1.NodeAffinityArgs(
+            required_during_scheduling_ignored_during_execution=core.v1.NodeSelectorArgs(node_selector_terms=[term])
+        )
+    )
 
 
 def _container(args: ColorEnvironmentArgs, config: pulumi.Input[str], secrets: Iterable[str]) -> core.v1.ContainerArgs:
@@ -356,7 +389,7 @@ def _container(args: ColorEnvironmentArgs, config: pulumi.Input[str], secrets: I
 
     def probe(path: str, interval: int, failures: int) -> core.v1.ProbeArgs:
         return core.v1.ProbeArgs(
-            http_get=core.v1.HTTPGetActionArgs(path=path, port="http"),
+            http_get=core.v1.HTTPGetActionArgs(path=path, port=PORT),
             period_seconds=interval,
             timeout_seconds=health.timeout,
             success_threshold=1,
@@ -366,14 +399,14 @@ def _container(args: ColorEnvironmentArgs, config: pulumi.Input[str], secrets: I
     return core.v1.ContainerArgs(
         name="app",
         image=args.image,
-        ports=[core.v1.ContainerPortArgs(name="http", container_port=args.port, protocol="TCP")],
+        ports=[core.v1.ContainerPortArgs(name=PORT, container_port=args.port, protocol="TCP")],
         env=environment_variables(
             {
-                "PORT": str(args.port),
-                "APP_VERSION": args.version,
-                "APP_COLOR": args.color,
-                "KEEP_ALIVE_SECONDS": str(args.timing.keep_alive),
-                "SHUTDOWN_SECONDS": str(args.timing.longest_request),
+                Given.PORT: str(args.port),
+                Given.APP_VERSION: args.version,
+                Given.APP_COLOR: args.color,
+                Given.KEEP_ALIVE_SECONDS: str(args.timing.keep_alive),
+                Given.SHUTDOWN_SECONDS: str(args.timing.longest_request),
             }
         ),
         env_from=[

@@ -12,6 +12,10 @@ from components.load_balancer import LoadBalancer
 VALIDATION_TTL: Final = 60
 """Seconds; a wrong record is gone from resolvers in a minute, and ACM asks for it a few times a day at most."""
 
+VALIDATION_TIMEOUT: Final = "15m"
+"""ACM issues within minutes of the record's answer; one that nobody answers for, the zone's domain being delegated
+elsewhere, would be waited for 75 minutes (terraform-provider-aws, ``aws_acm_certificate_validation``)."""
+
 
 class ZoneError(pulumi.RunError, ValueError):
     """The hosted zone of the settings cannot be found."""
@@ -95,7 +99,7 @@ class Certificates(pulumi.ComponentResource):
             f"{name}-{host}-issued",
             certificate_arn=certificate.arn,
             validation_record_fqdns=[record.fqdn],
-            opts=child,
+            opts=pulumi.ResourceOptions(parent=self, custom_timeouts=pulumi.CustomTimeouts(create=VALIDATION_TIMEOUT)),
         ).certificate_arn
 
 

@@ -7,7 +7,7 @@ import pulumi
 
 from components.alert_rules import EdgeAlerts, EdgeAlertsArgs, Hearers
 from components.dns import AliasRecords, AliasRecordsArgs, Certificates, CertificatesArgs, hosted_zone
-from components.load_balancer import LoadBalancer, LoadBalancerArgs
+from components.load_balancer import LoadBalancer, LoadBalancerArgs, confirm_same
 from components.log_bucket import LogBucket, LogBucketArgs
 from components.model import Color, color_host
 from components.network import Network
@@ -26,7 +26,8 @@ class EdgeArgs:
     client_cidrs: Sequence[str]
     test_cidrs: Sequence[str]
     test_port: int
-    pod_cidrs: Sequence[str]
+    pod_cidrs: Sequence[str] | None
+    """None for the VPC's own networks."""
     pod_ports: Collection[int]
     hosts: Mapping[str, Collection[Color]]
     """The colors of the service at each host."""
@@ -56,6 +57,7 @@ class Edge(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: EdgeArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("hueshift:edge:Edge", name, None, opts)
+        confirm_same(name, environment=args.environment, internal=args.internal, vpc_id=args.network.vpc_id)
         child = pulumi.ResourceOptions(parent=self)
         zone = hosted_zone(args.zone) if args.zone else None
         default: pulumi.Input[str]
@@ -90,7 +92,7 @@ class Edge(pulumi.ComponentResource):
                 client_cidrs=args.client_cidrs,
                 test_cidrs=args.test_cidrs,
                 test_port=args.test_port,
-                pod_cidrs=args.pod_cidrs,
+                pod_cidrs=args.network.vpc_cidrs if args.pod_cidrs is None else args.pod_cidrs,
                 pod_ports=args.pod_ports,
                 certificate_arn=default,
                 extra_certificate_arns=certificates,

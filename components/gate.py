@@ -10,24 +10,30 @@ may serve its first seconds with one pod, and an `up` that unparks a color and g
 may be refused; the next `up` then finds the pods.
 
 The alarms are asked only when traffic moves between two colors. In a new environment they know nothing for their first
-minutes, and a flip so early is refused.
+minutes, and a flip so early is refused. And a color that is being tried may have had too few requests for any alarm to
+judge it: the silence of its alarms refuses nothing, but is said to be no proof.
 """
 
 import asyncio
 import threading
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pulumi
+import pulumi_aws as aws
 from botocore.exceptions import BotoCoreError, ClientError
 
-from components.model import Color, alarm_name
+from components.alerts import CANARY_ERRORS, CANARY_MINUTES, CANARY_REQUESTS
+from components.aws_session import session
+from components.model import ALARM_PERIOD, Color, alarm_name
 from components.rules import ColorAlarms, traffic_gate
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
+    from mypy_boto3_elbv2.type_defs import RuleTypeDef
 
 
 EMERGENCY: Final = 'in an emergency: docs/operations.md, "Emergency without Pulumi"'
@@ -42,7 +48,7 @@ def traffic_gate_hook(
 ) -> pulumi.ResourceHook:
     """Return the hook that goes before every update of a service's production rule.
 
-    AWS is reached as boto3's default chain says, in the region of the rule itself.
+    AWS is reached as the stack's AWS provider reaches it, in the region of the rule itself.
 
     Args:
         name: unique in the stack.
@@ -53,14 +59,22 @@ def traffic_gate_hook(
         minimum: healthy targets without which a color is given no traffic.
 
     """
+    # Of the provider, read while the program runs: the hook runs beside it.
+    profile, roles = aws.config.profile, aws.config.assume_roles
 
     async def before_update(args: pulumi.ResourceHookArgs) -> None:
         region = args.id.split(":")[3]  # the rule's id is its ARN
 
-        def ask() -> None:
-            with _making:
-                client, cloudwatch = _clients(region)
-            check(
+        def ask() -> list[str]:
+            try:
+                with _making:
+                    client, cloudwatch = _clients(region, profile, roles)
+            except (BotoCoreError, ClientError) as error:
+                raise TrafficRefusedError(
+                    f"{service}: AWS cannot be asked with aws:profile {profile} and the roles of aws:assumeRoles: "
+                    f"{error}; look with `aws sts get-caller-identity`; {EMERGENCY}"
+                ) from error
+            return check(
                 client,
                 cloudwatch,
                 args,
@@ -72,7 +86,8 @@ def traffic_gate_hook(
             )
 
         # Off the event loop, which other resources of the update need meanwhile.
-        await asyncio.to_thread(ask)
+        for warning in await asyncio.to_thread(ask):
+            pulumi.log.warn(warning)
 
     return pulumi.ResourceHook(name, before_update)
 
@@ -82,14 +97,15 @@ _making = threading.Lock()
 
 
 @cache
-def _clients(region: str) -> "tuple[ElasticLoadBalancingv2Client, CloudWatchClient]":
-    import boto3  # not before it is used: slow to import, and most commands move no traffic
+def _clients(
+    region: str, profile: str | None, roles: str | None
+) -> "tuple[ElasticLoadBalancingv2Client, CloudWatchClient]":
     from botocore.config import Config
 
     # An answer that takes longer is none: an update that waits holds the stack's lock, which a rollback may need.
     fast = Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 2})
-    session = boto3.Session(region_name=region)
-    return session.client("elbv2", config=fast), session.client("cloudwatch", config=fast)
+    found = session(region=region, profile=profile, roles=roles)
+    return found.client("elbv2", config=fast), found.client("cloudwatch", config=fast)
 
 
 def check(
@@ -102,34 +118,38 @@ def check(
     namespace: str,
     colors: Sequence[Color],
     minimum: int,
-) -> None:
+) -> list[str]:
     """Compare a production rule's old and new weights with what the load balancer and the alarms say.
+
+    Returns:
+        What a person should know who moves the traffic: a color that was to be tried, and that had too few requests for
+        an alarm to judge it.
 
     Raises:
         TrafficRefusedError: a color that gains traffic cannot serve it or is in trouble, the live weights are not those
             of the state, or one of these could not be read.
 
     """
-    old, new = _weights(args.old_inputs), _weights(args.new_inputs)
-    groups = dict(zip(colors, new, strict=True))  # TrafficSplit writes them in this order
+    wanted = _Action.of_inputs(args.new_inputs)[0].weights
+    groups = dict(zip(colors, wanted, strict=True))  # TrafficSplit writes them in this order
+    after = {color: wanted[arn] for color, arn in groups.items()}
     # A color that gets another group starts there with nothing, whatever its weight was.
-    before = {color: old.get(arn, 0) for color, arn in groups.items()}
-    after = {color: new[arn] for color, arn in groups.items()}
+    before, stated = _shares(_Action.of_inputs(args.old_inputs), groups)
     try:
-        rule = client.describe_rules(RuleArns=[args.id])["Rules"][0]
-        weights = {
-            group["TargetGroupArn"]: group.get("Weight", 0)
-            for action in rule["Actions"]
-            for group in action.get("ForwardConfig", {}).get("TargetGroups", [])
-        }
-        live = {color: weights.get(arn, 0) for color, arn in groups.items()}
+        rules = client.describe_rules(RuleArns=[args.id])["Rules"]
+        live, held = _shares(_Action.of_rule(rules[0]) if rules else [], groups)
         healthy = {color: _healthy(client, arn) for color, arn in groups.items()}
+    except client.exceptions.RuleNotFoundException as error:
+        raise TrafficRefusedError(
+            f"{service}: the load balancer has no rule {args.id}: somebody deleted it; run `pulumi refresh`, then "
+            "`pulumi up` makes it again"
+        ) from error
     except (BotoCoreError, ClientError) as error:
         raise TrafficRefusedError(
             f"{service}: the load balancer cannot be read: {error}; look with `aws elbv2 describe-rules --rule-arns "
             f"{args.id}`; {EMERGENCY}"
         ) from error
-    moves = live != after and len(colors) > 1
+    asked = len(colors) > 1 and (live != after or held not in ("", stated))
     problems = traffic_gate(
         service=service,
         namespace=namespace,
@@ -139,10 +159,49 @@ def check(
         healthy=healthy,
         minimum=minimum,
         environment=environment,
-        alarms=_alarms(cloudwatch, service, environment, colors) if moves else {},
+        alarms=_alarms(cloudwatch, service, environment, colors) if asked else {},
+        live_actions=held,
+        old_actions=stated,
     )
     if problems:
         raise TrafficRefusedError("\n".join(problems))
+    # What had none was not tried, what had most is no canary, and what an emergency wrote is there already.
+    tried = [
+        color
+        for color in colors
+        if 0 < before[color] <= before.get(color.other, 0) and max(before[color], live[color]) < after[color]
+    ]
+    return [
+        f"{service}: not judged: {color} {few}; the silence of its alarm "
+        f"{alarm_name(environment, service, color, CANARY_ERRORS.name)} proves nothing; send it more, or look yourself"
+        for color in tried
+        if (few := _too_few(cloudwatch, args.id, groups[color]))
+    ]
+
+
+def _too_few(cloudwatch: "CloudWatchClient", rule: str, group: str) -> str | None:
+    """Say how few requests a group had, by what CloudWatch knows now, which is all that the alarm knows."""
+    now = datetime.now(UTC)
+    try:
+        found = cloudwatch.get_metric_statistics(
+            Namespace="AWS/ApplicationELB",
+            MetricName="RequestCount",
+            Dimensions=[
+                # arn:aws:elasticloadbalancing:REGION:ACCOUNT:listener-rule/app/NAME/ID/LISTENER/RULE
+                {"Name": "LoadBalancer", "Value": "/".join(rule.split("/")[1:4])},
+                {"Name": "TargetGroup", "Value": group.split(":")[-1]},
+            ],
+            StartTime=now - timedelta(minutes=CANARY_MINUTES),
+            EndTime=now,
+            Period=ALARM_PERIOD,
+            Statistics=["Sum"],
+        )
+    except (BotoCoreError, ClientError) as error:
+        return f"may have had too few requests, which cannot be read: {error}"
+    requests = sum(point["Sum"] for point in found["Datapoints"])
+    if requests >= CANARY_REQUESTS:
+        return None
+    return f"had {requests:.0f} requests in {CANARY_MINUTES} minutes, and fewer than {CANARY_REQUESTS} are too few"
 
 
 def _alarms(
@@ -170,7 +229,52 @@ def _healthy(client: "ElasticLoadBalancingv2Client", arn: str) -> int:
     return sum(target["TargetHealth"]["State"] == "healthy" for target in targets)
 
 
-def _weights(inputs: Mapping[str, Any] | None) -> dict[str, int]:
-    """Return the weights by group, in the order of the inputs, which a refresh may have changed in the state."""
-    groups = (inputs or {})["actions"][0]["forward"]["targetGroups"]
-    return {group["arn"]: int(group["weight"]) for group in groups}
+class _Action(NamedTuple):
+    """What a rule does, as somebody may have set it by hand: forward by weights or to one group, or something else."""
+
+    kind: str
+    weights: dict[str, int]
+    """By group, in the order of the rule, which a refresh may have changed in the state."""
+
+    @classmethod
+    def of_inputs(cls, inputs: Mapping[str, Any] | None) -> "list[_Action]":
+        """Return those of a rule's inputs in the state or the program."""
+        return [
+            cls._made(
+                action["type"],
+                action.get("targetGroupArn"),
+                [
+                    (group["arn"], group.get("weight"))
+                    for group in (action.get("forward") or {}).get("targetGroups", [])
+                ],
+            )
+            for action in (inputs or {}).get("actions") or []
+        ]
+
+    @classmethod
+    def of_rule(cls, rule: "RuleTypeDef") -> "list[_Action]":
+        """Return those that the load balancer holds."""
+        return [
+            cls._made(
+                action["Type"],
+                action.get("TargetGroupArn"),
+                [
+                    (group["TargetGroupArn"], group.get("Weight"))
+                    for group in action.get("ForwardConfig", {}).get("TargetGroups", [])
+                ],
+            )
+            for action in rule["Actions"]
+        ]
+
+    @classmethod
+    def _made(cls, kind: str, alone: str | None, groups: "Sequence[tuple[str, int | None]]") -> "_Action":
+        weights = {arn: int(weight or 0) for arn, weight in groups} or ({alone: 100} if alone else {})
+        return cls(kind, dict.fromkeys(weights, 100) if len(weights) == 1 else weights)  # one alone gets everything
+
+
+def _shares(actions: Sequence[_Action], groups: Mapping[Color, str]) -> tuple[dict[Color, int], str]:
+    """Return the weights by color, and what else the actions do: other kinds than forward, and other groups."""
+    weights = {arn: weight for action in actions for arn, weight in action.weights.items()}
+    kinds = [action.kind for action in actions if action.kind != "forward"]
+    strangers = [arn.rpartition(":")[2] for arn, weight in weights.items() if weight and arn not in groups.values()]
+    return {color: weights.get(arn, 0) for color, arn in groups.items()}, ", ".join([*kinds, *strangers])

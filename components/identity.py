@@ -49,6 +49,9 @@ class WorkloadIdentity(pulumi.ComponentResource):
     role_arn: pulumi.Output[str]
     account_annotations: Mapping[str, pulumi.Output[str]]
     """What the service accounts must carry."""
+    pod_annotations: Mapping[str, str]
+    """What the pods must carry: a pod gets its credentials, of whichever kind, only when it is created, so it must be
+    another one when they come or go."""
     pod_identity: bool
     """Whether pods must reach the agent of their node."""
 
@@ -81,6 +84,7 @@ class WorkloadIdentity(pulumi.ComponentResource):
                     )
         self.role_arn = role.arn
         self.account_annotations = {} if self.pod_identity else {"eks.amazonaws.com/role-arn": role.arn}
+        self.pod_annotations = {"hueshift.dev/identity": args.kind.value}
         self.register_outputs({"role_arn": self.role_arn})
 
 

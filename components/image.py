@@ -10,11 +10,14 @@ from pulumi_aws import ecr
 from components.model import Build
 
 RELEASES_KEPT: Final = 500
-"""Images with a version for a tag. The policy knows nothing of pods, so the number alone must outlast both colors of
-every environment and the five releases before them: at ten releases a day it is seven weeks."""
+"""Images with a version for a tag, which `hueshift image record` gives to what a stack has run.
+
+The policy knows nothing of pods, so the number alone must outlast both colors of every environment and the five
+releases before them: at ten releases a day it is seven weeks.
+"""
 
 BUILDS_KEPT: Final = 100
-"""Images with any other tag, such as a commit: builds that were never released."""
+"""Images with no other tag than a commit, which a build is pushed with: never released, or not yet."""
 
 UNTAGGED_DAYS: Final = 14
 """Tags cannot move, so nothing that was ever named loses its name: what has none was pushed only in part."""

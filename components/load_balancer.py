@@ -49,8 +49,42 @@ class LoadBalancerArgs:
     tags: Mapping[str, str]
 
 
+class AnotherLoadBalancerError(pulumi.RunError, ValueError):
+    """What the settings say of the network takes another load balancer than the one that serves."""
+
+
+def confirm_same(name: str, *, environment: str, internal: bool, vpc_id: str) -> None:
+    """Refuse another scheme or VPC than those of the environment's load balancer that is there with this name.
+
+    Neither can be changed, and the target groups cannot follow to a new one: each belongs to one load balancer (ELBv2,
+    ``TargetGroupAssociationLimit``). The hosts would, and lead nowhere.
+
+    Raises:
+        AnotherLoadBalancerError: it has another.
+
+    """
+    arns = [
+        arn for arn in lb.get_lbs(tags={"environment": environment}).arns if f":loadbalancer/app/{name}-alb-" in arn
+    ]
+    for found in (lb.get_load_balancer(arn=arn) for arn in arns):
+        if (found.internal, found.vpc_id) != (internal, vpc_id):
+            is_, wanted = (
+                f"{'internal' if inside else 'internet-facing'} in {vpc}"
+                for inside, vpc in ((found.internal, found.vpc_id), (internal, vpc_id))
+            )
+            raise AnotherLoadBalancerError(
+                f"network: the load balancer {found.name} is {is_}, and the settings say {wanted}; scheme and VPC are "
+                "for life, or every service would be down: set them back, or make a new stack with an environment and "
+                "hosts of its own (docs/operations/first-stack.md), move the users there, and destroy this one; "
+                "nothing was touched"
+            )
+
+
 class LoadBalancer(pulumi.ComponentResource):
-    """An Application Load Balancer that answers 503 until a service's rules say otherwise.
+    """An Application Load Balancer that answers 404 where no service's rules say otherwise.
+
+    Not 503: an answer of its own with 5xx is a failure of the load balancer to its metrics, and whoever asks for a host
+    that no service has, as scanners do, would ring ``load-balancer-errors``.
 
     Listeners: 443 for production, 80 which only redirects there, and one for tests.
     """
@@ -103,7 +137,7 @@ class LoadBalancer(pulumi.ComponentResource):
                     {
                         "type": "fixed-response",
                         "fixed_response": {
-                            "status_code": "503",
+                            "status_code": "404",
                             "content_type": "text/plain",
                             "message_body": "no service answers at this host",
                         },

@@ -12,7 +12,7 @@ from typing import Final
 import pulumi
 from pulumi_kubernetes import batch, core, meta
 
-from components.model import Color, Resources
+from components.model import Color, Given, Resources
 from components.secret_entries import SecretMount, deliver
 from components.workload import (
     RESTRICTED_CONTAINER,
@@ -23,6 +23,7 @@ from components.workload import (
     color_labels,
     environment_variables,
     from_secrets,
+    not_secrets,
     patience,
     requirements,
     service_labels,
@@ -31,15 +32,13 @@ from components.workload import (
 PREFIX: Final = "MIGRATION_"
 """What the secret keys begin with that only the Job gets, such as the URL of a role that may change the schema."""
 
-DECLARED: Final = "DECLARED_SCHEMAS"
-RUNNING: Final = "RUNNING_SCHEMA_"
-"""Variables of the Job, the second one followed by the color; `app/schemas.py` says what it makes of them."""
+RUNNING: Final = {Color.BLUE: Given.RUNNING_SCHEMA_BLUE, Color.GREEN: Given.RUNNING_SCHEMA_GREEN}
+"""Variables of the Job, beside ``DECLARED_SCHEMAS``; `app/schemas.py` says what it makes of them."""
 NO_PODS: Final = "none"
 
 FAILED: Final = 1
-"""The exit code after which to try again is no use. After any other the Job runs again, 10, 20 and 40 seconds later:
-a node went away, a database is just starting, a color's pods are just being replaced."""
-RETRIES: Final = 3
+"""The exit code after which to try again is no use. After any other the Job runs again, 10, 20, 40… seconds later, up
+to its deadline: a node went away, a database is just starting, a color's pods are just being replaced."""
 
 
 def declare(
@@ -52,7 +51,7 @@ def declare(
     parent: pulumi.Resource,
 ) -> core.v1.ConfigMap:
     """Tell the Jobs of a service what each color is configured to need, live or idle, with pods or without."""
-    told = {DECLARED: " ".join(f"{color}={schema}" for color, schema in sorted(schemas.items()))}
+    told = {Given.DECLARED_SCHEMAS.value: " ".join(f"{color}={schema}" for color, schema in sorted(schemas.items()))}
     return _config_map(name, _declared(service), told, namespace, service_labels(service, environment), parent)
 
 
@@ -69,7 +68,7 @@ def record(
     parent: pulumi.Resource,
 ) -> core.v1.ConfigMap:
     """Tell the Jobs of a service what the pods of a color need, once ``ready`` is: until then the old ones may run."""
-    told = {f"{RUNNING}{color.upper()}": NO_PODS if parked else schema}
+    told = {RUNNING[color].value: NO_PODS if parked else schema}
     labels = color_labels(service, environment, color)
     return _config_map(name, _running(service, color), told, namespace, labels, parent, ready)
 
@@ -106,11 +105,14 @@ class MigrationArgs:
 
     service: str
     environment: str
+    production: bool
     namespace: pulumi.Input[str]
     schema: str
     image: pulumi.Input[str]
     """An image that knows this schema version: that of the color which needs it."""
     env: Mapping[str, str]
+    not_secrets: Sequence[str] = ()
+    """Names in ``env`` that only look like those of secrets."""
     secrets: Sequence[SecretMount]
     resources: Resources
     await_timeout: int
@@ -125,9 +127,9 @@ class Migration(pulumi.ComponentResource):
 
     The Job is named after the schema version and never changes: a new image that needs the same
     schema does not run it again, nor does a rollback. A Job that failed is run again by the next
-    update, still with its first image; to use a mended one delete the Job first (``kubectl
-    delete job``) and update with ``--refresh``. The engine has no way to freeze what a Job that
-    is complete was given and not what a failed one was.
+    update (``replaceUnready``), still with its first image; to use a mended one delete the Job
+    first (``kubectl delete job``) and update with ``--refresh``. The engine has no way to freeze
+    what a Job that is complete was given and not what a failed one was.
     """
 
     job: batch.v1.Job
@@ -154,19 +156,31 @@ class Migration(pulumi.ComponentResource):
                 name=physical,
                 namespace=args.namespace,
                 labels=labels,
-                annotations={"pulumi.com/replaceUnready": "true"},
+                annotations={"pulumi.com/replaceUnready": "true", **(not_secrets(args.not_secrets) or {})},
             ),
             # No ttl: a Job that removes itself would be missing at the next refresh and run again.
             spec=batch.v1.JobSpecArgs(
-                backoff_limit=RETRIES,
+                # Pulumi's wait ends at a Job that failed for BackoffLimitExceeded or DeadlineExceeded and at no other,
+                # nor by a timeout (pulumi-kubernetes, pkg/await/job.go; cloud-ready-checks, pkg/kubernetes/job). So a
+                # no is a failure that counts, where none may, and not the action FailJob, whose reason is another.
+                # What is ignored counts nothing and runs again, up to the deadline.
+                backoff_limit=0,
                 pod_failure_policy=batch.v1.PodFailurePolicyArgs(
                     rules=[
                         batch.v1.PodFailurePolicyRuleArgs(
-                            action="FailJob",
+                            action="Ignore",
+                            on_pod_conditions=[
+                                batch.v1.PodFailurePolicyOnPodConditionsPatternArgs(
+                                    type="DisruptionTarget", status="True"
+                                )
+                            ],
+                        ),
+                        batch.v1.PodFailurePolicyRuleArgs(
+                            action="Ignore",
                             on_exit_codes=batch.v1.PodFailurePolicyOnExitCodesRequirementArgs(
-                                operator="In", values=[FAILED]
+                                operator="NotIn", values=[FAILED]
                             ),
-                        )
+                        ),
                     ]
                 ),
                 active_deadline_seconds=patience(args.await_timeout),
@@ -183,7 +197,12 @@ class Migration(pulumi.ComponentResource):
                                 name="migrate",
                                 image=args.image,
                                 command=["python3", "-m", "app.migrate", args.schema],
-                                env=environment_variables({"APP_ENV": app_env(args.environment), **args.env}),
+                                env=environment_variables(
+                                    {
+                                        Given.APP_ENV: app_env(args.environment, production=args.production),
+                                        **args.env,
+                                    }
+                                ),
                                 env_from=[*from_secrets(secrets), *_told(args.service)],
                                 # The last lines of the log become the pod's status, which an update that fails shows.
                                 termination_message_policy="FallbackToLogsOnError",

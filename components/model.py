@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final
 
 
 class Color(StrEnum):
@@ -35,7 +35,7 @@ _VERSION: Final = re.compile(
 )
 
 
-def precedence(version: str) -> tuple[object, ...]:
+def precedence(version: str) -> tuple[Any, ...]:
     """A key that orders versions as semver.org 2.0.0 §11 does.
 
     Raises ``ValueError`` for what is no semantic version.
@@ -50,9 +50,30 @@ def precedence(version: str) -> tuple[object, ...]:
     return (*map(int, core), pre is None, identifiers)
 
 
-def newer(versions: Mapping[Color, str]) -> Color:
-    """The color with the highest version, green when they are equal: where ``x-canary: true`` leads."""
-    return max(versions, key=lambda color: (precedence(versions[color]), color is Color.GREEN))
+def newer(versions: Mapping[Color, str], *, active: Color) -> Color:
+    """The color with the newer version: where ``x-canary: true`` leads; the idle one where versions do not order.
+
+    They order by precedence, but not by text with digits, of which nobody knows what it counts: ``rc10`` comes before
+    ``rc9``, and a commit id anywhere. Nor do versions that differ in build metadata alone. Of one and the same version
+    it is green, whatever is active, so that a flip moves nothing else.
+    """
+    if versions[active] == versions[active.other]:
+        return Color.GREEN
+    idle, serving = (precedence(versions[color]) for color in (active.other, active))
+    if idle == serving or _unordered(idle, serving):
+        return active.other
+    return active.other if idle > serving else active
+
+
+def _unordered(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
+    """Whether two precedences differ first in two texts of which one has more than letters."""
+    *core, released, identifiers = one
+    if [*core, released] != [*other[:-1]]:
+        return False
+    for mine, theirs in zip(identifiers, other[-1], strict=False):
+        if mine != theirs:
+            return bool(mine[2] and theirs[2] and not (mine[2].isalpha() and theirs[2].isalpha()))
+    return False
 
 
 _HASH: Final = 6
@@ -120,7 +141,14 @@ LISTENER_RULES: Final = 4
 """How many rules may belong to the listeners and to no service (priorities 1 to 99)."""
 
 MAX_SERVICES: Final = (100 - LISTENER_RULES) // len(RuleKind)
-"""An ALB has at most 100 rules, default actions not counted, and the limit is not adjustable (ELB guide, quotas)."""
+"""An ALB has at most 100 rules, default actions not counted, unless AWS raises that quota (L-7EED9B64; ELB guide)."""
+
+CERTIFICATES: Final = 25
+"""An ALB has at most as many, default ones not counted, and each counts once for every listener that it is on, unless
+AWS raises that quota (L-9365A611; ELB guide, and aws-load-balancer-controller#3480 for the counting)."""
+
+CERTIFIED_SERVICES: Final = CERTIFICATES // 2
+"""How many services fit where each has a certificate of its own, which is on both TLS listeners."""
 
 
 def priority_band(service: str) -> int:
@@ -147,6 +175,24 @@ SHUTDOWN_MARGIN: Final = 5
 """Seconds that a process may take to close its connections and exit after its last request."""
 
 
+class Given(StrEnum):
+    """The variables that pods and migrations are given by the program, and that no setting may give them too."""
+
+    APP_ENV = "APP_ENV"
+    PORT = "PORT"
+    APP_VERSION = "APP_VERSION"
+    APP_COLOR = "APP_COLOR"
+    KEEP_ALIVE_SECONDS = "KEEP_ALIVE_SECONDS"
+    SHUTDOWN_SECONDS = "SHUTDOWN_SECONDS"
+    DECLARED_SCHEMAS = "DECLARED_SCHEMAS"
+    RUNNING_SCHEMA_BLUE = "RUNNING_SCHEMA_BLUE"
+    RUNNING_SCHEMA_GREEN = "RUNNING_SCHEMA_GREEN"
+
+
+NOT_SECRETS: Final = "hueshift.dev/not-secrets"
+"""The annotation with the variables, space by space, that only look like secrets: somebody has reviewed that."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Timing:
     """The times of a service, in seconds; only together do they keep requests, and ``rules`` knows the chain."""
@@ -164,7 +210,7 @@ class Timing:
     await_timeout: int = 600
     """How long an update waits for a color to become ready."""
     stickiness: int = 0
-    """How long a client stays with its color; 0 for not at all."""
+    """How long a client stays with its color while both have traffic; 0 for not at all."""
     bake: int = 300
     """How long a step of a release is watched before the next."""
     keep_old: int = 86_400
@@ -178,7 +224,7 @@ class Timing:
     @property
     def overlap(self) -> int:
         """How long after a flip the old color may still be asked, or be wanted back."""
-        return self.stickiness + self.deregistration_delay + self.longest_request + self.bake
+        return self.deregistration_delay + self.longest_request + self.bake
 
 
 @dataclass(frozen=True, kw_only=True)

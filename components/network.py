@@ -27,6 +27,10 @@ class Network:
     """Of the load balancer, in two availability zones or more."""
     subnet_cidrs: Sequence[str]
     """Their networks: the addresses from which the load balancer's requests and health checks reach the pods."""
+    zones: Sequence[str]
+    """Their availability zones; a target in any other is never used (ELBv2 TargetHealth, ``Target.NotInUse``)."""
+    vpc_cidrs: Sequence[str]
+    """The VPC's own networks, in which its pods have their addresses."""
 
 
 def find(
@@ -105,13 +109,22 @@ def _network(vpc_id: str, subnet_ids: Sequence[str], where: str) -> Network:
     for subnet in subnets:
         if subnet.vpc_id != vpc_id:
             raise NetworkError(f"{where}: {subnet.id} is in {subnet.vpc_id}, not in {vpc_id}; name subnets of one VPC")
-    zones = {subnet.availability_zone for subnet in subnets}
-    if len(zones) < 2:
-        raise NetworkError(f"{where}: all subnets are in {zones.pop()}; a load balancer takes two availability zones")
+    zones: dict[str, str] = {}
+    for subnet in subnets:
+        if (other := zones.setdefault(subnet.availability_zone, subnet.id)) != subnet.id:
+            raise NetworkError(
+                f"{where}: {other} and {subnet.id} are both in {subnet.availability_zone}; a load balancer takes two "
+                "availability zones or more, and one subnet of each"
+            )
+    vpc = _ask(f"{where}: {vpc_id}", partial(ec2.get_vpc, id=vpc_id))
     return Network(
         vpc_id=vpc_id,
         subnet_ids=tuple(subnet_ids),
         subnet_cidrs=tuple(subnet.cidr_block for subnet in subnets),
+        zones=tuple(sorted(zones)),
+        vpc_cidrs=tuple(
+            sorted(block.cidr_block for block in vpc.cidr_block_associations if block.state == "associated")
+        ),
     )
 
 

@@ -5,12 +5,14 @@ stack to them, those included that somebody added beside the components.
 """
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from components import rules
+from components.model import NOT_SECRETS
 
 Properties = Mapping[str, Any]
 
@@ -153,10 +155,15 @@ def _replicas(resource: Resource) -> Iterator[str]:
 
 
 def _clear(resource: Resource) -> Iterator[str]:
+    known: Sequence[str] = ()
+    with suppress(NotKnownYetError):
+        known = ((resource.properties.get("metadata") or {}).get("annotations") or {}).get(NOT_SECRETS, "").split()
     for name, holder, key in _variables(resource):
         with suppress(NotKnownYetError):
             value = holder.get(key)
-            if value is not None and (reason := rules.plaintext_secret_problem(name, str(value))) is not None:
+            if value is None:
+                continue
+            if (reason := rules.plaintext_secret_problem(name, str(value), known=known)) is not None:
                 yield f"{name}: {reason}"
 
 
@@ -200,10 +207,12 @@ def _tls(resource: Resource) -> Iterator[str]:
     if listener.get("protocol") == "HTTP":
         if [action["type"] for action in listener["defaultActions"]] != ["redirect"]:
             yield f"port {listener['port']} answers over HTTP"
-    elif "TLS13-1-2" not in str(listener.get("sslPolicy")):
+    elif not _TLS.search(str(listener.get("sslPolicy"))):
         yield f"sslPolicy is {listener.get('sslPolicy')}, which admits less than TLS 1.2, or no forward secrecy"
 
 
+_TLS: Final = re.compile(r"-TLS13-1-[23]-(?!Ext[12])")
+"""TLS 1.2 or 1.3 at least; Ext1 and Ext2 add ciphers without forward secrecy (ELB guide, security policies)."""
 _HEADERS: Final = ("StrictTransportSecurity", "ContentSecurityPolicy", "XContentTypeOptions", "XFrameOptions")
 
 
@@ -402,7 +411,8 @@ CHECKS: Final = (
     Check(
         name="no-secrets-in-clear",
         reason="Configuration is read by everybody who may see a preview; secrets are not.",
-        remedy="put the value into Secrets Manager and name its variable under secrets",
+        remedy="put the value into Secrets Manager and name its variable under secrets, or under notSecrets if only "
+        "its name looks like one",
         types=(CONFIG_MAP, DEPLOYMENT, JOB),
         problems=_clear,
     ),

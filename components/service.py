@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import pulumi
 from pulumi_kubernetes import core, networking
+from pulumi_kubernetes.apiextensions import CustomResource
 
 from components.alert_rules import AlertRules, AlertRulesArgs, Hearers, ServiceAlerts, ServiceAlertsArgs
 from components.color_environment import ColorEnvironment, ColorEnvironmentArgs
@@ -31,7 +32,7 @@ from components.network import Network
 from components.secret_entries import SecretEntries, SecretEntriesArgs, SecretMount
 from components.target_groups import TargetGroups, TargetGroupsArgs
 from components.traffic_split import TestRoutes, TestRoutesArgs, TrafficSplit, TrafficSplitArgs
-from components.workload import READINESS_GATE_LABEL, RESTRICTED_LABELS, network_policy, service_labels
+from components.workload import READINESS_GATE_LABEL, RESTRICTED_LABELS, network_policy, pod_monitor, service_labels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +50,7 @@ class BlueGreenServiceArgs:
     """Who alone may read them; none for everybody whom IAM allows."""
     host: str
     port: int
-    """Where pods listen, for the life of the service: target groups for another port are new and empty."""
+    """Where pods listen."""
     priority_band: int
     active: Color
     canary_weight: int
@@ -64,11 +65,15 @@ class BlueGreenServiceArgs:
     health: Health
     timing: Timing
     env: Mapping[str, str]
+    not_secrets: Sequence[str] = ()
+    """Names in ``env`` that only look like those of secrets."""
     secrets: Mapping[str, SecretEntry]
     egress: Sequence[Egress]
     policy_arns: Sequence[str]
     """What the pods may do in AWS; none, and they have no role."""
     expects_traffic: bool
+    prometheus_labels: Mapping[str, str] | None
+    """By which the Prometheus Operator selects what is made for it; None where there is none."""
     hearers: Hearers
     """Without an owner it is the team of the service's own name."""
     tags: Mapping[str, str]
@@ -104,7 +109,6 @@ class BlueGreenService(pulumi.ComponentResource):
             TargetGroupsArgs(
                 colors=args.releases,
                 vpc_id=args.network.vpc_id,
-                port=args.port,
                 health=args.health,
                 deregistration_delay=args.timing.deregistration_delay,
                 tags=tags,
@@ -145,6 +149,19 @@ class BlueGreenService(pulumi.ComponentResource):
             spec=network_policy({}, egress=args.egress),
             opts=child,
         )
+        if args.prometheus_labels is not None:
+            CustomResource(
+                f"{name}-monitor",
+                api_version="monitoring.coreos.com/v1",
+                kind="PodMonitor",
+                metadata={
+                    "name": name,
+                    "namespace": home,
+                    "labels": {**service_labels(name, args.environment), **args.prometheus_labels},
+                },
+                spec=pod_monitor(name),
+                opts=child,
+            )
         hearers = replace(args.hearers, owner=args.hearers.owner or name)
         whole = ServiceAlerts(
             f"{name}-alerts",
@@ -155,6 +172,7 @@ class BlueGreenService(pulumi.ComponentResource):
                 load_balancer=args.load_balancer.arn_suffix,
                 target_groups=groups.arn_suffixes,
                 expects_traffic=args.expects_traffic,
+                prometheus_labels=args.prometheus_labels,
                 hearers=hearers,
                 tags=tags,
             ),
@@ -169,10 +187,12 @@ class BlueGreenService(pulumi.ComponentResource):
                     service=name,
                     color=color,
                     environment=args.environment,
+                    production=args.production,
                     namespace=home,
                     target_group_arn=groups.arns[color],
                     load_balancer_security_group_id=args.load_balancer.security_group_id,
                     load_balancer_cidrs=args.network.subnet_cidrs,
+                    zones=args.network.zones,
                     monitoring_namespace=args.cluster.monitoring_namespace,
                     egress=args.egress,
                     identity=identity,
@@ -183,6 +203,7 @@ class BlueGreenService(pulumi.ComponentResource):
                     port=args.port,
                     parked=release.parked,
                     env=args.env,
+                    not_secrets=args.not_secrets,
                     secrets=_for_pods(mounts[color]),
                     replicas=args.replicas,
                     resources=args.resources,
@@ -215,6 +236,9 @@ class BlueGreenService(pulumi.ComponentResource):
                     load_balancer=args.load_balancer.arn_suffix,
                     target_group=groups.arn_suffixes[color],
                     resources=args.resources,
+                    minimum=args.replicas.min,
+                    parked=release.parked,
+                    prometheus_labels=args.prometheus_labels,
                     cluster_name=args.cluster.name if args.cluster.container_insights else None,
                     moving=whole.moving,
                     hearers=hearers,
@@ -222,6 +246,7 @@ class BlueGreenService(pulumi.ComponentResource):
                 ),
                 opts=child,
             )
+        canary = _canary(args.releases, args.active)
         split = TrafficSplit(
             f"{name}-traffic",
             TrafficSplitArgs(
@@ -234,7 +259,7 @@ class BlueGreenService(pulumi.ComponentResource):
                 priority_band=args.priority_band,
                 active=args.active,
                 canary_weight=args.canary_weight,
-                canary=_canary(args.releases),
+                canary=canary,
                 minimum_healthy=args.replicas.min,
                 stickiness=args.timing.stickiness,
                 serving=environments,
@@ -250,6 +275,7 @@ class BlueGreenService(pulumi.ComponentResource):
             "namespace": home_name,
             "activeColor": args.active,
             "weights": split.weights,
+            "canaryHeader": canary,
             "versions": {color: release.version for color, release in args.releases.items()},
             "images": images,
         }
@@ -308,10 +334,12 @@ class BlueGreenService(pulumi.ComponentResource):
                 MigrationArgs(
                     service=name,
                     environment=args.environment,
+                    production=args.production,
                     namespace=home,
                     schema=schema,
                     image=images[color],
                     env=args.env,
+                    not_secrets=args.not_secrets,
                     secrets=mounts[color],
                     resources=args.resources,
                     await_timeout=args.timing.await_timeout,
@@ -322,11 +350,11 @@ class BlueGreenService(pulumi.ComponentResource):
         return migrations
 
 
-def _canary(releases: Mapping[Color, Release]) -> Color | None:
-    """Return the color with the newest version that runs; None if there is nothing to choose from."""
+def _canary(releases: Mapping[Color, Release], active: Color) -> Color | None:
+    """Return the color with the newer version, of those that run; None if there is nothing to choose from."""
     if len(releases) == 1:
         return None
-    canary = newer({color: release.version for color, release in releases.items()})
+    canary = newer({color: release.version for color, release in releases.items()}, active=active)
     return canary.other if releases[canary].parked else canary
 
 

@@ -8,6 +8,7 @@ import difflib
 import json
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, NamedTuple
 
@@ -95,15 +96,25 @@ def _between(least: int, most: int) -> AfterValidator:
     )
 
 
-def _like(pattern: str, example: str) -> AfterValidator:
+def _like(pattern: str, example: str, *, limit: int = 2048) -> AfterValidator:
+    """Text of a pattern, in which a word and a digit are of ASCII; no pattern may take longer than in proportion."""
     return _rule(
-        lambda value: None if re.fullmatch(pattern, value) else f"{value!r} has the wrong form; allowed is {example}"
+        lambda value: (
+            None
+            if len(value) <= limit and re.fullmatch(pattern, value, re.ASCII)
+            else f"{value!r} has the wrong form; allowed is {example}"
+        )
     )
 
 
-def _as_text(value: object) -> object:
-    """``pulumi config set --path`` writes ``3`` and ``true`` as what they look like; a process gets text."""
-    return json.dumps(value) if isinstance(value, bool | int) else value
+_Once: Final = _rule(rules.repeated_problem)
+"""Of every list."""
+_Some: Final = _rule(rules.empty_problem)
+
+
+def _as_switch(value: object) -> object:
+    """The engine hands over text; empty for nothing."""
+    return {"true": True, "false": False, "": None}.get(value, value) if isinstance(value, str) else value
 
 
 def _unset(value: object) -> object:
@@ -113,13 +124,14 @@ def _unset(value: object) -> object:
 
 def _as_number(value: object) -> object:
     """``pulumi config set`` without ``--path`` writes text."""
-    return int(value) if isinstance(value, str) and re.fullmatch(r"-?[0-9]+", value) else value
+    return int(value) if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,9}", value) else value
 
 
-Percent = Annotated[StrictInt, _between(0, 100)]
+Canary = Annotated[StrictInt, _rule(rules.canary_problem)]
 Cidr = Annotated[str, _rule(rules.cidr_problem)]
 EnvName = Annotated[str, _rule(rules.env_name_problem)]
-UrlPath = Annotated[str, _like(r"/[\w./~-]*", "an absolute path such as /health/ready")]
+UrlPath = Annotated[str, _like(r"/[\w./~-]*", "an absolute path such as /health/ready", limit=1024)]
+Phrase = Annotated[str, _rule(rules.phrase_problem)]
 
 
 class _Settings(BaseModel):
@@ -139,9 +151,9 @@ def _arn(service: str, resource: str, *, region: str = "[a-z0-9-]+") -> AfterVal
 class LookupSettings(_Settings):
     """The network by the tags of its parts."""
 
-    vpc_tags: dict[str, str]
+    vpc_tags: Annotated[dict[str, str], _rule(rules.filter_problem)]
     """Tags that one VPC alone has."""
-    subnet_tags: dict[str, str]
+    subnet_tags: Annotated[dict[str, str], _rule(rules.filter_problem)]
     """Tags of the load balancer's subnets in that VPC."""
 
 
@@ -152,6 +164,7 @@ class NetworkSettings(_Settings):
     """The VPC of the cluster."""
     subnet_ids: Annotated[
         tuple[Annotated[str, _like(r"subnet-[0-9a-f]{8,17}", "an id such as subnet-0a1b2c3d")], ...] | None,
+        _Once,
         _rule(rules.subnets_problem),
     ] = None
     """Subnets for the load balancer, in two availability zones or more."""
@@ -159,8 +172,8 @@ class NetworkSettings(_Settings):
     stack_reference: Annotated[str | None, _like(r"[\w.-]+/[\w.-]+/[\w.-]+", "<organization>/<project>/<stack>")] = None
     """A stack with the outputs vpcId and subnetIds."""
     scheme: Literal["internal", "internet-facing"] = "internal"
-    pod_cidrs: tuple[Cidr, ...] = ("10.0.0.0/8",)
-    """Where the load balancer may send to."""
+    pod_cidrs: Annotated[tuple[Cidr, ...] | None, _Once, _Some] = None
+    """Where the load balancer may send to; unset, the VPC's own networks."""
 
     @model_validator(mode="after")
     def _one_way(self) -> "NetworkSettings":
@@ -187,7 +200,7 @@ class LoadBalancerSettings(_Settings):
     certificate_arn: Annotated[str | None, _arn("acm", r"certificate/[\w-]+")] = None
     """The certificate in ACM for every host and for <color>.<host>; issued here if dns.zone is set."""
     test_listener_port: Annotated[StrictInt, _rule(rules.test_port_problem)] = 8443
-    test_listener_cidrs: tuple[Annotated[str, _rule(rules.private_cidr_problem)], ...] = ("10.0.0.0/8",)
+    test_listener_cidrs: Annotated[tuple[Cidr, ...], _Once, _rule(rules.testers_problem)] = ("10.0.0.0/8",)
     """Who may call the test listener, which reaches either color whatever the weights."""
     idle_timeout: Annotated[StrictInt, _between(1, 4000)] = 60
     """Seconds after which a connection without requests is closed."""
@@ -215,13 +228,21 @@ class ClusterSettings(Cluster):
     monitoring_namespace: Annotated[str, _rule(rules.namespace_problem)] = Cluster.monitoring_namespace
     container_insights: StrictBool = Cluster.container_insights
 
+    @model_validator(mode="after")
+    def _told_apart(self) -> "ClusterSettings":
+        if self.container_insights and self.name is None:
+            _refuse(
+                [Problem("name", "is required with containerInsights: its metrics are found by the cluster's name")]
+            )
+        return self
+
 
 class RegistrySettings(_Settings):
     """The image repositories that belong to this stack; one stack has them for all environments."""
 
-    repositories: tuple[str, ...] = ()
+    repositories: Annotated[tuple[str, ...], _Once] = ()
     """Services whose repository is made here."""
-    reader_accounts: tuple[Account, ...] = ()
+    reader_accounts: Annotated[tuple[Account, ...], _Once] = ()
     """Other accounts that pull from them."""
 
 
@@ -230,26 +251,50 @@ class SubscriptionSettings(Subscription):
     """One who hears of every alarm."""
 
     protocol: Literal["email", "email-json", "https", "lambda", "sms", "sqs"]
+    """How it is sent."""
     endpoint: str
     """An address, a URL or an ARN, as the protocol needs."""
+
+    @model_validator(mode="after")
+    def _of_the_protocol(self) -> "SubscriptionSettings":
+        if (reason := rules.endpoint_problem(self.protocol, self.endpoint)) is not None:
+            _refuse([Problem("endpoint", reason)])
+        return self
+
+
+class PrometheusSettings(_Settings):
+    """What the Prometheus Operator of the cluster is given."""
+
+    enabled: StrictBool = True
+    """Whether PodMonitors and PrometheusRules are made; false where there is no Operator."""
+    labels: dict[Annotated[str, _rule(rules.label_key_problem)], Annotated[str, _rule(rules.label_value_problem)]] = {}
+    """Labels of both kinds, by which the Operator selects them."""
 
 
 class AlertSettings(_Settings):
     """Who hears of an alarm."""
 
-    topic_arns: tuple[
-        Annotated[
-            str, _like(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[\w-]+", "arn:aws:sns:<region>:<account>:<topic>")
+    topic_arns: Annotated[
+        tuple[
+            Annotated[
+                str, _like(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[\w-]+", "arn:aws:sns:<region>:<account>:<topic>")
+            ],
+            ...,
         ],
-        ...,
+        _Once,
     ] = ()
     """Topics that exist already."""
-    subscriptions: tuple[SubscriptionSettings, ...] = ()
+    subscriptions: Annotated[tuple[SubscriptionSettings, ...], _Once] = ()
     """Subscriptions of the stack's own topic, which exists if there are any."""
-    on_call: str | None = None
+    on_call: Phrase | None = None
     """Who is called and how, as every alarm should say it."""
-    owner: str | None = None
-    """The team that answers for the services; unset, each service's name."""
+    owner: Annotated[str | None, _rule(rules.tag_value_problem)] = None
+    """The team that answers for the services and what they share; unset (not in production), each service's name."""
+    runbooks: Annotated[
+        str | None,
+        _like(r"https://[\w.~/:@-]{0,71}[\w.~-]", "an https URL of at most 80 characters, without a slash at its end"),
+    ] = None
+    """Where the folder docs/alerts can be read, for links in messages; unset, they name its pages without a link."""
 
 
 @dataclass(frozen=True, kw_only=True, config=_KEYS)
@@ -257,8 +302,9 @@ class BuildSettings(Build):
     """What an image is built from; outside production only."""
 
     context: Annotated[str, _rule(rules.folder_problem)]
+    """The folder with all that the image is made from."""
     dockerfile: Annotated[str, _rule(rules.folder_problem)] = Build.dockerfile
-    args: dict[str, str] = Field(default_factory=dict)
+    args: dict[Annotated[str, _rule(rules.build_arg_problem)], str] = Field(default_factory=dict)
     platform: Literal["linux/amd64", "linux/arm64"] = "linux/amd64"
 
 
@@ -287,7 +333,7 @@ class ReplicaSettings(Replicas):
     """How many pods each color runs that is not parked."""
 
     min: Annotated[StrictInt, _rule(rules.replica_problem, by_environment=True)] = Replicas.min
-    max: StrictInt = Replicas.max
+    max: Annotated[StrictInt, _between(1, rules.MOST_REPLICAS)] = Replicas.max
     cpu_target: Annotated[StrictInt, _between(1, 100)] = Replicas.cpu_target
     memory_target: Annotated[StrictInt | None, _between(1, 100)] = None
     requests_per_second: Annotated[StrictInt | None, _between(1, 1_000_000)] = None
@@ -306,7 +352,9 @@ class SourceSettings(SecretSource):
     """A store other than AWS Secrets Manager, such as Vault, that the cluster's External Secrets operator reads."""
 
     store: Annotated[str, _rule(rules.namespace_problem)]
-    path: Annotated[str, _like(r"[\w.][\w./-]*", "a path such as kv/shop/app")]
+    """The ClusterSecretStore that reads it."""
+    path: Annotated[str, _like(r"[\w.][\w./-]*", "a path such as kv/shop/app", limit=512)]
+    """What the store calls the entry."""
 
 
 @dataclass(frozen=True, kw_only=True, config=_KEYS)
@@ -314,19 +362,21 @@ class RotationSettings(Rotation):
     """Who gives the entry new values, and how often."""
 
     lambda_arn: Annotated[str, _arn("lambda", r"function:[\w-]+")]
+    """The function that makes a new value."""
     days: Annotated[StrictInt, _between(1, 1000)]
+    """How many pass between two values."""
 
 
 @dataclass(frozen=True, kw_only=True, config=_KEYS)
 class SecretSettings(SecretEntry):
     """An entry in Secrets Manager, a JSON object of which each key becomes an environment variable."""
 
-    keys: tuple[EnvName, ...]
+    keys: Annotated[tuple[EnvName, ...], _Once, _Some]
     """The keys to hand to the pods."""
     source: SourceSettings | None = None
     rotation: RotationSettings | None = None
-    replica_regions: tuple[
-        Annotated[str, _like(r"[a-z]{2}(-[a-z]+)+-[0-9]", "a region such as eu-central-1")], ...
+    replica_regions: Annotated[
+        tuple[Annotated[str, _like(r"[a-z]{2}(-[a-z]+)+-[0-9]", "a region such as eu-central-1", limit=32)], ...], _Once
     ] = ()
 
 
@@ -335,7 +385,9 @@ class EgressSettings(Egress):
     """A network that the pods may call."""
 
     cidr: Cidr
-    ports: tuple[Port, ...]
+    """The network."""
+    ports: Annotated[tuple[Port, ...], _Once, _Some]
+    """Where, over TCP; none would be all of them in a NetworkPolicy."""
 
 
 @dataclass(frozen=True, kw_only=True, config=_KEYS)
@@ -365,6 +417,16 @@ class HealthSettings(Health):
 class TimingSettings(Timing):
     """The times of a service as the stack file gives them."""
 
+    longest_request: Annotated[StrictInt, _between(1, 3600)] = Timing.longest_request
+    deregistration_delay: Annotated[StrictInt, _between(0, 3600)] = Timing.deregistration_delay
+    pre_stop: Annotated[StrictInt, _between(1, 7200)] = Timing.pre_stop
+    grace_period: Annotated[StrictInt, _between(1, 14_400)] = Timing.grace_period
+    keep_alive: Annotated[StrictInt, _between(1, 86_400)] = Timing.keep_alive
+    await_timeout: Annotated[StrictInt, _between(1, 86_400)] = Timing.await_timeout
+    stickiness: Annotated[StrictInt, _between(0, 604_800)] = Timing.stickiness
+    bake: Annotated[StrictInt, _between(1, 604_800)] = Timing.bake
+    keep_old: Annotated[StrictInt, _between(1, 2_592_000)] = Timing.keep_old
+
 
 class ServiceSettings(_Settings):
     """One service. ``active_color``, ``canary_weight`` and ``priority_band`` are resolved: the stack's, or its own."""
@@ -375,17 +437,24 @@ class ServiceSettings(_Settings):
     """Where the pods listen; below 1024 takes root."""
     priority_band: Annotated[StrictInt, _between(model.BANDS.start, model.BANDS.stop - 1)]
     active_color: Color
-    canary_weight: Percent
+    canary_weight: Canary
     strategy: StrategySettings = StrategySettings()
     colors: dict[Color, ColorSettings]
     """What blue and green run; one color alone for the strategies rolling and recreate."""
     replicas: ReplicaSettings = ReplicaSettings()
     resources: ResourceSettings = ResourceSettings()
-    env: dict[EnvName, Annotated[str, BeforeValidator(_as_text)]] = {}
+    env: Annotated[dict[EnvName, str], _rule(rules.variables_problem)] = {}
+    """Text only: of a number YAML keeps the value, not how it was written."""
+    not_secrets: Annotated[tuple[EnvName, ...], _Once] = ()
+    """Names in env that look like those of secrets, and whose values are none."""
     secrets: dict[Annotated[str, _rule(rules.entry_problem)], SecretSettings] = {}
-    egress: tuple[EgressSettings, ...] = ()
+    egress: Annotated[tuple[EgressSettings, ...], _Once] = ()
     """All that the pods may call besides DNS."""
-    policy_arns: tuple[Annotated[str, _arn("iam", r"policy/[\w+=,.@/-]+", region="")], ...] = ()
+    policy_arns: Annotated[
+        tuple[Annotated[str, _arn("iam", r"policy/[\w+=,.@/-]+", region="")], ...],
+        _Once,
+        _rule(rules.policies_problem),
+    ] = ()
     """What the pods may do in AWS; none, and they have no role."""
     priority_class: Annotated[str | None, _rule(rules.namespace_problem)] = None
     expects_traffic: StrictBool | None = None
@@ -406,8 +475,10 @@ class StackSettings(_Settings):
     """One environment."""
 
     environment: Annotated[str, _rule(rules.environment_problem)]
+    stated_production: Annotated[StrictBool | None, BeforeValidator(_as_switch)] = Field(None, alias="production")
+    """Whether the strict rules hold; unset, as the name of the environment says."""
     active_color: Color = Color.BLUE
-    canary_weight: Annotated[Percent, BeforeValidator(_as_number)] = 0
+    canary_weight: Annotated[Canary, BeforeValidator(_as_number)] = 0
     network: NetworkSettings
     """Where the load balancer stands: vpcId and subnetIds, lookup, or stackReference."""
     dns: Annotated[DnsSettings | None, BeforeValidator(_unset)] = None
@@ -417,8 +488,11 @@ class StackSettings(_Settings):
     registry: RegistrySettings = RegistrySettings()
     kms_key_arn: Annotated[str | None, _arn("kms", r"key/[\w-]+"), BeforeValidator(_unset)] = None
     """The key for secrets and alarms; unset, the stack makes one."""
-    secret_readers: tuple[Annotated[str, _arn("iam", r"(role|user)/[\w+=,.@/-]+", region="")], ...] = ()
+    secret_readers: Annotated[
+        tuple[Annotated[str, _arn("iam", r"(role|user)/[\w+=,.@/-]+", region="")], ...], _Once
+    ] = ()
     """Who alone may read the secrets' values, such as the role of the External Secrets operator; none for no limit."""
+    prometheus: PrometheusSettings = PrometheusSettings()
     alerts: Annotated[AlertSettings, Field(validate_default=True)] = AlertSettings()
     services: dict[Annotated[str, _rule(rules.service_problem)], ServiceSettings]
     """The services by name."""
@@ -426,20 +500,24 @@ class StackSettings(_Settings):
     @property
     def production(self) -> bool:
         """Whether the strict rules hold."""
-        return rules.is_production(self.environment)
+        return rules.is_production(self.environment, self.stated_production)
 
     @field_validator("load_balancer")
     @classmethod
     def _certified(cls, load_balancer: LoadBalancerSettings, info: ValidationInfo) -> LoadBalancerSettings:
         if "dns" in info.data and info.data["dns"] is None and load_balancer.certificate_arn is None:
             _refuse([Problem("certificateArn", "is required, or dns.zone, in which certificates are then validated")])
+        facing = "network" in info.data and info.data["network"].scheme == "internet-facing"
+        reason = rules.private_testers_problem(load_balancer.test_listener_cidrs, internet_facing=facing)
+        _refuse([Problem("testListenerCidrs", reason)] if reason else [])
         return load_balancer
 
     @field_validator("alerts")
     @classmethod
     def _heard(cls, alerts: AlertSettings, info: ValidationInfo) -> AlertSettings:
         if (info.context or {}).get("production", True):
-            _refuse(rules.alert_problems(alerts.on_call, listeners=len(alerts.topic_arns) + len(alerts.subscriptions)))
+            listeners = len(alerts.topic_arns) + len(alerts.subscriptions)
+            _refuse(rules.alert_problems(alerts.on_call, alerts.owner, listeners=listeners))
         return alerts
 
     @field_validator("services", mode="before")
@@ -473,15 +551,19 @@ class StackSettings(_Settings):
             registry=info.data.get("registry", RegistrySettings()),
             production=context.get("production", True),
             ran=context.get("ran"),
+            region=context.get("region"),
         )
+        longest = max((service.timing.longest_request for service in services.values()), default=0)
+        needed = max(idle_timeout, longest + 1) if idle_timeout else None
         _refuse(
             [
-                *_stack_problems(services),
+                *_stack_problems(services, surroundings),
                 *(
                     Problem(f"{name}.{key}", reason)
                     for name, service in services.items()
                     for key, reason in (
-                        *_service_problems(name, service, environment, idle_timeout),
+                        *_service_problems(name, service, environment),
+                        *_timing_problems(service, idle_timeout, needed),
                         *_fit_problems(name, service, surroundings),
                     )
                 ),
@@ -523,16 +605,14 @@ class _Surroundings(NamedTuple):
     production: bool
     ran: Mapping[str, Collection[str]] | None
     """The digests that staging ran, by service; None where nobody keeps a record."""
+    region: str | None
+    """Where the stack is, if that is known."""
 
 
-def _stack_problems(services: Mapping[str, ServiceSettings]) -> Iterator[Problem]:
+def _stack_problems(services: Mapping[str, ServiceSettings], stack: _Surroundings) -> Iterator[Problem]:
     """What is wrong between services; keys relative to ``services``."""
-    if not 1 <= len(services) <= model.MAX_SERVICES:
-        yield Problem(
-            "",
-            f"{len(services)} services; allowed are 1 to {model.MAX_SERVICES}, as each takes {len(model.RuleKind)} of "
-            "the 100 rules of the load balancer: move some to another stack",
-        )
+    if reason := rules.services_problem(len(services), certificates_issued=not stack.certified):
+        yield Problem("", reason)
     hosts: dict[str, str] = {}
     bands: dict[int, str] = {}
     for name, service in services.items():
@@ -547,11 +627,30 @@ def _stack_problems(services: Mapping[str, ServiceSettings]) -> Iterator[Problem
             )
 
 
-def _service_problems(
-    name: str, service: ServiceSettings, environment: str, idle_timeout: int | None
+def _timing_problems(
+    service: ServiceSettings, idle_timeout: int | None, needed_idle_timeout: int | None
 ) -> Iterator[Problem]:
-    """What is wrong between the settings of one service; keys relative to the service."""
+    """What is wrong between the times of one service; both idle timeouts None where the load balancer's is wrong."""
     timing, health = service.timing, service.health
+    if idle_timeout is not None and needed_idle_timeout is not None:
+        reason = rules.timing_problem(timing, idle_timeout=idle_timeout, needed_idle_timeout=needed_idle_timeout)
+        if reason is not None:
+            yield Problem("timing", reason)
+    if (reason := rules.interval_problem(health.interval, timeout=health.timeout)) is not None:
+        yield Problem("health.interval", reason)
+    reason = rules.await_problem(
+        timing.await_timeout,
+        health=health,
+        strategy=service.strategy,
+        replicas=service.replicas,
+        grace_period=timing.grace_period,
+    )
+    if reason is not None:
+        yield Problem("timing.awaitTimeout", reason)
+
+
+def _service_problems(name: str, service: ServiceSettings, environment: str) -> Iterator[Problem]:
+    """What is wrong between the settings of one service; keys relative to the service."""
     if service.active_color not in service.colors:
         yield Problem(
             "activeColor", f"{service.active_color} runs nothing; set it to {next(iter(service.colors), 'blue')}"
@@ -563,7 +662,10 @@ def _service_problems(
         if settings.parked and parked is not None:
             yield Problem(f"colors.{color}.parked", parked)
         for entry in service.secrets:
-            if entry not in settings.secret_versions and not settings.parked:
+            known = (
+                rules.entry_problem(entry) is None
+            )  # else it is refused for that, and a message should not repeat it
+            if known and entry not in settings.secret_versions and not settings.parked:
                 yield Problem(
                     f"colors.{color}.secretVersions.{entry}",
                     "is required while the color runs, or a rotation changes what it runs with; "
@@ -577,28 +679,18 @@ def _service_problems(
     owners = dict.fromkeys(service.env, "env")
     for entry, variables in service.secrets.items():
         for variable in variables.keys:
-            if (owner := owners.setdefault(variable, f"secrets.{entry}")) != f"secrets.{entry}":
+            if (
+                rules.env_name_problem(variable) is None
+                and (owner := owners.setdefault(variable, f"secrets.{entry}")) != f"secrets.{entry}"
+            ):
                 yield Problem(f"secrets.{entry}.keys", f"{variable} is set by {owner} too; name it once")
-    if idle_timeout is not None:
-        if (reason := rules.keep_alive_problem(timing.keep_alive, idle_timeout=idle_timeout)) is not None:
-            yield Problem("timing.keepAlive", reason)
-        if (reason := rules.longest_request_problem(timing.longest_request, idle_timeout=idle_timeout)) is not None:
-            yield Problem("timing.longestRequest", reason)
-    for key, reason in (
-        *(
-            (f"env.{variable}", rules.plaintext_secret_problem(variable, value))
-            for variable, value in service.env.items()
-        ),
-        ("replicas.max", rules.maximum_problem(service.replicas.max, minimum=service.replicas.min)),
-        ("health.interval", rules.interval_problem(health.interval, timeout=health.timeout)),
-        (
-            "timing.awaitTimeout",
-            rules.await_problem(timing.await_timeout, interval=health.interval, threshold=health.healthy_threshold),
-        ),
-        *((f"timing.{key}", reason) for key, reason in rules.timing_problems(timing)),
-    ):
-        if reason is not None:
-            yield Problem(key, reason)
+    yield from rules.not_secrets_problems(service.not_secrets, env=service.env)
+    for variable, value in service.env.items():
+        reason = rules.plaintext_secret_problem(variable, value, known=service.not_secrets)
+        if reason is not None and rules.env_name_problem(variable) is None:
+            yield Problem(f"env.{variable}", reason)
+    if (reason := rules.maximum_problem(service.replicas.max, minimum=service.replicas.min)) is not None:
+        yield Problem("replicas.max", reason)
 
 
 def _fit_problems(name: str, service: ServiceSettings, stack: _Surroundings) -> Iterator[Problem]:
@@ -623,6 +715,8 @@ def _fit_problems(name: str, service: ServiceSettings, stack: _Surroundings) -> 
         for key, value in (("rotation", secret.rotation), ("replicaRegions", secret.replica_regions)):
             if secret.source and value:
                 yield Problem(f"secrets.{entry}.{key}", f"is the business of {secret.source.store}; remove it here")
+        if stack.region in secret.replica_regions:
+            yield Problem(f"secrets.{entry}.replicaRegions", f"{stack.region} is where the entry is; name others")
     for color, release in service.colors.items():
         if release.build and name not in stack.registry.repositories:
             yield Problem(f"colors.{color}.build", "has nowhere to push to; name the service in registry.repositories")
@@ -648,6 +742,7 @@ def load(config: pulumi.Config, stack: str) -> StackSettings:
         {key.removeprefix(prefix): decoded(config.require(key.removeprefix(prefix))) for key in keys},
         stack=stack,
         ran=ran(Path(RECORD)),
+        region=pulumi.Config("aws").get("region"),
     )
 
 
@@ -668,33 +763,70 @@ def ran(record: Path) -> Mapping[str, Collection[str]]:
         }
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         reason = f"{record}: is no record of releases ({error}); restore it with `git checkout {record}`"
-        raise SettingsError("production", [reason]) from error
+        raise SettingsError("production", [reason]) from None
 
 
 def decoded(value: object) -> object:
-    """Return a value of the configuration; objects and lists may be written as JSON, and reach the program so."""
-    return json.loads(value) if isinstance(value, str) and value.startswith(("{", "[")) else value
+    """Return a value of the configuration; objects and lists may be written as JSON, and reach the program so.
+
+    What looks like JSON and is none stays text: `parse` refuses it.
+    """
+    try:
+        return _from_json(value) if isinstance(value, str) and value.startswith(_JSON) else value
+    except ValueError:
+        return value
+
+
+_JSON: Final = ("{", "[")
+
+
+def _from_json(text: str) -> object:
+    """Raises ``ValueError`` with what is wrong, and nothing of the text."""
+
+    def once(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            raise ValueError("a key stands twice in one object")
+        return found
+
+    try:
+        return json.loads(text, object_pairs_hook=once)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{error.msg[0].lower()}{error.msg[1:]} at character {error.pos}") from None
+    except RecursionError:
+        raise ValueError("too many lists and objects in each other") from None
 
 
 def parse(
-    values: Mapping[str, object], *, stack: str, ran: Mapping[str, Collection[str]] | None = None
+    values: Mapping[str, object],
+    *,
+    stack: str,
+    ran: Mapping[str, Collection[str]] | None = None,
+    region: str | None = None,
 ) -> StackSettings:
     """The settings that ``values`` describe, as a stack file holds them, keys without ``hueshift:``.
 
-    ``ran`` is what staging has run, by service, to which production is held; None for no such check.
+    ``ran`` is what staging has run, by service, to which production is held; None for no such check. ``region`` is
+    where the stack is, None where that is not known.
 
     Raises ``SettingsError`` with all problems. pydantic judges a whole only when its parts are right, so when one is
     wrong a second, lenient pass, without unknown keys and rules about single values, reaches the rules about several.
     """
+    if lines := {f"{_key(where)}: {reason}" for where, reason in _unreadable(values)}:
+        raise SettingsError(stack, sorted(lines))
     environment = values.get("environment") or stack
-    production = isinstance(environment, str) and rules.is_production(environment)
-    lines: set[str] = set()
+    stated = _as_switch(values.get("production"))
+    production = stated is not False
+    if isinstance(environment, str) and rules.environment_problem(environment) is None:
+        production = rules.is_production(environment, stated if isinstance(stated, bool) else None)
+        if stated is None and (reason := rules.production_problem(environment)) is not None:
+            lines.add(f"{_key('production')}: {reason}")
     for lenient in (False, True):
         try:
             settings = StackSettings.model_validate(
                 {**values, "environment": environment},
                 extra="ignore" if lenient else None,
-                context={"production": production, "lenient": lenient, "ran": ran},
+                context={"production": production, "lenient": lenient, "ran": ran, "region": region},
             )
         except ValidationError as error:
             for details in error.errors(include_url=False):
@@ -703,6 +835,38 @@ def parse(
             if not lines:
                 return settings
     raise SettingsError(stack, sorted(lines))
+
+
+def _unreadable(values: Mapping[str, object]) -> Iterator[Problem]:
+    """What is no text that could be judged, wherever it stands; reasons without values."""
+    for key, value in values.items():
+        if isinstance(value, str) and value.startswith(_JSON):
+            try:
+                _from_json(value)
+            except ValueError as error:
+                remedy = "a shell takes quotes away: put single ones around the whole, or write it in the stack file"
+                yield Problem(key, f"is no JSON ({error}); {remedy}")
+        else:
+            yield from _unreadable_text(key, value, 0)
+
+
+_DEPTH: Final = 12
+"""Levels of what the settings know; below that everything is refused for what it is."""
+
+
+def _unreadable_text(path: str, value: object, depth: int) -> Iterator[Problem]:
+    if isinstance(value, str):
+        # The value of a variable may have several lines.
+        if (reason := rules.text_problem(value, lines=".env." in path)) is not None:
+            yield Problem(path, reason)
+    elif isinstance(value, Mapping) and depth < _DEPTH:
+        for key, child in value.items():
+            if (reason := rules.text_problem(str(key))) is not None:
+                yield Problem(f"{path}.{key}", f"its name {reason}")
+            yield from _unreadable_text(f"{path}.{key}", child, depth + 1)
+    elif isinstance(value, list) and depth < _DEPTH:
+        for place, child in enumerate(value):
+            yield from _unreadable_text(f"{path}[{place}]", child, depth + 1)
 
 
 _ALLOWED: Final = {
@@ -714,8 +878,13 @@ _ALLOWED: Final = {
     "model": "a mapping",
     "dataclass": "a mapping",
 }
-_PRIVATE: Final = {"env", "secrets", "secretVersions"}
+_CONTAINERS: Final = {"a list", "a mapping"}
+_PRIVATE: Final = {"env", "secrets", "secretVersions", "args"}
 """Below these keys a value may be a secret that got into the wrong place."""
+_LONGEST: Final = 80
+"""Characters of a value that a message repeats, and..."""
+_MOST_OF_A_KEY, _MOST_OF_A_REASON = 250, 1500
+"""...of the rest of it, of which names are a part."""
 
 
 def _lines(error: ErrorDetails) -> Iterator[str]:
@@ -724,7 +893,7 @@ def _lines(error: ErrorDetails) -> Iterator[str]:
     kind = error["type"]
     cause = error.get("ctx", {}).get("error")
     value = error["input"]
-    private = not _PRIVATE.isdisjoint(error["loc"]) or (isinstance(value, str) and rules.secret_kind(value) is not None)
+    private = not _PRIVATE.isdisjoint(error["loc"]) or (isinstance(value, str) and _may_hold_a_secret(value))
     got = "" if private else f"; got {_shown(value)}"
     if kind == "missing":
         reason = f"is required: {_meaning(_schema(parents)['properties'][last])}"
@@ -733,28 +902,68 @@ def _lines(error: ErrorDetails) -> Iterator[str]:
     elif kind in ("enum", "literal_error"):
         reason = f"must be {error['ctx']['expected']}{got}".replace("'", "")
     elif kind == "value_error":
-        reason = str(cause).replace(repr(value), "a value that is not shown here") if private else str(cause)
+        reason = str(cause)
+        if isinstance(value, str):
+            shown = "a value that is not shown here" if private else _shortened(repr(value))
+            reason = reason.replace(repr(value), shown)
     else:
-        reason = f"must be {_ALLOWED.get(kind.split('_')[0], error['msg'])}{got}"
+        allowed = _ALLOWED.get(kind.split("_")[0], "something else")
+        if allowed in _CONTAINERS and isinstance(value, str):
+            # What should be a container of settings may have swallowed some of them.
+            got = "; got text"
+        reason = f"must be {allowed}{got}"
+        if kind == "string_type" and isinstance(value, int | float):
+            reason += "; on the command line add --type string"
     for key, text in cause.problems if isinstance(cause, _ProblemsError) else [Problem("", reason)]:
         path = "".join(
             f"[{part}]" if isinstance(part, int) else f".{part}"
-            for part in (*error["loc"], key)
+            for part in (*(part if part != "" else '""' for part in error["loc"]), key)
             if part not in ("[key]", "")
         )
-        yield f"hueshift:{path.removeprefix('.')}: {text}"
+        yield f"{_key(path.removeprefix('.'))}: {_shortened(text, _MOST_OF_A_REASON)}"
+
+
+def _may_hold_a_secret(text: str) -> bool:
+    """Whether a text is one by its form, or JSON that got into the wrong place with all that it holds."""
+    return text.startswith(_JSON) or rules.secret_kind(text) is not None
+
+
+_BELOW_PRIVATE: Final = re.compile(rf"(?:^|\.)(?:{'|'.join(sorted(_PRIVATE))})\.")
+
+
+def _key(path: str) -> str:
+    """The key as a message names it, in one line; below private keys only what can be a name."""
+    if (private := _BELOW_PRIVATE.search(path)) and not re.fullmatch(r"[\w.\[\]-]+", path[private.end() :], re.ASCII):
+        path = f"{path[: private.end()]}…"
+    # Colons and spaces would end the key for who reads the message.
+    shown = re.sub(r"[^!-9;-~…]", lambda found: f"\\u{{{ord(found[0]):x}}}", _shortened(path, _MOST_OF_A_KEY))
+    return f"hueshift:{_shortened(shown, _MOST_OF_A_KEY)}"
+
+
+def _shortened(text: str, longest: int = _LONGEST) -> str:
+    return text if len(text) <= longest else f"{text[:longest]}…"
 
 
 def _shown(value: object) -> str:
-    return f"a {type(value).__name__}" if isinstance(value, dict | list) else json.dumps(value, default=str)
+    return f"a {type(value).__name__}" if isinstance(value, dict | list) else _shortened(json.dumps(value, default=str))
+
+
+@cache
+def _json_schema() -> dict[str, Any]:
+    return StackSettings.model_json_schema()
 
 
 def _schema(loc: Sequence[int | str]) -> dict[str, Any]:
     """The JSON schema of what stands at ``loc``."""
-    root = node = StackSettings.model_json_schema()
+    root = node = _json_schema()
     for part in loc:
-        node = node.get("properties", {}).get(part) or node["additionalProperties"]
-        node = next((choice for choice in node.get("anyOf", ()) if "$ref" in choice), node)  # or null
+        if part == "[key]":
+            continue
+        if isinstance(part, int):
+            node = node["items"]
+        else:
+            node = node.get("properties", {}).get(part) or node["additionalProperties"]
+        node = next((choice for choice in node.get("anyOf", ()) if choice.get("type") != "null"), node)  # or null
         if "$ref" in node:
             node = root["$defs"][node["$ref"].rpartition("/")[2]]
     return node
@@ -771,5 +980,5 @@ def _unknown(key: str, known: Sequence[str]) -> str:
 
 def advice(name: str, known: Sequence[str]) -> str:
     """Return the known name that was probably meant, or all of them."""
-    nearest = difflib.get_close_matches(name, known, n=1)
+    nearest = difflib.get_close_matches(name[:_LONGEST], known, n=1)
     return f"did you mean {nearest[0]}?" if nearest else f"known here: {', '.join(known) or 'none'}"

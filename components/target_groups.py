@@ -12,15 +12,18 @@ from components.model import Color, Health, fit_name
 NAME_LIMIT: Final = 24
 """Characters of a logical name: the API takes 32, of which autonaming uses 8 (pulumi-aws#1317)."""
 
+PORT: Final = 80
+"""Of a target that is registered without one. No pod is: the controller states each pod's own port, and so a service
+may change its port and keep its groups."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TargetGroupsArgs:
-    """The VPC is an Input; port and numbers are plain, configuration decides them."""
+    """The VPC is an Input; the numbers are plain, configuration decides them."""
 
     colors: Collection[Color]
     """Both, or the one that the service has."""
     vpc_id: pulumi.Input[str]
-    port: int
     health: Health
     deregistration_delay: int
     """Seconds in which a removed target may finish its requests, 0 to 3600."""
@@ -36,14 +39,14 @@ class TargetGroups(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: TargetGroupsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("hueshift:target_groups:TargetGroups", name, None, opts)
-        # Names are left to Pulumi: a group whose port or VPC changes is then made anew before
+        # Names are left to Pulumi: a group whose VPC changes is then made anew before
         # the rules let go of the old one; a fixed name would ask for the opposite order, which
         # the API refuses (pulumi-aws#4220).
         groups = {
             color: lb.TargetGroup(
                 fit_name("", name, f"-{color}", NAME_LIMIT),
                 vpc_id=args.vpc_id,
-                port=args.port,
+                port=PORT,
                 protocol="HTTP",
                 protocol_version="HTTP1",
                 target_type="ip",
@@ -78,7 +81,9 @@ class TargetGroups(pulumi.ComponentResource):
                     },
                 },
                 tags={**args.tags, "color": color.value},
-                opts=pulumi.ResourceOptions(parent=self),
+                # A group has its port for life, and one made with another keeps that: none is made anew for a number
+                # that nobody uses.
+                opts=pulumi.ResourceOptions(parent=self, ignore_changes=["port"]),
             )
             for color in Color
             if color in args.colors

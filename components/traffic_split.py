@@ -78,11 +78,11 @@ class TrafficSplitArgs:
     canary_weight: int
     """Percent of requests sent to the idle color."""
     canary: Color | None
-    """The color that the canary header reaches: the one with the newer version; None for no such header."""
+    """The color that the canary header reaches; None for no such header."""
     minimum_healthy: int
     """Healthy targets without which a color is given no traffic."""
     stickiness: int
-    """Seconds in which a client stays with the color of its first answer; 0 = off."""
+    """Seconds in which a client stays with the color of its first answer while both have traffic; 0 = off."""
     serving: Mapping[Color, pulumi.Resource]
     """What must be ready before a rule sends a color requests: its environment."""
     tags: Mapping[str, str]
@@ -110,7 +110,8 @@ class TrafficSplit(pulumi.ComponentResource):
         def waits_for(*colors: Color) -> list[pulumi.Resource]:
             return [environment for color, environment in args.serving.items() if color in colors]
 
-        # Apart from the weights, so that a flip leaves it alone: it moves when an image is deployed.
+        # Apart from the weights, so that a flip leaves it alone where versions order (`model.newer`): it moves when an
+        # image is deployed.
         if args.canary:
             lb.ListenerRule(
                 f"{name}-canary",
@@ -149,9 +150,14 @@ class TrafficSplit(pulumi.ComponentResource):
                     "type": "forward",
                     "forward": {
                         "target_groups": groups,
+                        # Only while both colors have traffic: a client's cookie comes before the weights, and each
+                        # answer renews it (ELB guide, sticky sessions), so no flip would ever move it.
                         # Stated even when off: AWS reports it back and the next refresh would
                         # show a difference (pulumi-aws#5771).
-                        "stickiness": {"enabled": args.stickiness > 0, "duration": args.stickiness or 3600},
+                        "stickiness": {
+                            "enabled": args.stickiness > 0 and all(shares.values()),
+                            "duration": args.stickiness or 3600,
+                        },
                     },
                 }
             ],

@@ -3,14 +3,14 @@
 No function here creates a resource; `service.py`, `color_environment.py` and `migration.py` do.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import pulumi
 from pulumi_kubernetes import core, meta, networking
 
-from components.model import Color, Egress, Resources
-from components.rules import is_production
+from components.model import NOT_SECRETS, Color, Egress, Resources
 
 READINESS_GATE_LABEL: Final = {"elbv2.k8s.aws/pod-readiness-gate-inject": "enabled"}
 """On the namespace: the AWS Load Balancer Controller then gates readiness on target health. Only pods created later,
@@ -67,9 +67,51 @@ def selector(labels: Mapping[str, str]) -> dict[str, str]:
     return {key: labels[key] for key in ("app.kubernetes.io/name", "hueshift.dev/color")}
 
 
+_SAMPLE_LABELS: Final = {
+    "service": "app.kubernetes.io/name",
+    "color": "hueshift.dev/color",
+    "environment": "hueshift.dev/environment",
+}
+"""What the samples of a pod are told apart by, and the pod's labels that say it."""
+
+
+def pod_monitor(service: str) -> dict[str, Any]:
+    """Return the ``spec`` of a PodMonitor: what the Prometheus Operator has read of the pods of both colors.
+
+    Of a service's namespace, where a migration's pods have no port. Prometheus knows the label ``a.b/c`` of a pod as
+    ``__meta_kubernetes_pod_label_a_b_c`` (Prometheus configuration, kubernetes_sd_config); ``podTargetLabels`` would
+    keep the label's own name.
+    """
+    return {
+        "selector": {"matchLabels": {"app.kubernetes.io/name": service}},
+        "podMetricsEndpoints": [
+            {
+                "port": "http",
+                "path": "/metrics",
+                "interval": "30s",
+                "relabelings": [
+                    {
+                        "sourceLabels": [f"__meta_kubernetes_pod_label_{re.sub('[^a-zA-Z0-9_]', '_', label)}"],
+                        "targetLabel": name,
+                    }
+                    for name, label in _SAMPLE_LABELS.items()
+                ],
+            }
+        ],
+    }
+
+
 def environment_variables(values: Mapping[str, str]) -> list[core.v1.EnvVarArgs]:
-    """Return a container's ``env``."""
-    return [core.v1.EnvVarArgs(name=name, value=value) for name, value in values.items()]
+    """Return a container's ``env``, each value as it is: Kubernetes would put a variable in the place of ``$(NAME)``.
+
+    What comes from a ConfigMap or a Secret it leaves alone, so a pod and a Job read the same.
+    """
+    return [core.v1.EnvVarArgs(name=name, value=value.replace("$", "$$")) for name, value in values.items()]
+
+
+def not_secrets(names: Sequence[str]) -> dict[str, str] | None:
+    """Return the annotation of what holds variables, by which the policy pack knows that these are no secrets."""
+    return {NOT_SECRETS: " ".join(names)} if names else None
 
 
 def from_secrets(names: Iterable[str]) -> list[core.v1.EnvFromSourceArgs]:
@@ -77,9 +119,9 @@ def from_secrets(names: Iterable[str]) -> list[core.v1.EnvFromSourceArgs]:
     return [core.v1.EnvFromSourceArgs(secret_ref=core.v1.SecretEnvSourceArgs(name=name)) for name in names]
 
 
-def app_env(environment: str) -> str:
+def app_env(environment: str, *, production: bool) -> str:
     """Return the ``APP_ENV`` of the application contract: ``production``, ``staging``, else ``development``."""
-    if is_production(environment):
+    if production:
         return "production"
     return "staging" if "staging" in environment.split("-") else "development"
 
@@ -100,7 +142,7 @@ def network_policy(
     match: Mapping[str, str],
     *,
     egress: Sequence[Egress],
-    port: int | None = None,
+    port: str | None = None,
     client_cidrs: Sequence[pulumi.Input[str]] = (),
     monitoring_namespace: str | None = None,
     pod_identity: bool = False,
@@ -112,7 +154,7 @@ def network_policy(
     Args:
         match: labels of the pods; empty for all of the namespace. Of several policies for one pod each opens its part.
         egress: what they may call over TCP, besides DNS.
-        port: where they may be called; None for nowhere.
+        port: where they may be called, by the name that each pod gives to a number; None for nowhere.
         client_cidrs: by whom. A load balancer's nodes are no pods: only their subnets tell them.
         monitoring_namespace: whose pods may call them too.
         pod_identity: whether they get credentials from the node's EKS Pod Identity agent.
@@ -125,7 +167,7 @@ def network_policy(
     def namespace(name: str) -> meta.v1.LabelSelectorArgs:
         return meta.v1.LabelSelectorArgs(match_labels={"kubernetes.io/metadata.name": name})
 
-    def tcp(*ports: int) -> list[networking.v1.NetworkPolicyPortArgs]:
+    def tcp(*ports: int | str) -> list[networking.v1.NetworkPolicyPortArgs]:
         return [networking.v1.NetworkPolicyPortArgs(protocol="TCP", port=number) for number in ports]
 
     clients = peers(*client_cidrs)

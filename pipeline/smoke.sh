@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # smoke.sh STACK SERVICE
-# Tries the idle color through its test URL, once it has all of its pods: live, ready, of the version in the stack file,
-# and without an error in twenty requests.
+# Tries the color that is idle by the stack file and by the load balancer through its test URL, once it has all of its pods:
+# live, ready, of the version in the stack file, and without an error in twenty requests.
 #
 # CURL_OPTIONS  further arguments of curl, such as --cacert FILE
 set -euo pipefail
@@ -11,6 +11,7 @@ takes 2 2 "$@"
 requests=20 patience=180
 
 service=$(served "$1" "$2")
+live "$1" "$2"
 color=$(other "$(of "$service" .active)")
 url=$(of "$service" ".testUrls.$color")
 namespace=$(of "$service" .namespace)

@@ -30,8 +30,10 @@ def level() -> EnforcementLevel:
     To be asked while the pack is built: the engine reads all levels once, before any resource. A host that does not
     say which stack it is gets the strict level: nothing may slip into production unseen.
     """
-    environment = pulumi.Config("hueshift").get("environment") or pulumi.get_stack()
-    strict = environment == _NAMELESS or is_production(environment)
+    config = pulumi.Config("hueshift")
+    environment = config.get("environment") or pulumi.get_stack()
+    stated = {"true": True, "false": False}.get(config.get("production") or "")
+    strict = is_production(environment, stated) or (stated is None and environment == _NAMELESS)
     return EnforcementLevel.MANDATORY if strict else EnforcementLevel.ADVISORY
 
 

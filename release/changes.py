@@ -2,12 +2,13 @@
 
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
 from components.model import Color
+from release.report import RefusedError
 
 _STACK: Final = "pulumi:pulumi:Stack"
 _SPLIT: Final = "hueshift:traffic_split:TrafficSplit"
@@ -17,8 +18,13 @@ _UNKNOWN: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 SECRET: Final = "[secret]"
 _DEPLOYMENT: Final = "kubernetes:apps/v1:Deployment"
 _RECORD: Final = "aws:route53/record:Record"
+_BALANCER: Final = "aws:lb/loadBalancer:LoadBalancer"
 _RULE: Final = "aws:lb/listenerRule:ListenerRule"
 _GROUPS: Final = "actions[0].forward.targetGroups"
+_STICKY: Final = "actions[0].forward.stickiness.enabled"
+"""Goes with the weights: clients stay with a color only while both have some."""
+_HEADER: Final = "actions[0].targetGroupArn"
+"""Of the rule of the canary header: goes with the weights where versions do not order."""
 _STEP: Final = re.compile(r'\["((?:[^"\\]|\\.)*)"\]|\[(\d+)\]|([^.\[\]]+)')
 _NOISE: Final = ("an unhandled error occurred: program exited", "preview failed")
 _LONG: Final = 160
@@ -29,7 +35,7 @@ SERVES: Final = frozenset(
         "aws:ec2/securityGroup:SecurityGroup",
         "aws:lb/listener:Listener",
         _RULE,
-        "aws:lb/loadBalancer:LoadBalancer",
+        _BALANCER,
         "aws:lb/targetGroup:TargetGroup",
         _DEPLOYMENT,
         "kubernetes:core/v1:Namespace",
@@ -72,7 +78,7 @@ class Change:
     """The component of the program that it belongs to, such as the service."""
     values: Sequence[Value] = ()
     traffic_only: bool = False
-    """Whether nothing but weights of a production rule changes."""
+    """Whether nothing changes but weights of a production rule, and what goes with them."""
     downtime: str | None = None
     """What users notice, if they do."""
     restarts: str | None = None
@@ -86,11 +92,17 @@ class Service:
     name: str
     url: str
     before: Mapping[str, int] | None
-    """Percent of requests by color."""
+    """Percent of requests by color, as the load balancer has them; as the state says if it was not asked."""
     after: Mapping[str, int] | None
+    state: Mapping[str, int] | None = None
+    """What the state says, if the load balancer has something else."""
+    unasked: str | None = None
+    """Why the load balancer was not asked."""
     ran: Mapping[str, str] = field(default_factory=dict)
     """Version by color before."""
     runs: Mapping[str, str] = field(default_factory=dict)
+    header: tuple[str | None, str | None] = (None, None)
+    """The color that the canary header reaches, before and after."""
 
     @property
     def stays(self) -> bool:
@@ -148,6 +160,8 @@ class _Resource:
     urn: str
     ops: list[str] = field(default_factory=list)
     """In their order; a replacement has several."""
+    id: str = ""
+    """As the cloud calls it; empty before it is made."""
     old: Mapping[str, Any] = field(default_factory=dict)
     new: Mapping[str, Any] = field(default_factory=dict)
     diff: Mapping[str, Any] = field(default_factory=dict)
@@ -174,8 +188,12 @@ class _Resource:
         return Op.CREATE if "import" in self.ops else None
 
 
-def read(stack: str, events: Iterable[Mapping[str, Any]]) -> Report:
-    """Return what the streamed events of ``pulumi preview --json`` say."""
+Ask = Callable[[str, Mapping[str, Color]], Mapping[Color, int]]
+"""Takes a rule's ARN and its target groups' colors by ARN; returns percent by color, or raises ``RefusedError``."""
+
+
+def read(stack: str, events: Iterable[Mapping[str, Any]], ask: Ask) -> Report:
+    """Return what the streamed events of ``pulumi preview --json`` say, and ``ask`` of the traffic before."""
     resources: dict[str, _Resource] = {}
     outputs: dict[str, Mapping[str, Any]] = {"old": {}, "new": {}}
     warnings: list[str] = []
@@ -193,7 +211,7 @@ def read(stack: str, events: Iterable[Mapping[str, Any]]) -> Report:
             violations.append(_violation(found))
         for kind in ("policyAnalyzeSummaryEvent", "policyAnalyzeStackSummaryEvent"):
             asked |= set((event.get(kind) or {}).get("passed") or ())
-    services = list(_services(resources.values(), outputs))
+    services = list(_services(resources.values(), outputs, ask))
     shares = {service.name: service for service in services}
     changes = [
         _change(resource, resource.op, resources, shares)
@@ -226,6 +244,7 @@ def _note(resources: dict[str, _Resource], step: Mapping[str, Any]) -> None:
     resource.ops.append(step["op"])
     resource.old = step.get("old") or resource.old
     resource.new = step.get("new") or resource.new
+    resource.id = resource.old.get("id") or resource.new.get("id") or ""
     # Those of the program's own step: a refresh before it has a difference of another kind.
     resource.diff = step.get("detailedDiff") or {key: {} for key in step.get("diffs") or ()} or resource.diff
     resource.keys = step.get("keys") or resource.keys
@@ -252,7 +271,7 @@ def _violation(event: Mapping[str, Any]) -> Violation:
     )
 
 
-def _services(resources: Iterable[_Resource], outputs: Mapping[str, Mapping[str, Any]]) -> Iterator[Service]:
+def _services(resources: Iterable[_Resource], outputs: Mapping[str, Mapping[str, Any]], ask: Ask) -> Iterator[Service]:
     """Yield the services by name, with the weights that their production rules have and get."""
     old, new = (outputs[key].get("services") or {} for key in ("old", "new"))
     for resource in sorted(resources, key=lambda resource: resource.name):
@@ -262,13 +281,24 @@ def _services(resources: Iterable[_Resource], outputs: Mapping[str, Mapping[str,
         was, will = old.get(name) or {}, new.get(name) or {}
         stays = "delete" not in resource.ops
         groups = dict(zip(_arns(resource.new), _colors(will or was), strict=False))
+        state = _weights(resource.old, was, groups) if "create" not in resource.ops else None
+        before, unasked = state, None
+        if state is not None and resource.id:
+            named = {arn: groups.get(arn, color) for color, arn in zip(_colors(was), _arns(resource.old), strict=False)}
+            try:
+                before = _sorted(ask(resource.id, named))
+            except RefusedError as error:
+                unasked = str(error)
         yield Service(
             name=name,
             url=(will if stays else was).get("url", ""),
-            before=_weights(resource.old, was, groups) if "create" not in resource.ops else None,
+            before=before,
             after=_weights(resource.new, will or was, {}) if stays else None,
+            state=None if state == before else state,
+            unasked=unasked,
             ran=was.get("versions") or {},
             runs=will.get("versions") or {} if stays else {},
+            header=(was.get("canaryHeader"), will.get("canaryHeader")),
         )
 
 
@@ -295,24 +325,33 @@ def _weights(state: Mapping[str, Any], output: Mapping[str, Any], known: Mapping
     """
     groups = _groups(state)
     total = sum(int(group["weight"]) for group in groups) or 1
-    shares = {
-        str(known.get(group["arn"], color)): round(100 * int(group["weight"]) / total)
-        for color, group in zip(_colors(output), groups, strict=False)
-    }
-    return dict(sorted(shares.items()))
+    return _sorted(
+        {
+            known.get(group["arn"], color): round(100 * int(group["weight"]) / total)
+            for color, group in zip(_colors(output), groups, strict=False)
+        }
+    )
+
+
+def _sorted(shares: Mapping[Color, int]) -> Mapping[str, int]:
+    return {color.value: shares[color] for color in sorted(shares)}
 
 
 def _change(resource: _Resource, op: Op, resources: Mapping[str, _Resource], services: Mapping[str, Service]) -> Change:
     group, kind = _group(resource, resources)
     service = services.get(group) if kind == _SERVICE else None
+    moves = _is_production_rule(resource)
     traffic_only = (
         op is Op.UPDATE
-        and _is_production_rule(resource)
         and bool(resource.diff)
-        and all(path.startswith(_GROUPS) for path in resource.diff)
-        and set(_arns(resource.old)) == set(_arns(resource.new))
+        and (
+            all(path.startswith(_GROUPS) or path == _STICKY for path in resource.diff)
+            and set(_arns(resource.old)) == set(_arns(resource.new))
+            if moves
+            else _SPLIT in resource.urn and set(resource.diff) == {_HEADER}
+        )
     )
-    if traffic_only and service:
+    if moves and traffic_only and service:
         values = list(_moved(service))
     else:
         values = list(_values(resource)) if op in (Op.UPDATE, Op.REPLACE) else []
@@ -400,6 +439,8 @@ def _downtime(resource: _Resource, op: Op, service: Service | None, hosts: Colle
         return None
     if op is Op.DELETE:
         return "deleted: requests that pass through it fail"
+    if op is Op.REPLACE and resource.type == _BALANCER:
+        return "made anew: every service is down, for target groups cannot follow to another load balancer"
     if op is Op.REPLACE:
         # The deletion says nothing: it was done already if an update was interrupted, and comes after a failure.
         if next(each for each in resource.ops if each in ("create-replacement", "replace")) == "replace":

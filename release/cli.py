@@ -2,7 +2,7 @@
 
 import typer
 
-from release import images, preview, review, secrets
+from release import images, live, preview, review, secrets
 
 app = typer.Typer(
     name="hueshift",
@@ -12,6 +12,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Operate the services of a stack.",
 )
+app.command("live")(live.live)
 app.command("preview")(preview.preview)
 app.command("review")(review.review)
 app.add_typer(images.app, name="image")

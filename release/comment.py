@@ -3,10 +3,11 @@
 import html
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from release.changes import Change, Op, Report, Service, Violation
+from release.live import shown
 
 MARKER: Final = "<!-- hueshift:preview -->"
 """The first line of a comment, by which it is found to be edited."""
@@ -43,6 +44,7 @@ def sentences(report: Report) -> Iterator[str]:
         return
     if refused := {violation.policy for violation in report.violations if violation.mandatory}:
         yield f"**{report.stack}: refused by policy ({', '.join(sorted(refused))})**"
+    yield from _asked(report)
     if not report.changes:
         yield f"**{report.stack}**: nothing changes"
         return
@@ -61,20 +63,27 @@ def sentences(report: Report) -> Iterator[str]:
         yield f"**{report.stack}**: {kept} as {'they are' if kept.endswith('stay') else 'it is'}"
 
 
+def _asked(report: Report) -> Iterator[str]:
+    """Yield where the state is not what is live, and of which services that is not known."""
+    for service in report.services:
+        if service.state is not None:
+            live, state = shown(service.before or {}), shown(service.state)
+            yield f"**{report.stack}/{service.name}**: live: {live}, the state says: {state}"
+    for reason in dict.fromkeys(service.unasked for service in report.services if service.unasked):
+        names = ", ".join(service.name for service in report.services if service.unasked == reason)
+        yield f"**{report.stack}**: what is live of {names} was not asked, and is told by the state ({_plain(reason)})"
+
+
 def _traffic(service: Service) -> str:
     before, after = service.before, service.after
     if before is None:
-        return f"new, {_shares(after)}"
+        return f"new, {shown(after or {})}"
     if after is None:
-        return f"goes away with its address, had {_shares(before)}"
+        return f"goes away with its address, had {shown(before)}"
     if not service.moves:
-        return f"traffic stays ({_shares(after)})"
+        return f"traffic stays ({shown(after)})"
     colors = list(dict.fromkeys([*before, *after]))
     return ", ".join(f"{color} {before.get(color, 0)} → {after.get(color, 0)} %" for color in colors)
-
-
-def _shares(weights: Mapping[str, int] | None) -> str:
-    return ", ".join(f"{color} {weight} %" for color, weight in (weights or {}).items())
 
 
 def _versions(service: Service) -> Iterator[str]:
@@ -82,6 +91,9 @@ def _versions(service: Service) -> Iterator[str]:
         ran, runs = (versions.get(color, "none") for versions in (service.ran, service.runs))
         if ran != runs:
             yield f"{color} {ran} → {runs}"
+    before, after = service.header
+    if service.stays and before and before != after:
+        yield f"x-canary {before} → {after or 'none'}"
 
 
 def _count(changes: Sequence[Change]) -> str:

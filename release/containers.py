@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_secretsmanager.type_defs import SecretVersionsListEntryTypeDef
 
-CURRENT = "AWSCURRENT"
+CURRENT, PREVIOUS, PENDING = "AWSCURRENT", "AWSPREVIOUS", "AWSPENDING"
 _UNREADABLE = {"AccessDeniedException", "DecryptionFailure"}
 
 
@@ -99,6 +99,22 @@ class SecretsManager:
         if not isinstance(values, dict):
             return frozenset()
         return frozenset(values)
+
+    def label(self, name: str, container: Container, stage: str, version: str) -> bool:
+        """Attach a label to a version of a container, and take it off the one that has it; return whether it moved.
+
+        Secrets Manager may delete a version that has no label (``UpdateSecretVersionStage``).
+        """
+        holder = next((item.id for item in container.versions.values() if stage in item.stages), None)
+        if holder == version:
+            return False
+        self._api.update_secret_version_stage(
+            SecretId=name,
+            VersionStage=stage,
+            MoveToVersionId=version,
+            **({"RemoveFromVersionId": holder} if holder else {}),
+        )
+        return True
 
     def put(self, name: str, version: str, values: Mapping[str, str]) -> None:
         """Store values as a version of that id, which becomes the current one.

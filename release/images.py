@@ -16,8 +16,9 @@ from rich.table import Table
 from components.model import Color, precedence
 from components.rules import is_production
 from components.settings import RECORD, ServiceSettings, parse, ran
+from release import live, registry
 from release.report import Json, RefusedError, StackName, console, emit, reported, unknown
-from release.scans import scan
+from release.scans import Image, scan
 from release.stack import Stack, colors, load, project_folder
 
 app = typer.Typer(
@@ -113,7 +114,10 @@ def set_(
 
 @app.command()
 def record(service: Service, *, stack: StackName = None, as_json: Json = False) -> None:
-    """Add the digests that the running colors of a stack serve to the record. What is there already stays as it is."""
+    """Add the digests that the running colors of a stack serve to the record, and to each its version as a tag in ECR.
+
+    What is there already stays as it is.
+    """
     with reported():
         place = load(stack)
         running = _running(place, service)
@@ -122,6 +126,8 @@ def record(service: Service, *, stack: StackName = None, as_json: Json = False) 
         before = known.get(service, [])
         there = {item.digest for item in before}
         added = [item for item in _in_order(color.ran for color in running.values()) if item.digest not in there]
+        _refuse_other_digests(service, before, added)
+        tagged = _tagged(place, service, running.values())
         after = _trimmed([*before, *added], named=_named(place.folder)) if added else before
         dropped = [item for item in before if item not in after]
         if added:
@@ -133,6 +139,7 @@ def record(service: Service, *, stack: StackName = None, as_json: Json = False) 
                     "stack": place.name,
                     "service": service,
                     "running": {color: asdict(item) for color, item in running.items()},
+                    "tagged": [asdict(item) for item in tagged],
                     "added": [asdict(item) for item in added],
                     "dropped": [asdict(item) for item in dropped],
                     "next": follow,
@@ -140,8 +147,10 @@ def record(service: Service, *, stack: StackName = None, as_json: Json = False) 
             )
             return
         out = console()
+        for item in tagged:
+            out.print(f"ECR: {service} {item.version} is a tag of {item.digest}")
         if not added:
-            out.print(f"{RECORD} has what {place.name} runs of {service} already; nothing is changed")
+            out.print(f"{RECORD} has what {place.name} runs of {service} already, and is as before")
             return
         for item in added:
             out.print(f"{RECORD}: {service} {item.version} {item.digest} ran in {place.name}")
@@ -185,9 +194,9 @@ def list_(service: Service, *, as_json: Json = False) -> None:
 
 
 def _idle(place: Stack, service: str) -> Color:
-    """Return the color that nobody is sent to, by the stack file and by the last update.
+    """Return the color that nobody is sent to, by the stack file and by the load balancer.
 
-    Raises ``RefusedError`` if there is none.
+    Raises ``RefusedError`` if there is none, if the two differ, or if the load balancer cannot be asked.
     """
     settings = place.settings.services.get(service)
     if settings is None:
@@ -204,13 +213,10 @@ def _idle(place: Stack, service: str) -> Color:
             f"{color} of {service} gets {settings.canary_weight} % of the requests by {place.file.name}; end the "
             f"canary first: set canaryWeight to 0, and pulumi up --stack {place.name}"
         )
-    live = place.ask("stack", "output").get("services", {}).get(service, {}).get("weights", {})
-    if live.get(color):
-        raise RefusedError(
-            f"{color} of {service} gets {live[color]} % of the requests since the last update, and "
-            f"{place.file.name} has changed since; apply that first: pulumi up --stack {place.name}"
-        )
-    return color
+    found = live.weights(place, service)
+    if problem := live.disagreement(place, service, found):
+        raise RefusedError(problem)
+    return live.idle(found)
 
 
 def _judge(place: Stack, service: str, color: Color, changed: Mapping[str, str]) -> None:
@@ -253,6 +259,32 @@ def _running(place: Stack, service: str) -> Mapping[Color, Running]:
             )
         found[color] = Running(image=str(image), version=release.version)
     return found
+
+
+def _refuse_other_digests(service: str, before: Sequence[Ran], added: Sequence[Ran]) -> None:
+    """Raise ``RefusedError`` if a version that is added stands for another image too."""
+    for item in added:
+        others = [other for other in (*before, *added) if other.version == item.version and other != item]
+        if others:
+            raise RefusedError(
+                f"{service} {item.version} is {others[0].digest} in {RECORD} or in the other color, and {item.digest} "
+                "ran as it too; a version is one image for ever: build it anew under another version, and run that"
+            )
+
+
+def _tagged(place: Stack, service: str, running: Iterable[Running]) -> list[Ran]:
+    """Give each image in ECR its version for a tag, which no build pushes out; return those that had none.
+
+    A registry is ECR by its host's name, or because this stack owns a repository of the service.
+    """
+    owned = service in place.settings.registry.repositories
+    images = {item.ran: Image.named(item.image) for item in running if owned or ".dkr.ecr" in item.image}
+    session = place.aws()
+    return [
+        ran
+        for ran, image in images.items()
+        if registry.name(session.client("ecr", region_name=image.region or place.region), image, ran.version)
+    ]
 
 
 def _by_digest(service: str, color: Color, settings: ServiceSettings, image: str, place: Stack) -> str:

@@ -7,17 +7,21 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, Any, Final
 
+import boto3
 import typer
+from botocore.exceptions import BotoCoreError
 from pydantic import TypeAdapter, ValidationError
 
-from release.changes import SECRET, Change, Report, read
+from components.settings import SettingsError
+from release.changes import SECRET, Ask, Change, Report, read
 from release.comment import comment
+from release.live import ask
 from release.report import Json, RefusedError, emit, reported
-from release.stack import program, project_folder
+from release.stack import load, program, project_folder
 
 _REPORTS = TypeAdapter(list[Report])
 _SIGNATURE: Final = ("4dabf18193072939515e22adb298388d", "1b47061264138c4ac30d75fd1eb44270")
@@ -120,11 +124,24 @@ def _previewed(stack: str, *, refresh: bool) -> Report:
         text=True,
         check=False,
     )
-    report = read(stack, _events(_without_paths(done.stdout, folder)))
+    report = read(stack, _events(_without_paths(done.stdout, folder)), _asked(stack))
     if done.returncode and not report.failed:
         said = _without_paths(done.stderr, folder).strip().removeprefix("error: ")
         return Report(stack=stack, errors=[said or f"pulumi preview ended with {done.returncode} and said nothing"])
     return report
+
+
+def _asked(stack: str) -> Ask:
+    """Return what asks the load balancer of a stack, with the session of its file, which is made when it is needed."""
+
+    @cache
+    def session() -> boto3.Session:
+        try:
+            return load(stack).aws()
+        except (SettingsError, BotoCoreError) as error:  # such as a profile that is not there
+            raise RefusedError(f"{stack} has no session with AWS: {type(error).__name__}") from None
+
+    return lambda rule, groups: ask(session(), rule, groups)
 
 
 def _events(output: str) -> Iterator[Mapping[str, Any]]:

@@ -44,13 +44,17 @@ def reported() -> Iterator[None]:
         yield
     except (RefusedError, SettingsError) as error:
         _refuse(str(error))
-    except NoCredentialsError:
-        _refuse("no AWS credentials; log in first, or name a profile with AWS_PROFILE")
-    except ClientError as error:
-        _refuse(f"AWS refused {error.operation_name}: {error.response['Error'].get('Code')}; see its CloudTrail event")
-    except BotoCoreError as error:
-        # Its text may repeat what was sent.
-        _refuse(f"AWS could not be asked: {type(error).__name__}; check the region and the network")
+    except (BotoCoreError, ClientError) as error:
+        _refuse(explained(error))
+
+
+def explained(error: BotoCoreError | ClientError) -> str:
+    """Return what to do about an error of AWS, without its own text, which may repeat what was sent."""
+    if isinstance(error, NoCredentialsError):
+        return "no AWS credentials; log in first, or name a profile with AWS_PROFILE"
+    if isinstance(error, ClientError):
+        return f"AWS refused {error.operation_name}: {error.response['Error'].get('Code')}; see its CloudTrail event"
+    return f"AWS could not be asked: {type(error).__name__}; check the region and the network"
 
 
 def _refuse(text: str) -> None:

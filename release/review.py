@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 import typer
-import yaml
 
 from components.model import Color
 from components.settings import ServiceSettings, decoded
 from release.report import Json, RefusedError, console, emit, reported, unknown
 from release.stack import Stack, load
+from release.stack_yaml import read, write
 
 PREFIX: Final = "review-"
 """Of every review's name: the script that takes reviews away, and the role it has, reach nothing else."""
@@ -19,7 +19,7 @@ PREFIX: Final = "review-"
 STORE: Final = "aws-secrets-manager"
 """The ClusterSecretStore that README.md asks for."""
 
-LEFT_OUT: Final = ("registry", "environment", "activeColor", "canaryWeight")
+LEFT_OUT: Final = ("registry", "environment", "production", "activeColor", "canaryWeight")
 LEFT_OUT_OF_SERVICE: Final = ("activeColor", "canaryWeight", "expectsTraffic")
 
 
@@ -35,9 +35,9 @@ def review(
 ) -> None:
     """Write the stack file of a review.
 
-    Every service as it serves its users in the other stack, in one color with one pod, under SERVICE.NAME.ZONE; with
-    --service, --image and --version one of them runs something else. Nobody is called by its alarms. Values of secrets
-    come from review/SERVICE/ENTRY in Secrets Manager, which all reviews share.
+    Every service as the other stack's file serves its users, who are not looked at, in one color with one pod, under
+    SERVICE.NAME.ZONE; with --service, --image and --version one of them runs something else. Nobody is called by its
+    alarms. Values of secrets come from review/SERVICE/ENTRY in Secrets Manager, which all reviews share.
     """
     with reported():
         if not re.fullmatch(rf"{PREFIX}[a-z0-9-]+", name):
@@ -56,7 +56,7 @@ def review(
         if len({bool(service), bool(image), bool(version)}) > 1 or (schema and not image):
             raise RefusedError("--service, --image and --version belong together, and --schema to them")
         zone = f"{name}.{place.settings.dns.zone}"
-        content = yaml.safe_load(place.file.read_text())
+        content = read(place.file)
         asked = {key: value for key, value in changed.items() if value}
         content["config"] = _config(content["config"], place, zone, {service: asked})
         _write(place, name, content)
@@ -81,10 +81,11 @@ def _config(
     """Return the configuration of the review; ``changed`` is by service what it runs in the place of the other's."""
     own = f"{place.project}:"
     kept: dict[str, Any] = {
-        key: decoded(value)
+        key if ":" in key else f"{own}{key}": decoded(value)
         for key, value in copy.deepcopy(dict(config)).items()
         if key.removeprefix(own) not in LEFT_OUT
     }
+    kept[f"{own}production"] = False
     if owner := kept.pop(f"{own}alerts", {}).get("owner"):
         kept[f"{own}alerts"] = {"owner": owner}
     balancer = kept.setdefault(f"{own}loadBalancer", {})
@@ -110,20 +111,20 @@ def _config(
 
 
 def _serving(settings: ServiceSettings) -> Color:
-    """Return the color that users meet; the one color there is, where a service has no other."""
+    """Return the color that users meet by the stack file; the one color there is, where a service has no other."""
     return settings.active_color if settings.active_color in settings.colors else next(iter(settings.colors))
 
 
 def _write(place: Stack, name: str, content: Mapping[str, Any]) -> None:
     """Write the file, and put back what was there before if the settings refuse it."""
     file = place.folder / f"Pulumi.{name}.yaml"
-    before = file.read_text() if file.exists() else None
-    file.write_text(yaml.safe_dump(content, sort_keys=False))
+    before = file.read_bytes() if file.exists() else None
+    file.write_text(write(content), encoding="utf-8")
     try:
         load(name)
     except Exception:
         if before is None:
             file.unlink()
         else:
-            file.write_text(before)
+            file.write_bytes(before)
         raise

@@ -21,7 +21,7 @@ from components.model import Color, SecretEntry, secret_name
 from components.rules import secret_version_problem
 from components.settings import ServiceSettings, advice
 from release.bootstrap import MAKE_CONTAINERS
-from release.containers import Container, SecretsManager
+from release.containers import CURRENT, PENDING, PREVIOUS, Container, SecretsManager, Version
 from release.report import Json, RefusedError, StackName, console, emit, reported, unknown
 from release.stack import UNPINNED, Stack, load
 
@@ -72,6 +72,7 @@ def put(
         values = read_values(sys.stdin, place.wanted.keys, command=place.command("put"))
         place.secrets_manager.put(place.name, chosen, values)
         pinned = [color for color, pin in place.pins().items() if pin == chosen]
+        place.keep(pinned, chosen)
         follow = [place.update()] if pinned else [place.command("pin", "--color", "COLOR", "--version", chosen)]
         if as_json:
             emit({**place.id, "container": place.name, "version": chosen, "pinnedBy": pinned, "next": follow})
@@ -101,7 +102,10 @@ def pin(
     stack: StackName = None,
     as_json: Json = False,
 ) -> None:
-    """Write into the stack file which version a color runs with. Its pods restart at the next `pulumi up`."""
+    """Write into the stack file which version a color runs with. Its pods restart at the next `pulumi up`.
+
+    The version gets the label hueshift-COLOR, which keeps it from being deleted as long as the pin stays.
+    """
     with reported():
         place = _Place.find(load(stack), service, entry)
         colors = list(place.settings.colors) if color is Which.BOTH else [Color(color.value)]
@@ -110,16 +114,20 @@ def pin(
                 raise unknown(f"color of {service}", name, list(place.settings.colors))
         chosen = place.resolve(version)
         moved = [name for name in colors if place.pins()[name] != chosen]
+        exists = place.wanted.source is not None or chosen in place.known()
+        labelled = place.keep(colors, chosen)
         for name in moved:
             place.stack.configure(f"services.{service}.colors.{name}.secretVersions.{entry}", chosen)
-        exists = place.wanted.source is not None or chosen in place.known()
         follow = [place.update()] if exists else [*place.first_steps(), place.update()]
         if as_json:
-            emit({**place.id, "version": chosen, "colors": colors, "moved": moved, "next": follow if moved else []})
+            told = {"version": chosen, "colors": colors, "moved": moved, "labelled": labelled}
+            emit({**place.id, **told, "next": follow if moved else []})
             return
         out = console()
+        for name in labelled:
+            out.print(f"{label(name)} is now a label of version {chosen} of {place.name}")
         if not moved:
-            out.print(f"{' and '.join(colors)} pin version {chosen} already; nothing is changed")
+            out.print(f"{' and '.join(colors)} pin version {chosen} already; {place.stack.file.name} is as before")
             return
         out.print(f"{place.stack.file.name}: {' and '.join(moved)} now pin version {chosen} of {service}/{entry}")
         out.print(f"next, {'which restarts only their pods' if exists else 'in this order'}:")
@@ -129,15 +137,23 @@ def pin(
 
 @app.command()
 def status(*, stack: StackName = None, as_json: Json = False) -> None:
-    """Show what each color has of each entry. Exit status 1 if something is missing that a running color needs."""
+    """Show what each color has of each entry.
+
+    Exit status 1 if something that a running color needs is missing, or will be.
+    """
     with reported():
         rows = list(_rows(load(stack)))
         if as_json:
             emit([asdict(row) for row in rows])
         else:
             _print(rows)
-        if any(row.lacking for row in rows):
+        if any(row.lacking or row.ends for row in rows):
             raise typer.Exit(1)
+
+
+def label(color: Color) -> str:
+    """Return the label of the version that a color pins."""
+    return f"hueshift-{color}"
 
 
 def read_values(source: TextIO, keys: Sequence[str], *, command: str) -> Mapping[str, str]:
@@ -247,6 +263,13 @@ class _Place:
         container = self.secrets_manager.find(self.name)
         return frozenset(container.versions if container else ())
 
+    def keep(self, colors: Sequence[Color], version: str) -> list[Color]:
+        """Attach the colors' labels to a version, if it is there and ours; return those that moved."""
+        container = None if self.wanted.source else self.secrets_manager.find(self.name)
+        if container is None or version not in container.versions:
+            return []
+        return [name for name in colors if self.secrets_manager.label(self.name, container, label(name), version)]
+
     def refuse_other_stores(self) -> None:
         if source := self.wanted.source:
             follow = self.command("pin", "--color", "COLOR", "--version", "VERSION")
@@ -316,6 +339,8 @@ class Row:
     parked: bool
     lacking: bool
     """Whether the color runs, and something that its pods need is not there."""
+    ends: str | None
+    """Why a color that runs will lose it; None if nothing says so."""
     next: str | None
 
 
@@ -353,8 +378,20 @@ def _row(place: _Place, color: Color, container: Container | None) -> Row:
         rotation=_rotation(place, container),
         parked=parked,
         lacking=not parked and (not there or bool(missing)),
+        ends=None if parked else _ends(container, version),
         next=_next(place, color, container, missing),
     )
+
+
+def _ends(container: Container | None, version: Version | None) -> str | None:
+    """Return why a version is about to be of no use."""
+    if container is None or version is None:
+        return None
+    if not version.stages:
+        return "no label keeps it: it may be deleted any day"
+    if container.rotated_every is not None and not {CURRENT, PREVIOUS, PENDING} & set(version.stages):
+        return f"older than {PREVIOUS}: a rotation has changed its password since"
+    return None
 
 
 def _rotation(place: _Place, container: Container | None) -> str:
@@ -383,6 +420,8 @@ def _next(place: _Place, color: Color, container: Container | None, missing: Seq
         return place.first_steps()[0]
     if pinned not in container.versions or missing:
         return f"{place.command('put')} < values.json"
+    if not container.versions[pinned].stages:
+        return place.command("pin", "--color", color, "--version", pinned)
     if container.current is not None and container.current.id != pinned:
         return place.command("pin", "--color", color, "--version", "latest")
     if place.wanted.rotation and container.rotated_every is None:
@@ -400,7 +439,7 @@ def _print(rows: Sequence[Row]) -> None:
         table.add_column(heading, no_wrap=heading in ("entry", "color", "version"))
     for row in rows:
         bad, quiet = ("red", "dim")
-        style = bad if row.lacking else quiet if row.parked else ""
+        style = bad if row.lacking or row.ends else quiet if row.parked else ""
         table.add_row(
             f"{row.service}/{row.entry}",
             f"{row.color}{' (parked)' if row.parked else ''}",
@@ -412,6 +451,9 @@ def _print(rows: Sequence[Row]) -> None:
             style=style,
         )
     out.print(table)
+    for row in rows:
+        if row.ends:
+            out.print(f"{row.service}/{row.entry} {row.color}: {row.ends}")
     for step in dict.fromkeys(row.next for row in rows if row.next):
         names = ", ".join(f"{row.service}/{row.entry} {row.color}" for row in rows if row.next == step)
         out.print(f"{names}: {step}")
@@ -422,7 +464,7 @@ def _stages(row: Row) -> str:
         return f"in {row.store}"
     if not row.exists:
         return "does not exist" if row.version else ""
-    return ", ".join(row.stages) or "none: kept for a while only"
+    return ", ".join(row.stages) or "none"
 
 
 def _age(created: str | None) -> str:

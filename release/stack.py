@@ -5,16 +5,17 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import boto3
-import yaml
 
+from components.aws_session import session
 from components.settings import StackSettings, decoded, parse
 from release.report import RefusedError, unknown
+from release.stack_yaml import read, section
 
 UNPINNED: Final = "00000000-0000-0000-0000-000000000000"
 """Stands in the settings for a version that no color names yet, so that all else in them can be judged."""
@@ -35,6 +36,8 @@ class Stack:
     """What the settings were read from: keys as in the stack file, without the project's name."""
     region: str | None
     profile: str | None
+    roles: str | Sequence[Mapping[str, Any]] | None
+    """Of ``aws:assumeRoles``."""
 
     @property
     def file(self) -> Path:
@@ -48,9 +51,17 @@ class Stack:
         """
         return json.loads(_pulumi(self.folder, *arguments, "--json", "--stack", self.name))
 
+    def state(self) -> Mapping[str, Any]:
+        """Return the state as `pulumi stack export` prints it, secrets encrypted.
+
+        Raises ``RefusedError`` with what pulumi says.
+        """
+        exported: Mapping[str, Any] = json.loads(_pulumi(self.folder, "stack", "export", "--stack", self.name))
+        return exported
+
     def aws(self) -> boto3.Session:
-        """Return a session for the stack's region, with the caller's own credentials."""
-        return boto3.Session(region_name=self.region, profile_name=self.profile)
+        """Return a session for the stack's region, with the credentials that its provider has."""
+        return session(region=self.region, profile=self.profile, roles=self.roles)
 
     def clear(self, path: str) -> None:
         """Remove one key from the stack file.
@@ -76,7 +87,7 @@ def load(name: str | None) -> Stack:
     Raises ``RefusedError`` if there is none, and ``SettingsError`` if its settings are wrong.
     """
     folder = project_folder()
-    project = _yaml(folder / "Pulumi.yaml")
+    project, name_of_project = _project(folder)
     full = name or _pulumi(folder, "stack", "--show-name")
     short = full.rpartition("/")[2]
     file = folder / f"Pulumi.{short}.yaml"
@@ -85,8 +96,9 @@ def load(name: str | None) -> Stack:
             found.name.removeprefix("Pulumi.").removesuffix(".yaml") for found in folder.glob("Pulumi.*.yaml")
         )
         raise unknown("stack with a file here", short, known)
-    own = f"{project['name']}:"
-    values = {**_defaults(project), **_yaml(file).get("config", {})}
+    own = f"{name_of_project}:"
+    values = {**_defaults(project), **section(read(file), "config", file)}
+    region, profile = values.get("aws:region"), values.get("aws:profile")
     settings = _with_pins(
         {
             key.removeprefix(own): decoded(value)
@@ -96,12 +108,13 @@ def load(name: str | None) -> Stack:
     )
     return Stack(
         name=short,
-        project=project["name"],
+        project=name_of_project,
         folder=folder,
-        settings=parse(settings, stack=short),
+        settings=parse(settings, stack=short, region=region if isinstance(region, str) else None),
         values=settings,
-        region=values.get("aws:region"),
-        profile=values.get("aws:profile"),
+        region=region,
+        profile=profile,
+        roles=values.get("aws:assumeRoles"),
     )
 
 
@@ -119,9 +132,9 @@ def project_folder() -> Path:
 
 def colors(folder: Path, service: str) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
     """Yield what each stack file says of each color of a service, unjudged: stack, color, settings."""
-    key = f"{_yaml(folder / 'Pulumi.yaml')['name']}:services"
+    key = f"{_project(folder)[1]}:services"
     for file in sorted(folder.glob("Pulumi.*.yaml")):
-        services = decoded(_yaml(file).get("config", {}).get(key))
+        services = decoded(section(read(file), "config", file).get(key))
         for name, settings in services.items() if isinstance(services, dict) else ():
             if name == service and isinstance(settings, dict):
                 for color, release in (settings.get("colors") or {}).items():
@@ -129,18 +142,19 @@ def colors(folder: Path, service: str) -> Iterator[tuple[str, str, Mapping[str, 
                         yield file.suffixes[-2].removeprefix("."), color, release
 
 
-def _yaml(file: Path) -> Mapping[str, Any]:
-    try:
-        content = yaml.safe_load(file.read_text())
-    except yaml.YAMLError as error:
-        raise RefusedError(f"{file} is no YAML: {' '.join(str(error).split())}") from None
-    return content if isinstance(content, dict) else {}
+def _project(folder: Path) -> tuple[Mapping[str, Any], str]:
+    """Return what the project declares of its keys, and its name."""
+    file = folder / "Pulumi.yaml"
+    content = read(file)
+    if not isinstance(name := content.get("name"), str):
+        raise RefusedError(f"{file} has no name")
+    return section(content, "config", file), name
 
 
-def _defaults(project: Mapping[str, Any]) -> dict[str, object]:
+def _defaults(project: Mapping[str, Any]) -> dict[str, Any]:
     """What the project says of keys that a stack file leaves out."""
     found = {}
-    for key, declared in project.get("config", {}).items():
+    for key, declared in project.items():
         if not isinstance(declared, dict):
             found[key] = declared
         elif "value" in declared or "default" in declared:

@@ -7,7 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,10 +19,14 @@ import yaml
 from rich.console import Console
 from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
+from components.model import Color
+from release import live
 from release.bootstrap import MAKE_CONTAINERS
+from release.report import RefusedError
+from sandbox import controllers, environment, fakes, images, paths, processes, programs, prometheus
 from sandbox import engine as engines
-from sandbox import environment, fakes, images, paths, processes, prometheus
 from sandbox.steps import Step, StepError, Steps
+from sandbox.world import lost
 
 app = typer.Typer(
     add_completion=False,
@@ -37,7 +41,7 @@ STACK = "sandbox"
 VERSIONS = ("1.4.0", "1.5.0")
 """The two builds of the reference service that Pulumi.sandbox.yaml names."""
 
-_OWN = ("prometheus", "controllers", "aws")
+_OWN = (*prometheus.PROCESSES, controllers.EXTERNAL_SECRETS, controllers.LOAD_BALANCER, "aws")
 """The processes on this machine, in the order in which they are ended."""
 
 
@@ -48,9 +52,11 @@ def up() -> None:
     with _alone():
         with steps.step("machine") as step:
             _machine(step)
-        with steps.step("engine") as step:
-            engine = engines.settle(step)
-            step.note = f"{engine.source}, {engine.providers} as providers"
+        with steps.step("engine and plugins") as step:
+            engine = engines.find()
+            step.note = str(engine)
+        built = _programs(steps, engines.parts(engine))
+        engines.install(engine, built)
         variables = environment.variables(engine)
         os.environ.update(variables)
         os.environ[processes.MARK] = str(paths.STATE)
@@ -71,9 +77,9 @@ def up() -> None:
             cloud = _aws()
             step.note = f"{paths.AWS_ENDPOINT}, network {cloud['vpcId']}"
         with steps.step("controllers"):
-            _controllers()
+            _controllers(built, str(cloud["vpcId"]))
         with steps.step("Prometheus") as step:
-            _prometheus()
+            _prometheus(built[prometheus.OPERATOR])
             step.note = paths.PROMETHEUS_URL
         with steps.step("images") as step:
             digests = [images.build_and_push(version) for version in VERSIONS]
@@ -166,18 +172,14 @@ def _machine(step: Step) -> None:
 
 
 def _lost() -> str:
-    """Why the recorded state and the world differ; empty where they agree or nothing is recorded."""
-    if not paths.PULUMI_STATE.exists():
-        return ""
-    if not _world_file().exists():
-        return "an earlier run was ended before its stack was whole"
-    if json.loads(_world_file().read_text()) != _world():
-        return "the emulated account or the cluster is not the one that the stack's state describes"
-    if _checkpoint().exists() and json.loads(_checkpoint().read_text())["checkpoint"]["latest"].get(
-        "pending_operations"
-    ):
-        return "an update of the stack was killed, and what it was making is unknown"
-    return ""
+    """Return why the world must be made anew; empty where it need not be."""
+    checkpoint = json.loads(_checkpoint().read_text())["checkpoint"]["latest"] if _checkpoint().exists() else {}
+    return lost(
+        state=paths.PULUMI_STATE.exists(),
+        recorded=json.loads(_world_file().read_text()) if _world_file().exists() else None,
+        living=_world(),
+        pending=bool(checkpoint.get("pending_operations")),
+    )
 
 
 def _checkpoint() -> Path:
@@ -226,20 +228,38 @@ def _aws() -> dict[str, object]:
     return answer
 
 
-def _controllers() -> None:
-    install = [sys.executable, "-m", "sandbox.controllers", "--install"]
-    with (paths.LOGS / "controllers.log").open("ab") as log:
-        if subprocess.run(install, stdout=log, stderr=log, cwd=paths.ROOT, check=False).returncode:
-            raise StepError("the custom resources could not be installed", log=paths.LOGS / "controllers.log")
-    if not processes.running("controllers"):
-        processes.start("controllers", [sys.executable, "-m", "sandbox.controllers"], os.environ)
-    _await("controllers", f"{paths.CONTROLLERS}/healthz")
+def _programs(steps: Steps, engine: list[str]) -> dict[str, Path]:
+    """Return where each program is that this machine has to build; what is missing is told first, then built."""
+    parts = [*engine, *(programs.NODE if paths.OWN_NODE else ()), *programs.CONTROLLERS]
+    if missing := programs.missing(parts):
+        minutes = sum(programs.MINUTES[part] for part in missing)
+        console.print(
+            f"to be built once, from Go modules, about {minutes:.0f} minutes on two idle cores: {', '.join(missing)}",
+            soft_wrap=True,
+        )
+    built = {}
+    for part in parts:
+        if part in missing:
+            with steps.step(f"build {part}") as step:
+                built[part] = programs.build(step, part)
+    return built | programs.folders([part for part in parts if part not in built])
 
 
-def _prometheus() -> None:
-    command = prometheus.configure()
-    if not processes.running("prometheus"):
-        processes.start("prometheus", command, os.environ)
+def _controllers(built: dict[str, Path], vpc: str) -> None:
+    for name in (controllers.LOAD_BALANCER, controllers.EXTERNAL_SECRETS):
+        controllers.install(built[name] / "crds", controllers.objects(name, built[name]))
+    for name, (command, variables) in controllers.commands(built, vpc).items():
+        if not processes.running(name):
+            processes.start(name, command, {**os.environ, **variables})
+    _await(controllers.LOAD_BALANCER, paths.LOAD_BALANCER_CONTROLLER)
+    _await(controllers.EXTERNAL_SECRETS, paths.EXTERNAL_SECRETS)
+
+
+def _prometheus(program: Path) -> None:
+    controllers.install(program / "crds", prometheus.objects())
+    for name, command in prometheus.commands(program).items():
+        if not processes.running(name):
+            processes.start(name, command, os.environ)
     _await("prometheus", f"{paths.PROMETHEUS_URL}/-/ready")
 
 
@@ -320,12 +340,22 @@ def _end() -> None:
 def _screen(outputs: dict[str, Any]) -> None:
     """Print what is served and what to try next."""
     authority = paths.CA_CERTIFICATE.relative_to(paths.ROOT)
-    for service in outputs["services"].values():
+    state = json.loads(_run("pulumi", "stack", "export", "--stack", STACK))
+    for name, service in outputs["services"].items():
         console.print(f"\n[bold]{service['url']}[/]   curl --cacert {authority} {service['url']}", soft_wrap=True)
-        for color, weight in service["weights"].items():
-            bar = f"[{color}]{'█' * (weight // 5):<20}[/]"
+        found: Mapping[Color, int] = {}
+        try:
+            found = live.ask(boto3.Session(), *live.production_rule(state, name))
+            if found != service["weights"]:
+                console.print(f"  moved since the last update: the state says: {live.shown(service['weights'])}")
+        except RefusedError as error:
+            console.print(f"  {error}", soft_wrap=True)
+        for color in map(Color, service["weights"]):
+            weight = found.get(color)
+            share = "     ?" if weight is None else f"{weight:>4} %"
+            bar = f"[{color}]{'█' * ((weight or 0) // 5):<20}[/]"
             console.print(
-                f"  {color:<6}{weight:>4} %  {bar}  {service['versions'][color]:<8} {service['testUrls'][color]}",
+                f"  {color:<6}{share}  {bar}  {service['versions'][color]:<8} {service['testUrls'][color]}",
                 soft_wrap=True,
             )
     console.print('\ntry next, after  eval "$(make -s sandbox-env)"')

@@ -1,8 +1,8 @@
-"""The Pulumi engine and its plugins: the official ones wherever they can be had, else what this project brings.
+"""The Pulumi engine and its plugins: the official releases wherever they can be had, else what this project builds.
 
-The engine comes from PATH, else from its official release, else it is built from
-its Go module. The provider plugins are the official ones where they are installed
-or can be installed, else the stand-ins of ``sandbox/providers``; never a mixture.
+The engine comes from PATH, else from its official release, else it is built from its Go
+module. Each provider plugin is the official release where it can be installed, else its own
+upstream built here; only for docker, whose upstream is on no registry, there is a stand-in.
 """
 
 import hashlib
@@ -13,19 +13,26 @@ import subprocess
 import tarfile
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+import grpc  # type: ignore[import-untyped]
 import yaml
+from google.protobuf import empty_pb2
+from pulumi.runtime.proto import provider_pb2_grpc
 
 from sandbox import paths
-from sandbox.steps import Step, StepError
+from sandbox.steps import StepError
 
-STAND_INS = paths.ROOT / "sandbox/providers/bin"
-_PLUGINS = {"aws": "pulumi-aws", "kubernetes": "pulumi-kubernetes", "docker": "pulumi-docker"}
-_OLDEST = (3, 226, 0)
-"""Older engines have faults in Python programs (null detailedDiff, fixed in 3.226.0)."""
+BIN = paths.ROOT / "sandbox/providers/bin"
+_SDKS = {"aws": "pulumi-aws", "kubernetes": "pulumi-kubernetes", "docker": "pulumi-docker"}
+_ENGINE = "pulumi", "language-host"
+_UPSTREAM = {"aws": "aws-plugin", "kubernetes": "kubernetes-plugin"}
+"""The parts of `programs` that are a plugin made of its upstream's own code."""
+_OLDEST = (3, 231, 0)
+"""The oldest engine that the SDK of aws takes."""
 _RELEASES = "https://get.pulumi.com/releases/sdk"
 _CONNECT_TIMEOUT = 5.0
 _RECORD = paths.STATE / "engine.json"
@@ -45,17 +52,21 @@ class Engine:
     """Holds `pulumi` and its language host."""
     source: str
     """``PATH``, ``official release`` or ``built from its Go module``."""
-    providers: str
-    """``official`` or ``stand-ins``."""
+    providers: dict[str, str]
+    """For each provider ``official release``, ``its upstream, built here`` or ``stand-in``."""
 
     @property
     def policy_pack(self) -> Path:
         """What ``--policy-pack`` takes: the product's own folder wherever the language host can start it."""
         return _PACK_HERE if self.source == _BUILT else _PACK
 
+    def __str__(self) -> str:
+        """Say where each part is from, for the screen."""
+        return "; ".join([f"engine: {self.source}", *(f"{name}: {source}" for name, source in self.providers.items())])
+
 
 def settled() -> Engine:
-    """Return the engine that `settle` has found.
+    """Return the engine that `make sandbox` has found.
 
     Raises:
         FileNotFoundError: `make sandbox` has not run.
@@ -64,28 +75,48 @@ def settled() -> Engine:
     return Engine(**json.loads(_RECORD.read_text()))
 
 
-def settle(step: Step) -> Engine:
-    """Return the engine that an earlier run settled on, else settle on one.
+def find() -> Engine:
+    """Say what the engine and each plugin will be: an earlier run's, where it still stands, else the best in reach."""
+    if _RECORD.exists() and Path(settled().directory).is_dir() and all(_plugin(name).exists() for name in _SDKS):
+        return settled()
+    directory, source = _from_path() or _release() or (str(_HOME), _BUILT)
+    # Who has to build the engine gets no plugins from that place either, and would be refused for ten seconds.
+    official = [] if source == _BUILT else [name for name in _SDKS if _install_release(directory, name)]
+    other = {name: "its upstream, built here" if name in _UPSTREAM else "stand-in" for name in _SDKS}
+    return Engine(
+        directory=directory,
+        source=source,
+        providers={name: "official release" if name in official else other[name] for name in _SDKS},
+    )
+
+
+def parts(engine: Engine) -> list[str]:
+    """Return the parts of `programs` that this engine needs built."""
+    own = list(_ENGINE) if engine.source == _BUILT else []
+    return own + [part for name, part in _UPSTREAM.items() if engine.providers[name] == "its upstream, built here"]
+
+
+def install(engine: Engine, built: Mapping[str, Path]) -> None:
+    """Put what was built, and the stand-in, where the engine looks; record the engine.
 
     Raises:
-        StepError: the engine could not be built.
+        StepError: a plugin does not start, or is not of the version that its SDK is pinned to.
 
     """
-    if _RECORD.exists() and Path(settled().directory).is_dir():
-        engine = settled()
-        if engine.source == _BUILT:
-            _help_the_host()
-        return engine
-    directory, source = _from_path() or _release() or _build(step)
-    # Who had to build the engine gets no plugins from that place either, and would be refused for ten seconds.
-    official = source != _BUILT and _official_plugins(directory)
-    if not official:
-        _install_stand_ins()
-    engine = Engine(directory=directory, source=source, providers="official" if official else "stand-ins")
-    if source == _BUILT:
+    for part in _ENGINE if engine.source == _BUILT else ():  # side by side, the one finds the other without a warning
+        shutil.copytree(built[part], _HOME, dirs_exist_ok=True)
+    for name, source in engine.providers.items():
+        program = _plugin(name)
+        folder = built[_UPSTREAM[name]] if name in _UPSTREAM and source != "official release" else BIN
+        if source == "official release" or (program.is_symlink() and program.resolve() == folder / program.name):
+            continue
+        shutil.rmtree(program.parent, ignore_errors=True)
+        program.parent.mkdir(parents=True)
+        program.symlink_to(folder / program.name)
+        _hold_version(name, program)
+    if engine.source == _BUILT:
         _help_the_host()
     _RECORD.write_text(json.dumps(asdict(engine), indent=1))
-    return engine
 
 
 def _from_path() -> tuple[str, str] | None:
@@ -129,26 +160,11 @@ def _download(name: str) -> bytes:
         return bytes(answer.read())
 
 
-def _build(step: Step) -> tuple[str, str]:
-    """Build engine and language host; put side by side, the one finds the other without a warning."""
-    step.say("no release in reach: building it from its Go module, about three minutes, once")
-    log = paths.LOGS / "engine.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("a") as sink:
-        command = [str(paths.ROOT / "tools/build.sh"), "pulumi", "language-host"]
-        built = subprocess.run(command, stdout=subprocess.PIPE, stderr=sink, text=True, check=False)
-    if built.returncode:
-        raise StepError("the engine could not be built", log=log)
-    for directory in built.stdout.split():
-        shutil.copytree(directory, _HOME, dirs_exist_ok=True)
-    return str(_HOME), _BUILT
-
-
 def _help_the_host() -> None:
     """Give the policy pack a way to start, for which the host that can be built is too old; spare each program pip."""
     python = _HOME / "python3"
     python.unlink(missing_ok=True)
-    python.symlink_to(STAND_INS / "python3")
+    python.symlink_to(BIN / "python3")
     _PACK_HERE.mkdir(parents=True, exist_ok=True)
     described = yaml.safe_load((_PACK / "PulumiPolicy.yaml").read_text())
     (_PACK_HERE / "PulumiPolicy.yaml").write_text(yaml.safe_dump({**described, "runtime": _PACK_RUNTIME}))
@@ -163,28 +179,42 @@ def _help_the_host() -> None:
     starter.chmod(0o755)
 
 
-def _official_plugins(directory: str) -> bool:
-    """Install the official provider plugins at the versions of their SDKs; False where that fails."""
+def _plugin(name: str) -> Path:
+    """Return where the local cloud's engine, and no other, looks for a provider's plugin."""
+    return paths.PULUMI_HOME / f"plugins/resource-{name}-v{version(_SDKS[name])}/pulumi-resource-{name}"
+
+
+def _install_release(directory: str, name: str) -> bool:
+    """Install the official release of a plugin at its SDK's version; False where that fails."""
     environment = {
         **os.environ,
         "PATH": os.pathsep.join([directory, os.environ["PATH"]]),
         "PULUMI_HOME": str(paths.PULUMI_HOME),
         "PULUMI_SKIP_UPDATE_CHECK": "1",
     }
-    for name, distribution in _PLUGINS.items():
-        command = ["pulumi", "plugin", "install", "resource", name, f"v{version(distribution)}"]
-        try:
-            subprocess.run(command, env=environment, capture_output=True, check=True, timeout=180)
-        except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
-            return False
+    command = ["pulumi", "plugin", "install", "resource", name, f"v{version(_SDKS[name])}"]
+    try:
+        subprocess.run(command, env=environment, capture_output=True, check=True, timeout=180)
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
+        return False
     return True
 
 
-def _install_stand_ins() -> None:
-    """Put the stand-ins where the local cloud's engine, and no other, looks for its plugins."""
-    for name, distribution in _PLUGINS.items():
-        program = f"pulumi-resource-{name}"
-        home = paths.PULUMI_HOME / f"plugins/resource-{name}-v{version(distribution)}"
-        shutil.rmtree(home, ignore_errors=True)
-        home.mkdir(parents=True)
-        (home / program).symlink_to(STAND_INS / program)
+def _hold_version(name: str, program: Path) -> None:
+    """Ask the plugin itself for its version, for the engine believes the folder's name; raise StepError for another."""
+    wanted = version(_SDKS[name])
+    with subprocess.Popen([program, "127.0.0.1:0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout is not None
+        port = process.stdout.readline().decode().strip()
+        try:
+            if not port.isdigit():
+                raise StepError(f"{program} does not start: it printed {port!r} in the place of a port")
+            with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+                info = provider_pb2_grpc.ResourceProviderStub(channel).GetPluginInfo(empty_pb2.Empty(), timeout=30)
+        finally:
+            process.kill()
+    if info.version.lstrip("v") != wanted:
+        raise StepError(
+            f"{program} is version {info.version}, {_SDKS[name]}=={wanted} is pinned",
+            remedy=f"rm -r {program.parent}, then make sandbox",
+        )

@@ -39,9 +39,16 @@ HOST_IP = os.environ.get("HUESHIFT_HOST_IP", "10.250.0.1")
 """This machine's end of the cable to the node."""
 NODE_IP = os.environ.get("HUESHIFT_NODE_IP", "10.250.0.2")
 """The node's end: its API server, PostgreSQL and the registry."""
+POD_CIDR = "10.244.0.0/24"
+"""All pods of the node."""
 
 REGION = "eu-west-1"
 ACCOUNT = "123456789012"
+CLUSTER = "hueshift"
+"""The name of the cluster, for the AWS Load Balancer Controller (``--cluster-name``) and EKS."""
+ZONE = f"{REGION}a"
+INSTANCE_ID = "i-0b17e9c5a3d24f680"
+"""The node in the EC2 API: its ``providerID`` is ``aws:///ZONE/INSTANCE_ID``."""
 AWS_ENDPOINT = "http://127.0.0.1:4566"
 ENVOY_ADMIN = "http://127.0.0.1:9901"
 PROMETHEUS_URL = "http://127.0.0.1:9090"
@@ -49,8 +56,9 @@ PROMETHEUS_OPERATOR = "http://127.0.0.1:9446/healthz"
 STATE_METRICS = "http://127.0.0.1:9447/metrics"
 REGISTRY = os.environ.get("HUESHIFT_REGISTRY", "127.0.0.1:5000")
 """As the node and its Docker daemon name it; from this machine it is ``NODE_IP:5000``."""
-CONTROLLERS = "http://127.0.0.1:9444"
-"""``/healthz`` of the controllers."""
+LOAD_BALANCER_CONTROLLER = "http://127.0.0.1:9444/healthz"
+EXTERNAL_SECRETS = "http://127.0.0.1:9445/metrics"
+"""Where the controllers say that they run."""
 WEBHOOK_PORT = 9443
 """On ``HOST_IP``: the one port of this machine that the node may reach."""
 POSTGRES_PORT = 5432

@@ -18,8 +18,10 @@ from sandbox import paths
 
 Object = dict[str, Any]
 
-PART = "prometheus-operator"
+OPERATOR = "prometheus-operator"
 """Of ``tools/build.sh``: the folder of the operator, ``prometheus``, ``promtool`` and ``crds``."""
+PROCESSES = "prometheus", "state-metrics", "prometheus-files", OPERATOR
+"""In the order in which they are ended."""
 NAMESPACE = "monitoring"
 NAME = "kube-prometheus-stack"
 """Of the Prometheus, and of the Helm release by whose label it selects, as that chart's own does."""
@@ -105,7 +107,7 @@ def scrape_configs(server: str, tls: dict[str, str]) -> list[Object]:
 
 
 def commands(folder: Path) -> dict[str, list[str]]:
-    """Return how each process is started, by name, after `objects` were applied; ``folder`` is that of `PART`.
+    """Return how each process is started, by name, after `objects` were applied; ``folder`` is that of `OPERATOR`.
 
     Prometheus itself begins when the operator's first configuration has come, so its ``/-/ready`` stands for all.
 
@@ -116,9 +118,8 @@ def commands(folder: Path) -> dict[str, list[str]]:
     _write_credentials()
     configuration = paths.PROMETHEUS / CONFIGURATION
     return {
-        "prometheus-operator": [
-            "env", f"KUBECONFIG={paths.KUBECONFIG}",
-            str(folder / PART),
+        OPERATOR: [
+            str(folder / OPERATOR),
             f"--web.listen-address={_netloc(paths.PROMETHEUS_OPERATOR)}",
             "--disable-unmanaged-prometheus-configuration",
         ],
@@ -137,8 +138,8 @@ def commands(folder: Path) -> dict[str, list[str]]:
 
 
 def program(name: str) -> Path:
-    """Return ``promtool`` or another program of `PART`, built unless it is cached."""
-    build = [str(paths.ROOT / "tools/build.sh"), PART]
+    """Return ``promtool`` or another program of `OPERATOR`, built unless it is cached."""
+    build = [str(paths.ROOT / "tools/build.sh"), OPERATOR]
     return Path(subprocess.run(build, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()) / name
 
 

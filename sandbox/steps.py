@@ -25,9 +25,11 @@ class StepError(Exception):
 class Step:
     """What a running step may tell."""
 
-    def __init__(self, show: Callable[[str], None]) -> None:
+    def __init__(self, show: Callable[[str], None], *, watched: bool) -> None:
         self.say = show
         """Shows what is going on; for what takes longer than a few seconds."""
+        self.watched = watched
+        """Whether a person looks at a terminal, in which a new line takes the old one's place."""
         self.note = ""
         """Shown when the step is done: what was found or made."""
 
@@ -75,7 +77,7 @@ class Steps:
                     else:
                         self._console.print(f"  {name}: {escape(text)}", soft_wrap=True)
 
-                step = Step(show)
+                step = Step(show, watched=self._console.is_terminal)
                 yield step
         except (StepError, subprocess.CalledProcessError) as error:
             self._failed(name, error)

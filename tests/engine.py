@@ -315,6 +315,15 @@ def subnets_in(vpc_id: str) -> Answer:
 
 ANSWERS: Final[Mapping[str, Answer]] = {
     "aws:index/getCallerIdentity:getCallerIdentity": {"accountId": "123456789012"},
+    "aws:ec2/getVpc:getVpc": lambda arguments: {
+        "id": arguments["id"],
+        "cidrBlockAssociations": [
+            {"cidrBlock": "10.0.0.0/16", "state": "associated"},
+            {"cidrBlock": "100.64.0.0/16", "state": "associated"},
+            {"cidrBlock": "10.9.0.0/16", "state": "disassociated"},
+        ],
+    },
+    "aws:lb/getLbs:getLbs": {"arns": []},
     "aws:route53/getZone:getZone": lambda arguments: {"name": arguments["name"], "zoneId": "Z0123456789"},
 }
 """What every program may ask."""

@@ -9,7 +9,7 @@ from pathlib import Path
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 PAGES = (
     *(DOCS / "operations" / "first-stack.md", DOCS / "operations.md"),
-    *(DOCS / "operations" / "schema.md", DOCS / "operations" / "ended-badly.md"),
+    *(DOCS / "operations" / name for name in ("schema.md", "ended-badly.md", "maintenance.md")),
     *sorted((DOCS / "alerts").glob("*.md")),
 )
 """In the order in which an environment meets them."""

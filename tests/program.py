@@ -34,6 +34,7 @@ def run(stack: str, change: Callable[[Config], None] = lambda _: None, *, previe
     with installed(stack=stack, preview=preview) as engine:
         if vpc_id := values["hueshift:network"].get("vpcId"):
             engine.answers["aws:ec2/getSubnet:getSubnet"] = subnets_in(vpc_id)
+        values["kubernetes:kubeconfig"] = kubeconfig(values.get("hueshift:cluster", {}).get("name", "none"))
         pulumi.runtime.set_all_config(
             {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
         )
@@ -42,6 +43,12 @@ def run(stack: str, change: Callable[[Config], None] = lambda _: None, *, previe
         finally:
             pulumi.runtime.set_all_config({})
     return engine
+
+
+def kubeconfig(cluster: str) -> str:
+    """Return one that leads to a cluster."""
+    contexts = [{"name": "here", "context": {"cluster": cluster, "user": "me"}}]
+    return yaml.safe_dump({"current-context": "here", "contexts": contexts})
 
 
 async def _program(engine: Engine) -> None:

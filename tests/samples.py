@@ -44,7 +44,7 @@ LOAD_BALANCER = LoadBalancerArgs(
     tags=TAGS,
 )
 TARGET_GROUPS = TargetGroupsArgs(
-    colors=list(Color), vpc_id="vpc-1", port=8080, health=Health(), deregistration_delay=30, tags=TAGS
+    colors=list(Color), vpc_id="vpc-1", health=Health(), deregistration_delay=30, tags=TAGS
 )
 ROUTES = TestRoutesArgs(
     listener_arn=LISTENER, target_group_arns=GROUPS, host="shop.example.com", priority_band=7, tags=TAGS
@@ -75,6 +75,7 @@ SECRETS = SecretEntriesArgs(
 MIGRATION = MigrationArgs(
     service="shop",
     environment="staging",
+    production=False,
     namespace="staging-shop",
     schema="0002",
     image="registry.example.com/shop:1.5.0",
@@ -87,10 +88,12 @@ ENVIRONMENT = ColorEnvironmentArgs(
     service="shop",
     color=Color.GREEN,
     environment="staging",
+    production=False,
     namespace="staging-shop",
     target_group_arn=GROUPS[Color.GREEN],
     load_balancer_security_group_id="sg-1",
     load_balancer_cidrs=["10.0.1.0/24", "10.0.2.0/24"],
+    zones=["eu-west-1a", "eu-west-1b"],
     monitoring_namespace="monitoring",
     egress=[],
     strategy=Strategy(),
@@ -116,6 +119,9 @@ ALERTS = AlertRulesArgs(
     load_balancer="app/edge/0",
     target_group="targetgroup/green/0",
     resources=Resources(),
+    minimum=2,
+    parked=False,
+    prometheus_labels={},
     cluster_name="main",
     moving="staging-shop-moving",
     hearers=HEARERS,
@@ -127,6 +133,7 @@ SERVICE_ALERTS = ServiceAlertsArgs(
     namespace="staging-shop",
     load_balancer="app/edge/0",
     target_groups={color: f"targetgroup/{color}/0" for color in Color},
+    prometheus_labels={},
     hearers=HEARERS,
     tags={**TAGS, "service": "shop"},
 )
@@ -156,7 +163,13 @@ GREEN = Release(
 )
 
 
-NETWORK = Network(vpc_id="vpc-1", subnet_ids=["subnet-1", "subnet-2"], subnet_cidrs=["10.0.1.0/24", "10.0.2.0/24"])
+NETWORK = Network(
+    vpc_id="vpc-1",
+    subnet_ids=["subnet-1", "subnet-2"],
+    subnet_cidrs=["10.0.1.0/24", "10.0.2.0/24"],
+    zones=["eu-west-1a", "eu-west-1b"],
+    vpc_cidrs=["10.0.0.0/16"],
+)
 
 
 def service() -> BlueGreenServiceArgs:
@@ -165,9 +178,7 @@ def service() -> BlueGreenServiceArgs:
         environment="staging",
         production=False,
         load_balancer=LoadBalancer("edge", LOAD_BALANCER),
-        network=Network(
-            vpc_id="vpc-1", subnet_ids=["subnet-1", "subnet-2"], subnet_cidrs=["10.0.1.0/24", "10.0.2.0/24"]
-        ),
+        network=NETWORK,
         cluster=Cluster(),
         kms_key_arn="arn:aws:kms:eu-west-1:123456789012:key/0",
         secret_readers=[],
@@ -189,6 +200,7 @@ def service() -> BlueGreenServiceArgs:
         egress=[],
         policy_arns=[],
         expects_traffic=True,
+        prometheus_labels={},
         hearers=Hearers(owner="team-shop", on_call="shop-on-call@example.com"),
         tags=TAGS,
     )

@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 from sandbox.aws import series
 from sandbox.aws.alarms import AlarmRule, Missing, Rule, RuleError, State, Suppression, judge, reason, suppress, too_few
 from sandbox.aws.clock import Clock, parse_scale
+from sandbox.aws.cloudwatch import CloudWatch
 from sandbox.aws.metric_math import Kind, MathError, Plan, Series, Value
-from sandbox.aws.server import LocalAws
+from sandbox.aws.server import LocalAws, parse_lateness
 from tests.test_load_balancer import NET, OFFSET, World, client, fetch, fixed, forward, paths_like, until
 
 pytestmark = pytest.mark.slow  # the local cloud's own parts: `make test` runs them
@@ -403,6 +404,28 @@ def test_a_scale_out_of_range_is_refused(body: bytes) -> None:
         parse_scale(body)
 
 
+# Late data ----------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_late_is_seen_when_it_is_due_and_not_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = SimpleNamespace(now=660.0)
+    monkeypatch.setattr(CloudWatch, "clock", Clock(lambda: real.now))
+    backend = CloudWatch("eu-west-1", "123456789012")
+    for due, value in ((0.0, 1), (700.0, 2), (760.0, 4)):
+        backend.record("tests", [{"MetricName": "late", "Value": value}], 600, due)
+    seen = []
+    for real.now in (660.0, 699.0, 700.0, 759.0, 760.0):
+        backend.evaluate()
+        seen.append(backend.statistics(("tests", "late", frozenset()), "Sum", [600], 60)[600])
+    assert seen == [1, 1, 3, 3, 7]
+
+
+@pytest.mark.parametrize("text", ["-1", "301", "soon", "nan", ""])
+def test_a_lateness_out_of_range_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="the lateness of metrics is 0 to 300 seconds"):
+        parse_lateness(text)
+
+
 # The API, and requests through Envoy --------------------------------------------------------------------------------
 
 SCALE = 20
@@ -419,6 +442,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
         admin=(f"{NET}.0.250", 19901),
         bind=lambda number, port: (f"{NET}.0.{number}", OFFSET + port),
         delay=0,
+        lateness=0,
     )
     cloud.start()
     yield cloud
@@ -440,6 +464,18 @@ def scale(number: float) -> object:
         urllib.request.Request(url, json.dumps({"scale": number}).encode(), method="PUT")
     ) as answer:
         return json.load(answer)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("cloud")
+def test_how_late_metrics_are_can_be_set_while_it_runs() -> None:
+    url = f"http://{NET}.0.251:14566/_hueshift"
+    for seconds in (90.0, 0.0):
+        put = urllib.request.Request(f"{url}/metric-lateness", str(seconds).encode(), method="PUT")
+        with urllib.request.urlopen(put) as answer:
+            assert json.load(answer) == {"metricLateness": seconds}
+        with urllib.request.urlopen(f"{url}/health") as answer:
+            assert json.load(answer)["metricLateness"] == seconds
 
 
 def put_alarm(cloudwatch: Any, name: str, **more: Any) -> None:  # noqa: ANN401

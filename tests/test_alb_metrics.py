@@ -8,7 +8,7 @@ from cryptography import x509
 
 from sandbox import ca
 from sandbox.aws.envoy import Host
-from sandbox.aws.metrics import Datum, Requests, data, expiries, parse_requests, parse_times, since
+from sandbox.aws.metrics import Datum, Requests, arrivals, data, expiries, parse_requests, parse_times, since
 from sandbox.aws.translate import LoadBalancer
 
 ARN = "arn:aws:elasticloadbalancing:eu-west-1:123456789012"
@@ -44,9 +44,17 @@ def test_a_request_for_which_there_is_no_target_is_in_no_count_of_the_group() ->
     assert said("503", "UH") == {"group": [], "balancer": ["HTTPCode_ELB_503_Count", "HTTPCode_ELB_5XX_Count"]}
 
 
-@pytest.mark.parametrize(("code", "name"), [("503", "HTTP_Fixed_Response_Count"), ("301", "HTTP_Redirect_Count")])
-def test_answers_of_rules_are_counted_apart(code: str, name: str) -> None:
-    assert said(code, "-", group="") == {"group": [], "balancer": [name]}
+@pytest.mark.parametrize(
+    ("code", "names"),
+    [
+        ("200", ["HTTP_Fixed_Response_Count"]),
+        ("301", ["HTTPCode_ELB_3XX_Count", "HTTP_Redirect_Count"]),
+        ("404", ["HTTPCode_ELB_4XX_Count", "HTTP_Fixed_Response_Count"]),
+        ("503", ["HTTPCode_ELB_503_Count", "HTTPCode_ELB_5XX_Count", "HTTP_Fixed_Response_Count"]),
+    ],
+)
+def test_answers_of_rules_are_the_load_balancers_own(code: str, names: list[str]) -> None:
+    assert said(code, "-", group="") == {"group": [], "balancer": names}
 
 
 def test_a_minute_without_traffic_reports_no_requests_and_no_zero() -> None:
@@ -88,6 +96,23 @@ def test_every_response_time_is_kept_with_how_often_it_was_there() -> None:
     spread = [one for one in data(Counter(), times, {}, {GROUP: BALANCER}) if one["MetricName"] == "TargetResponseTime"]
     assert [one["Dimensions"] for one in spread] == [OF_GROUP, OF_BALANCER]
     assert all((one["Values"], one["Counts"], one["Unit"]) == ([0.205, 1.5], [3, 1], "Seconds") for one in spread)
+
+
+def test_a_minute_comes_late_each_metric_at_its_moment_and_a_count_in_two_parts() -> None:
+    minute: list[Datum] = [
+        {"MetricName": "RequestCount", "Dimensions": OF_GROUP, "Unit": "Count", "Value": 7},
+        {"MetricName": "RequestCount", "Dimensions": OF_BALANCER, "Unit": "Count", "Value": 1},
+        {"MetricName": "HealthyHostCount", "Dimensions": OF_GROUP, "Unit": "Count", "Value": 2},
+        {"MetricName": "TargetResponseTime", "Dimensions": OF_GROUP, "Unit": "Seconds", "Values": [1.0], "Counts": [7]},
+    ]
+    late = list(arrivals(minute, 600, 120))
+    assert [part.get("Value") for _, part in late] == [3, 4, 1, 2, None]
+    assert [part["Dimensions"] for _, part in late] == [OF_GROUP, OF_GROUP, OF_BALANCER, OF_GROUP, OF_GROUP]
+    moments = [due for due, _ in late]
+    assert all(720 <= due <= 780 for due in moments)
+    assert len(set(moments)) == 5
+    assert list(arrivals(minute, 600, 120)) == late
+    assert {due for due, _ in arrivals(minute, 600, 0)} == {660}
 
 
 def test_a_certificate_tells_the_whole_days_that_it_is_still_valid(tmp_path: Path) -> None:

@@ -9,8 +9,7 @@ from pulumi_kubernetes import core, networking
 
 from components.color_environment import ColorEnvironment
 from components.identity import WorkloadIdentity
-from components.model import Color, Egress, Health, Replicas, Strategy, StrategyKind, Timing
-from components.rules import RESERVED_VARIABLES
+from components.model import NOT_SECRETS, Color, Egress, Given, Health, Replicas, Strategy, StrategyKind, Timing
 from components.workload import network_policy
 from tests import samples
 from tests.engine import UNKNOWN, Engine, in_stack
@@ -77,14 +76,37 @@ async def test_pods_come_after_all_that_gives_them_gate_secrets_and_schema(engin
 
 @in_stack
 async def test_the_binding_puts_pods_into_the_group_and_lets_the_load_balancer_in(engine: Engine) -> None:
-    ColorEnvironment("shop-green", replace(samples.ENVIRONMENT, port=9000))
+    ColorEnvironment("shop-green", samples.ENVIRONMENT)
     binding = (await engine.inputs("shop-green-binding"))["spec"]
     assert binding["targetGroupARN"] == samples.ENVIRONMENT.target_group_arn
     assert binding["targetType"] == "ip"
-    assert binding["serviceRef"] == {"name": "shop-green", "port": 9000}
+    (port,) = (await engine.inputs("shop-green-service"))["spec"]["ports"]
+    assert binding["serviceRef"] == {"name": "shop-green", "port": port["name"]}
     assert binding["networking"]["ingress"] == [
-        {"from": [{"securityGroup": {"groupID": "sg-1"}}], "ports": [{"protocol": "TCP", "port": 9000}]}
+        {"from": [{"securityGroup": {"groupID": "sg-1"}}], "ports": [{"protocol": "TCP"}]}
     ]
+
+
+@in_stack
+async def test_old_and_new_pods_are_found_where_each_listens(engine: Engine) -> None:
+    ColorEnvironment("shop-green", replace(samples.ENVIRONMENT, port=9000))
+    (listens,) = (await container(engine))["ports"]
+    assert listens == {"name": "http", "containerPort": 9000, "protocol": "TCP"}
+    (served,) = (await engine.inputs("shop-green-service"))["spec"]["ports"]
+    assert served == {"name": "http", "port": 9000, "targetPort": "http", "protocol": "TCP"}
+
+
+@in_stack
+async def test_pods_run_where_the_load_balancer_is_and_nowhere_else(engine: Engine) -> None:
+    ColorEnvironment("shop-green", replace(samples.ENVIRONMENT, zones=["eu-west-1b", "eu-west-1c"]))
+    spec = (await engine.inputs("shop-green-deployment"))["spec"]["template"]["spec"]
+    required = spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+    (term,) = required["nodeSelectorTerms"]
+    assert term == {
+        "matchExpressions": [
+            {"key": "topology.kubernetes.io/zone", "operator": "In", "values": ["eu-west-1b", "eu-west-1c"]}
+        ]
+    }
 
 
 @in_stack
@@ -135,7 +157,19 @@ async def test_the_pod_knows_who_it_is_and_what_times_it_has(engine: Engine) -> 
         "KEEP_ALIVE_SECONDS": "90",
         "SHUTDOWN_SECONDS": "20",
     }
-    assert env.keys() == RESERVED_VARIABLES
+    assert env.keys() <= set(Given)
+
+
+@in_stack
+async def test_what_only_looks_like_a_secret_is_said_where_it_is(engine: Engine) -> None:
+    args = replace(
+        samples.ENVIRONMENT, env={"MAX_TOKENS": "5", "SORT_KEY": "id"}, not_secrets=["MAX_TOKENS", "SORT_KEY"]
+    )
+    ColorEnvironment("shop-green", args)
+    ColorEnvironment("web-green", samples.ENVIRONMENT)
+    said = (await engine.inputs("shop-green-config"))["metadata"]["annotations"]
+    assert said == {NOT_SECRETS: "MAX_TOKENS SORT_KEY"}
+    assert "annotations" not in (await engine.inputs("web-green-config"))["metadata"]
 
 
 @in_stack
@@ -187,6 +221,18 @@ async def test_a_color_that_loses_its_load_keeps_its_pods_while_it_may_be_wanted
     ColorEnvironment("shop-green", replace(samples.ENVIRONMENT, timing=timing))
     behavior = (await engine.inputs("shop-green-autoscaler"))["spec"]["behavior"]
     assert behavior == {"scaleDown": {"stabilizationWindowSeconds": window}}
+
+
+@in_stack
+async def test_a_parked_color_takes_its_number_of_pods_from_the_autoscaler_and_a_running_one_leaves_it_alone(
+    engine: Engine,
+) -> None:
+    ColorEnvironment("shop-green", replace(samples.ENVIRONMENT, parked=True))
+    ColorEnvironment("shop-blue", replace(samples.ENVIRONMENT, color=Color.BLUE))
+    parked = (await engine.inputs("shop-green-deployment"))["metadata"]
+    running = (await engine.inputs("shop-blue-deployment"))["metadata"]
+    assert parked["annotations"] == {"pulumi.com/patchForce": "true"}
+    assert "annotations" not in running
 
 
 @in_stack
@@ -318,7 +364,7 @@ DNS = {
 @in_stack
 async def test_only_the_load_balancer_and_the_monitoring_reach_a_pod_and_only_on_its_port(engine: Engine) -> None:
     subnets = ["10.2.0.0/24", "10.2.1.0/24"]
-    args = replace(samples.ENVIRONMENT, port=9000, load_balancer_cidrs=subnets, monitoring_namespace="observability")
+    args = replace(samples.ENVIRONMENT, load_balancer_cidrs=subnets, monitoring_namespace="observability")
     ColorEnvironment("shop-green", args)
     policy = (await engine.inputs("shop-green-network"))["spec"]
     assert policy["podSelector"] == {
@@ -332,7 +378,7 @@ async def test_only_the_load_balancer_and_the_monitoring_reach_a_pod_and_only_on
                 {"ipBlock": {"cidr": "10.2.1.0/24"}},
                 {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "observability"}}},
             ],
-            "ports": [{"protocol": "TCP", "port": 9000}],
+            "ports": [{"protocol": "TCP", "port": "http"}],
         }
     ]
 
@@ -355,7 +401,7 @@ async def test_a_pod_calls_dns_and_what_is_listed_and_nothing_else(engine: Engin
 @in_stack
 async def test_pods_that_nobody_may_call_are_closed_and_not_open_to_all(engine: Engine) -> None:
     networking.v1.NetworkPolicy("other", spec=network_policy({}, egress=[]))
-    networking.v1.NetworkPolicy("unheard", spec=network_policy({}, egress=[], port=8080))
+    networking.v1.NetworkPolicy("unheard", spec=network_policy({}, egress=[], port="http"))
     for name in ("other", "unheard"):
         spec = (await engine.inputs(name))["spec"]
         assert spec == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"], "egress": [DNS]}
@@ -369,6 +415,17 @@ async def test_pods_wait_for_their_identity_and_reach_its_agent(engine: Engine) 
     agent = {"to": [{"ipBlock": {"cidr": "169.254.170.23/32"}}], "ports": [{"protocol": "TCP", "port": 80}]}
     assert agent in (await engine.inputs("shop-green-network"))["spec"]["egress"]
     assert "annotations" not in (await engine.inputs("shop-green-account"))["metadata"]
+
+
+@in_stack
+async def test_pods_are_made_anew_when_they_get_or_lose_an_identity_or_another_kind_of_it(engine: Engine) -> None:
+    templates = []
+    for name, args in (("a", None), ("b", POD_IDENTITY), ("c", IRSA)):
+        identity = WorkloadIdentity(f"{name}-identity", args) if args else None
+        ColorEnvironment(f"{name}-green", replace(samples.ENVIRONMENT, identity=identity, color=Color.GREEN))
+        template = (await engine.inputs(f"{name}-green-deployment"))["spec"]["template"]["metadata"]
+        templates.append(template["annotations"].get("hueshift.dev/identity"))
+    assert templates == [None, "pod-identity", "irsa"]
 
 
 @in_stack
@@ -416,25 +473,25 @@ async def test_pods_of_one_version_spread_over_zones_and_nodes(engine: Engine) -
 
 
 @in_stack
-async def test_pods_are_scraped(engine: Engine) -> None:
-    ColorEnvironment("shop-green", replace(samples.ENVIRONMENT, port=9000))
-    annotations = (await engine.inputs("shop-green-deployment"))["spec"]["template"]["metadata"]["annotations"]
-    assert annotations["prometheus.io/scrape"] == "true"
-    assert annotations["prometheus.io/port"] == "9000"
-    assert annotations["prometheus.io/path"] == "/metrics"
+async def test_pods_without_secrets_have_no_annotations_since_a_refresh_would_report_none(engine: Engine) -> None:
+    ColorEnvironment("shop-green", replace(samples.ENVIRONMENT, secrets=[]))
+    assert "annotations" not in (await engine.inputs("shop-green-deployment"))["spec"]["template"]["metadata"]
 
 
 @in_stack
 @pytest.mark.parametrize(
-    ("environment", "expected"),
+    ("environment", "production", "expected"),
     [
-        ("staging", "staging"),
-        ("eu-staging", "staging"),
-        ("production", "production"),
-        ("prod-eu", "production"),
-        ("sandbox", "development"),
+        ("staging", False, "staging"),
+        ("eu-staging", False, "staging"),
+        ("production", True, "production"),
+        ("live", True, "production"),
+        ("sandbox", False, "development"),
     ],
 )
-async def test_the_service_is_told_one_of_three_environments(engine: Engine, environment: str, expected: str) -> None:
-    ColorEnvironment("shop-green", replace(samples.ENVIRONMENT, environment=environment))
+async def test_the_service_is_told_one_of_three_environments(
+    engine: Engine, environment: str, production: bool, expected: str
+) -> None:
+    args = replace(samples.ENVIRONMENT, environment=environment, production=production)
+    ColorEnvironment("shop-green", args)
     assert (await engine.inputs("shop-green-config"))["data"]["APP_ENV"] == expected

@@ -43,6 +43,7 @@ async def test_a_host_and_its_wildcard_are_proven_by_one_record_and_the_issue_is
         [proof["resourceRecordValue"]],
     )
     assert record["allowOverwrite"] is True
+    assert issued.request.customTimeouts.create == "15m"
     assert issued.inputs["validationRecordFqdns"] == [proof["resourceRecordName"]]
 
 

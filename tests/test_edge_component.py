@@ -6,9 +6,10 @@ import pytest
 
 from components.alert_rules import Hearers
 from components.edge import Edge, EdgeArgs
+from components.load_balancer import AnotherLoadBalancerError
 from components.model import CONTENT_SECURITY_POLICY, Color
 from tests import samples
-from tests.engine import Engine, in_stack
+from tests.engine import Engine, in_stack, installed
 
 ZONE = {"aws:route53/getZone:getZone": {"zoneId": "Z0123456789", "name": "example.com"}}
 BARE = EdgeArgs(
@@ -84,6 +85,48 @@ async def test_a_new_service_touches_no_other_services_certificate_or_record(eng
     after = {r.urn: r.inputs for r in engine.registrations.values() if r.custom}
     assert {urn for urn in before if after[urn] != before[urn]} == set()
     assert all("aaa.example.com" in urn for urn in after.keys() - before.keys())
+
+
+@in_stack
+async def test_the_load_balancer_may_send_to_the_vpcs_own_networks_unless_others_are_named(engine: Engine) -> None:
+    Edge("edge", replace(BARE, pod_cidrs=None))
+    assert {rule.inputs["cidrIpv4"] for rule in await engine.of_type("EgressRule")} == set(samples.NETWORK.vpc_cidrs)
+
+
+def standing(engine: Engine, **found: object) -> None:
+    """Let a load balancer of this environment be there."""
+    arn = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:loadbalancer/app/edge-alb-0a1b2c3/0"
+    other = arn.replace("edge-alb-0a1b2c3", "legacy")
+    engine.answers["aws:lb/getLbs:getLbs"] = lambda asked: {
+        "arns": [other, arn] if asked["tags"] == {"environment": "staging"} else []
+    }
+    balancer = {"name": "edge-alb-0a1b2c3", "internal": True, "vpcId": "vpc-1", **found}
+    engine.answers["aws:lb/getLoadBalancer:getLoadBalancer"] = lambda asked: {arn: balancer}[asked["arn"]]
+
+
+@in_stack
+async def test_the_scheme_and_the_vpc_that_it_has_are_no_reason_to_stop(engine: Engine) -> None:
+    standing(engine)
+    Edge("edge", BARE)
+    assert len(await engine.of_type("LoadBalancer")) == 2  # the component and its heart
+
+
+@pytest.mark.parametrize(
+    ("found", "is_"),
+    [({"internal": False}, "internet-facing in vpc-1"), ({"vpcId": "vpc-9"}, "internal in vpc-9")],
+)
+def test_another_scheme_or_vpc_is_refused_before_anything_is_made(found: dict[str, object], is_: str) -> None:
+    async def build(engine: Engine) -> None:
+        standing(engine, **found)
+        with pytest.raises(
+            AnotherLoadBalancerError, match=f"edge-alb-0a1b2c3 is {is_}, and the settings say internal in vpc-1;"
+        ):
+            Edge("edge", BARE)
+        await engine.settle()
+
+    with installed() as engine:
+        in_stack(build)(engine)
+    assert {r.type for r in engine.registrations.values()} == {"hueshift:edge:Edge"}
 
 
 def test_a_certificate_is_given_or_issued_in_a_zone() -> None:

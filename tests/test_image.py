@@ -3,10 +3,14 @@
 import json
 import re
 from dataclasses import replace
+from hashlib import sha1
+from typing import Any
 
-from components.image import Image, ImageArgs, ImageRepository, ImageRepositoryArgs
+from components.image import BUILDS_KEPT, Image, ImageArgs, ImageRepository, ImageRepositoryArgs
 from components.model import Build
+from tests.ecr import Ecr
 from tests.engine import Engine, Secret, in_stack
+from tests.program import ROOT
 from tests.samples import TAGS
 
 REPOSITORY = ImageRepositoryArgs(service="shop", reader_accounts=["444455556666"], keep=True, tags=TAGS)
@@ -32,29 +36,41 @@ async def test_a_tag_is_one_build_for_ever_and_every_push_is_scanned(engine: Eng
     assert (inputs["imageTagMutability"], inputs["imageScanningConfiguration"]) == ("IMMUTABLE", {"scanOnPush": True})
 
 
-def expiring(rules: list[dict[str, object]], tag: str | None) -> int:
-    """Return the priority of the rule that an image with this tag falls under."""
-    for rule in rules:
-        selection = rule["selection"]
-        assert isinstance(selection, dict)
-        patterns = [re.escape(pattern).replace(r"\*", ".*") for pattern in selection.get("tagPatternList", [])]
-        if (tag is None) if not patterns else tag is not None and any(re.fullmatch(p, tag) for p in patterns):
-            number = rule["rulePriority"]
-            assert isinstance(number, int)
-            return number
-    raise AssertionError(f"no rule is for {tag}")
+async def retention(engine: Engine) -> list[dict[str, Any]]:
+    """Return the rules of a repository's lifecycle policy."""
+    ImageRepository("shop", REPOSITORY)
+    rules: list[dict[str, Any]] = json.loads((await engine.inputs("shop-retention"))["policy"])["rules"]
+    assert [rule["rulePriority"] for rule in rules] == [1, 2, 3]
+    return rules
 
 
 @in_stack
-async def test_commits_and_leftovers_never_push_a_release_out(engine: Engine) -> None:
-    ImageRepository("shop", REPOSITORY)
-    rules = json.loads((await engine.inputs("shop-retention"))["policy"])["rules"]
-    assert [rule["rulePriority"] for rule in rules] == [1, 2, 3]
-    tags = ("1.5.0", "2.0.0-rc.1", "3f2c1ab", None)
-    assert [expiring(rules, tag) for tag in tags] == [1, 1, 2, 3]
+async def test_what_was_released_outlasts_any_number_of_builds(engine: Engine) -> None:
+    rules = await retention(engine)
+    assert "image=$repository:$commit\n" in (ROOT / "pipeline/build.sh").read_text(), "what builds are called here"
+    ecr = Ecr()
+    digests = [f"sha256:{number:064x}" for number in range(10 * BUILDS_KEPT)]
+    for number, digest in enumerate(digests):
+        ecr.push(digest, sha1(digest.encode()).hexdigest())
+        if number % 50 == 0:
+            ecr.record(digest, f"1.6.{number}")
+        if number % 20 == 0:
+            ecr.expire(rules)
+    ecr.expire(rules)
+    released = digests[::50]
+    builds = [digest for digest in digests if digest not in released]
+    assert list(ecr.tags) == sorted([*released, *builds[-BUILDS_KEPT:]])
+
+
+@in_stack
+async def test_of_releases_more_are_kept_than_all_environments_run_or_go_back_to(engine: Engine) -> None:
     # Two colors and five releases before them, in ten environments.
-    assert rules[0]["selection"]["countType"] == "imageCountMoreThan"
-    assert rules[0]["selection"]["countNumber"] >= 7 * 10
+    assert (await retention(engine))[0]["selection"]["countNumber"] >= 7 * 10
+
+
+@in_stack
+async def test_what_was_pushed_only_in_part_goes(engine: Engine) -> None:
+    assert (await retention(engine))[2]["selection"]["tagStatus"] == "untagged"
 
 
 @in_stack

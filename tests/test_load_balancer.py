@@ -28,6 +28,7 @@ import yaml
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from moto.acm.models import acm_backends
+from moto.ec2.models import ec2_backends
 
 from sandbox import ca, paths
 from sandbox.aws import metrics
@@ -38,6 +39,8 @@ pytestmark = pytest.mark.slow
 WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 NET = f"127.{70 + WORKER}"
 OFFSET = 20_000
+NEAR, FAR = 1, 2
+"""Subnets of targets: one in a zone that every load balancer has, one in a zone that it may add."""
 HEALTH: dict[str, Any] = {
     "HealthCheckPath": "/ready",
     "HealthCheckIntervalSeconds": 2,
@@ -53,7 +56,7 @@ class Backend:
 
     _hosts = count(1)
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, subnet: int) -> None:
         self.name = name
         self.ready, self.lag = True, 0.0
         self.seen: list[dict[str, str]] = []
@@ -88,7 +91,7 @@ class Backend:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self.address, self.port = f"{NET}.1.{next(self._hosts)}", 18080
+        self.address, self.port = f"{NET}.{subnet}.{next(self._hosts)}", 18080
         self.server = ThreadingHTTPServer((self.address, self.port), Handler)
         self.server.daemon_threads = True
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
@@ -136,8 +139,8 @@ class World:
         """Waits until Envoy has everything that the API was told."""
         until(self.cloud.balancing.idle)
 
-    def backend(self, name: str) -> Backend:
-        backend = Backend(name)
+    def backend(self, name: str, subnet: int = NEAR) -> Backend:
+        backend = Backend(name, subnet)
         self.made.append(backend.server.shutdown)
         self.made.append(backend.server.server_close)
         return backend
@@ -248,7 +251,14 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
         admin=(f"{NET}.0.250", 19901),
         bind=lambda number, port: (f"{NET}.0.{number}", OFFSET + port),
         delay=0,
+        lateness=0,
     )
+    vpc = cloud.seeds.vpcId
+    ec2 = ec2_backends[paths.ACCOUNT][paths.REGION]
+    for subnet, zone in ((NEAR, "a"), (FAR, "c")):
+        network = f"{NET}.{subnet}.0/24"
+        ec2.associate_vpc_cidr_block(vpc, network, False)
+        ec2.create_subnet(vpc, network, availability_zone=f"{paths.REGION}{zone}")
     cloud.start()
     yield cloud
     cloud.stop()
@@ -613,6 +623,22 @@ def test_target_health_follows_a_target_through_its_life(world: World) -> None:
     until(lambda: world.health(blue) == [], seconds=1.5)
     asked = world.elb.describe_target_health(TargetGroupArn=blue, Targets=[backend.target])
     assert asked["TargetHealthDescriptions"][0]["TargetHealth"]["Reason"] == "Target.NotRegistered"
+
+
+def test_a_target_in_a_zone_without_a_subnet_of_the_load_balancer_is_unused_and_gets_no_request(world: World) -> None:
+    near, far = world.backend("near"), world.backend("far", FAR)
+    blue, balancer = world.group(near, far), world.balancer()
+    listener = world.listener(balancer, forward({blue: 1}))
+    until(lambda: world.health(blue) == [("healthy", None), ("unused", "Target.NotInUse")])
+    assert shares(listener, 20) == {"near": 20}
+    assert far.checks == []
+
+    filters = [{"Name": "cidr-block", "Values": [f"{NET}.{FAR}.0/24"]}]
+    (subnet,) = client("ec2").describe_subnets(Filters=filters)["Subnets"]
+    world.elb.set_subnets(LoadBalancerArn=balancer, Subnets=[*world.cloud.seeds.subnetIds, subnet["SubnetId"]])
+
+    world.healthy(blue)
+    until(lambda: set(shares(listener, 10)) == {"near", "far"})
 
 
 def test_health_checks_are_made_as_an_alb_makes_them(world: World) -> None:

@@ -41,11 +41,11 @@ async def test_it_reaches_nothing_but_the_services_ports_of_the_pods(engine: Eng
 
 
 @in_stack
-async def test_what_no_rule_answers_is_answered_503(engine: Engine) -> None:
+async def test_what_no_rule_answers_is_not_found_which_is_no_failure_of_the_load_balancer(engine: Engine) -> None:
     LoadBalancer("edge", samples.LOAD_BALANCER)
     for name in ("edge-https", "edge-test"):
         (action,) = (await engine.inputs(name))["defaultActions"]
-        assert (action["type"], action["fixedResponse"]["statusCode"]) == ("fixed-response", "503")
+        assert (action["type"], action["fixedResponse"]["statusCode"]) == ("fixed-response", "404")
 
 
 @in_stack

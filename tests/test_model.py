@@ -69,33 +69,48 @@ def test_every_color_is_the_other_of_its_other() -> None:
 
 @pytest.mark.parametrize(("lower", "higher"), list(pairwise(ORDERED)))
 def test_the_higher_version_is_the_newer_whichever_color_has_it(lower: str, higher: str) -> None:
-    assert newer({Color.BLUE: lower, Color.GREEN: higher}) is Color.GREEN
-    assert newer({Color.BLUE: higher, Color.GREEN: lower}) is Color.BLUE
+    for active in Color:
+        assert newer({Color.BLUE: lower, Color.GREEN: higher}, active=active) is Color.GREEN
+        assert newer({Color.BLUE: higher, Color.GREEN: lower}, active=active) is Color.BLUE
 
 
-@given(some.versions())
-def test_green_is_the_newer_of_two_equal_versions(version: str) -> None:
-    assert newer({Color.BLUE: version, Color.GREEN: version}) is Color.GREEN
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("1.4.0+build.1", "1.4.0+build.2"),
+        ("1.5.0-rc9", "1.5.0-rc10"),
+        ("1.5.0-rc.1.a9", "1.5.0-rc.1.a10"),
+        ("0.0.0-3f2c1ab", "0.0.0-deadbee"),
+    ],
+)
+@given(some.colors)
+def test_where_versions_do_not_order_the_idle_color_is_the_newer(one: str, other: str, active: Color) -> None:
+    assert newer({Color.BLUE: one, Color.GREEN: other}, active=active) is active.other
+    assert newer({Color.BLUE: other, Color.GREEN: one}, active=active) is active.other
 
 
 @given(some.colors, some.versions())
-def test_a_color_that_is_alone_is_the_newer(color: Color, version: str) -> None:
-    assert newer({color: version}) is color
+def test_green_is_the_newer_of_two_equal_versions_before_and_after_a_flip(active: Color, version: str) -> None:
+    assert newer({Color.BLUE: version, Color.GREEN: version}, active=active) is Color.GREEN
+
+
+@given(some.versions(), some.versions(), some.colors)
+def test_build_metadata_decides_nothing_between_versions_that_order(a: str, b: str, active: Color) -> None:
+    plain = {Color.BLUE: a.partition("+")[0], Color.GREEN: b.partition("+")[0]}
+    if plain[Color.BLUE] != plain[Color.GREEN]:
+        named = {**plain, Color.BLUE: f"{plain[Color.BLUE]}+zzz"}
+        assert newer(named, active=active) is newer(plain, active=active)
 
 
 @given(some.versions(), some.versions())
-def test_build_metadata_decides_nothing(version: str, other: str) -> None:
-    plain = version.partition("+")[0]
-    assert newer({Color.BLUE: f"{plain}+zzz", Color.GREEN: other}) is newer({Color.BLUE: plain, Color.GREEN: other})
-
-
-@given(some.versions(), some.versions())
-def test_exchanging_two_different_versions_exchanges_the_newer(a: str, b: str) -> None:
-    straight, exchanged = newer({Color.BLUE: a, Color.GREEN: b}), newer({Color.BLUE: b, Color.GREEN: a})
-    if precedence(a) == precedence(b):
-        assert straight is exchanged is Color.GREEN
+def test_a_flip_moves_the_newer_only_where_versions_do_not_order(a: str, b: str) -> None:
+    versions = {Color.BLUE: a, Color.GREEN: b}
+    before, after = (newer(versions, active=active) for active in Color)
+    if before is after:
+        assert before is (Color.BLUE if precedence(a) > precedence(b) else Color.GREEN)
+        assert a == b or precedence(a) != precedence(b)
     else:
-        assert straight is exchanged.other
+        assert (before, after) == (Color.GREEN, Color.BLUE)
 
 
 @pytest.mark.parametrize(
@@ -169,4 +184,4 @@ def test_each_color_has_a_test_rule_of_its_own() -> None:
 
 def test_the_overlap_counts_everything_that_can_still_want_the_old_color() -> None:
     timing = Timing(stickiness=1000, deregistration_delay=200, longest_request=30, bake=4)
-    assert timing.overlap == 1234
+    assert timing.overlap == 234

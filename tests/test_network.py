@@ -11,7 +11,17 @@ from components.network import Network, NetworkError
 from tests.engine import Engine, in_stack, subnets_in
 
 SUBNETS = ["subnet-1", "subnet-2"]
-NETWORK = Network(vpc_id="vpc-1", subnet_ids=("subnet-1", "subnet-2"), subnet_cidrs=("10.0.0.0/24", "10.0.1.0/24"))
+NETWORK = Network(
+    vpc_id="vpc-1",
+    subnet_ids=("subnet-1", "subnet-2"),
+    subnet_cidrs=("10.0.0.0/24", "10.0.1.0/24"),
+    zones=("eu-west-1a", "eu-west-1b"),
+    vpc_cidrs=("10.0.0.0/16", "100.64.0.0/16"),
+)
+VPC = {
+    "id": "vpc-1",
+    "cidrBlockAssociations": [{"cidrBlock": each, "state": "associated"} for each in NETWORK.vpc_cidrs],
+}
 STACK = "organization/network/production"
 
 
@@ -28,7 +38,7 @@ def tagged(engine: Engine, subnets: list[str]) -> list[Mapping[str, Any]]:
         asked.append(arguments)
         return found
 
-    engine.answers["aws:ec2/getVpc:getVpc"] = lambda arguments: answer({"id": "vpc-1"}, arguments)
+    engine.answers["aws:ec2/getVpc:getVpc"] = lambda arguments: answer(VPC, arguments)
     engine.answers["aws:ec2/getSubnets:getSubnets"] = lambda arguments: answer({"ids": subnets}, arguments)
     return asked
 
@@ -47,6 +57,7 @@ async def test_tags_find_one_vpc_and_its_subnets_in_an_order_that_does_not_chang
     assert asked == [
         {"tags": {"Name": "main"}},
         {"filters": [{"name": "vpc-id", "values": ["vpc-1"]}], "tags": {"tier": "public"}},
+        {"id": "vpc-1"},
     ]
 
 
@@ -95,13 +106,22 @@ async def test_an_output_that_the_other_stack_lacks_is_named_with_the_stack(engi
 
 
 @in_stack
-async def test_subnets_of_another_vpc_or_all_of_one_zone_are_refused(engine: Engine) -> None:
+async def test_subnets_of_another_vpc_or_two_of_one_zone_are_refused(engine: Engine) -> None:
     with pytest.raises(NetworkError, match=r"subnet-1 is in vpc-1, not in vpc-2"):
         network.given("vpc-2", SUBNETS)
     same = {"vpcId": "vpc-1", "availabilityZone": "eu-west-1a", "cidrBlock": "10.0.0.0/24"}
     engine.answers["aws:ec2/getSubnet:getSubnet"] = lambda arguments: {**same, "id": arguments["id"]}
-    with pytest.raises(NetworkError, match=r"all subnets are in eu-west-1a; a load balancer takes two"):
+    with pytest.raises(NetworkError, match=r"subnet-1 and subnet-2 are both in eu-west-1a; .* one subnet of each"):
         network.given("vpc-1", SUBNETS)
+
+
+@in_stack
+async def test_the_networks_of_the_vpc_are_those_that_it_has_now(engine: Engine) -> None:
+    assert network.given("vpc-1", SUBNETS).vpc_cidrs == ("10.0.0.0/16", "100.64.0.0/16")
+    assert engine.answers["aws:ec2/getVpc:getVpc"]({"id": "vpc-1"})["cidrBlockAssociations"][-1] == {  # type: ignore[operator]
+        "cidrBlock": "10.9.0.0/16",
+        "state": "disassociated",
+    }
 
 
 @in_stack

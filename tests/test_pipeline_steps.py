@@ -1,5 +1,6 @@
 """The steps of the pipeline, as far as git alone can try them; `tests/e2e/pipeline` runs them all."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -113,6 +114,56 @@ def push(checkout: Checkout, tmp_path: Path, file: str, text: str) -> None:
     colleague = ("git", "-c", "user.name=colleague", "-c", "user.email=colleague@example.com")
     for command in (("git", "add", "."), (*colleague, "commit", "--quiet", "--message=Meanwhile"), ("git", "push")):
         assert run(*command, cwd=other).returncode == 0
+
+
+def played(checkout: Checkout, name: str, script: str) -> None:
+    """Put a script in the place of a program, before those of this machine."""
+    program = checkout.folder / "bin" / name
+    program.parent.mkdir(exist_ok=True)
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("preview", "secrets", "status", "asked"),
+    [(0, 0, 0, "close"), (1, 0, 1, "issue"), (0, 1, 1, "issue"), (1, 1, 1, "issue")],
+)
+def test_a_secret_version_that_ends_keeps_the_issue_open_as_drift_does(
+    checkout: Checkout, preview: int, secrets: int, status: int, asked: str
+) -> None:
+    played(checkout, "hueshift", f'echo "$*"; [ "$1" = preview ] && exit {preview}; exit {secrets}')
+    (checkout.folder / "pipeline/forge.sh").write_text('#!/bin/sh\necho "$1 $2"\n')
+    path = f"{checkout.folder}/bin:{os.environ['PATH']}"
+    done = checkout.step("drift", "staging", PATH=path)
+    assert (done.returncode, done.stdout) == (status, f"{asked} Drift in staging\n"), done.stderr
+    page = (checkout.folder / "drift-staging.md").read_text()
+    assert page.startswith("preview --refresh --expect-no-changes --stack staging\n")
+    assert ("### Secrets\n\n~~~text\nsecrets status --stack staging\n~~~" in page) is bool(secrets)
+
+
+SERVES = {"shop": {"url": "", "testUrls": {}, "namespace": "staging-shop"}}
+WISHES = {"hueshift:services": {"value": '{"shop": {"colors": {"blue": {}, "green": {}}}}'}}
+
+
+@pytest.mark.parametrize("step", ["flip", "smoke"])
+def test_no_step_takes_a_color_for_idle_that_the_load_balancer_says_is_live(checkout: Checkout, step: str) -> None:
+    answers = f"case $1 in stack) echo '{json.dumps(SERVES)}' ;; *) echo '{json.dumps(WISHES)}' ;; esac"
+    played(checkout, "pulumi", answers)
+    played(checkout, "hueshift", 'echo "$*" >>calls; echo "error: somebody moved it" >&2; exit 1')
+    done = checkout.step(step, "staging", "shop", PATH=f"{checkout.folder}/bin:{os.environ['PATH']}")
+    assert done.returncode == 1
+    assert "somebody moved it" in done.stderr
+    assert "which color of shop is idle in staging cannot be told" in done.stderr
+    assert (checkout.folder / "calls").read_text() == "live shop --stack staging\n", "and nothing after it"
+    assert (checkout.folder / FILE).read_text() == "activeColor: blue\n"
+
+
+def test_a_color_that_is_named_is_flipped_to_without_a_guess(checkout: Checkout) -> None:
+    answers = f"case $1 in stack) echo '{json.dumps(SERVES)}' ;; *) echo '{json.dumps(WISHES)}' ;; esac"
+    played(checkout, "pulumi", answers)
+    played(checkout, "hueshift", 'echo "$*" >>calls; exit 1')
+    checkout.step("flip", "staging", "shop", "green", PATH=f"{checkout.folder}/bin:{os.environ['PATH']}")
+    assert (checkout.folder / "calls").read_text() == "preview --stack staging --flip-only\n"
 
 
 def test_an_image_is_not_built_from_what_no_commit_or_no_history_holds(checkout: Checkout, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from pulumi_policy.proxy import UNKNOWN_BOOLEAN_VALUE, UNKNOWN_STRING_VALUE, unk
 
 from components import readiness as ready
 from components.image import ImageRepository, ImageRepositoryArgs
+from components.model import NOT_SECRETS
 from components.readiness import CHECKS, Check, Resource
 from policy import pack
 from sandbox.engine import Engine as SandboxEngine
@@ -127,6 +128,9 @@ MUTATIONS: list[tuple[str, str, str, Change]] = [
         at(f"{APP}.env", [{"name": "URL", "value": "postgresql://u:obviously-fake@db/x"}]),
     ),
     ("tls", ready.LISTENER, "edge-https", at("sslPolicy", "ELBSecurityPolicy-2016-08")),
+    ("tls", ready.LISTENER, "edge-https", at("sslPolicy", "ELBSecurityPolicy-TLS13-1-1-2021-06")),
+    ("tls", ready.LISTENER, "edge-https", at("sslPolicy", "ELBSecurityPolicy-TLS13-1-2-Ext1-2021-06")),
+    ("tls", ready.LISTENER, "edge-https", at("sslPolicy", "ELBSecurityPolicy-TLS13-1-2-Ext2-PQ-2025-09")),
     ("tls", ready.LISTENER, "edge-http", at("defaultActions", [{"type": "fixed-response"}])),
     (
         "security-headers",
@@ -238,6 +242,11 @@ def test_what_the_components_never_make_is_seen_when_somebody_else_does(check: s
     assert set(found([*compliant(), added])) == {check}
 
 
+@pytest.mark.parametrize("policy", ["TLS13-1-2-2021-06", "TLS13-1-2-Res-FIPS-PQ-2025-09", "TLS13-1-3-2021-06"])
+def test_what_is_stricter_than_ours_is_no_violation(policy: str) -> None:
+    assert reported("tls", ready.LISTENER, {"protocol": "HTTPS", "sslPolicy": f"ELBSecurityPolicy-{policy}"}) == []
+
+
 def test_every_check_is_seen_to_fail() -> None:
     seen = {check for check, *_ in MUTATIONS} | {"network-policy", "disruption-budget", "rate-limit"}
     assert {check.name for check in CHECKS} - seen == {"watched-colors", "protected"}  # above, too
@@ -254,6 +263,9 @@ def test_every_check_is_seen_to_fail() -> None:
         ("main", {"hueshift:environment": "eu-production"}, EnforcementLevel.MANDATORY),
         ("stack", {}, EnforcementLevel.MANDATORY),
         ("production", {"hueshift:environment": "staging"}, EnforcementLevel.ADVISORY),
+        ("live", {"hueshift:production": "true"}, EnforcementLevel.MANDATORY),
+        ("production", {"hueshift:production": "false"}, EnforcementLevel.ADVISORY),
+        ("staging", {"hueshift:production": ""}, EnforcementLevel.ADVISORY),
         ("production", {"hueshift:environment": ""}, EnforcementLevel.MANDATORY),
     ],
 )
@@ -317,6 +329,18 @@ def test_numbers_are_told_as_they_were_written() -> None:
         ("rate-limit", ready.BALANCER, {"internal": UNKNOWN_BOOLEAN_VALUE}, []),
         ("no-secrets-in-clear", ready.CONFIG_MAP, {"data": {"A": UNKNOWN_STRING_VALUE, "TOKEN": "x"}}, ["TOKEN"]),
         (
+            "no-secrets-in-clear",
+            ready.CONFIG_MAP,
+            {"metadata": {"annotations": {NOT_SECRETS: "MAX_TOKENS"}}, "data": {"MAX_TOKENS": "5", "TOKEN": "x"}},
+            ["TOKEN"],
+        ),
+        (
+            "no-secrets-in-clear",
+            ready.CONFIG_MAP,
+            {"metadata": {"annotations": {NOT_SECRETS: "URL_KEY"}}, "data": {"URL_KEY": "redis://:obviously-fake@c"}},
+            ["URL_KEY"],
+        ),
+        (
             "pinned-images",
             ready.JOB,
             {
@@ -345,13 +369,13 @@ def test_what_a_preview_cannot_know_is_no_violation_and_hides_none_beside_it(
 @pytest.mark.parametrize(
     ("source", "folder"),
     [
-        ("PATH (v3.230.0)", "policy"),
-        ("official release 3.230.0", "policy"),
+        ("PATH (v3.246.0)", "policy"),
+        ("official release 3.246.0", "policy"),
         ("built from its Go module", ".sandbox/policy"),
     ],
 )
 def test_only_an_engine_that_was_built_needs_another_folder_for_the_pack(source: str, folder: str) -> None:
-    pack = SandboxEngine(directory="", source=source, providers="stand-ins").policy_pack
+    pack = SandboxEngine(directory="", source=source, providers={}).policy_pack
     assert pack.relative_to(ROOT).as_posix() == folder
 
 

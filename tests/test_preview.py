@@ -14,10 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
-from release.changes import Change, Op, Report, Service, Value, Violation, read
+from components.model import Color
+from release.changes import Ask, Change, Op, Report, Service, Value, Violation, read
 from release.cli import app
 from release.comment import FOLDS, LIMIT, MARKER, comment, sentences
 from release.preview import _without_paths
+from release.report import RefusedError
 
 STACK = "urn:pulumi:production::hueshift::pulumi:pulumi:Stack::hueshift-production"
 SERVICE = "hueshift:service:BlueGreenService"
@@ -99,9 +101,13 @@ def outputs(versions: Mapping[str, str], ran: Mapping[str, str] | None = None, s
     return {"resOutputsEvent": {"metadata": {"op": "same", "urn": STACK, "type": "pulumi:pulumi:Stack", **sides}}}
 
 
-def report(*events: Event) -> Report:
+def never(rule: str, groups: Mapping[str, Color]) -> Mapping[Color, int]:
+    raise AssertionError(f"asked {rule} of {groups}")
+
+
+def report(*events: Event, ask: Ask = never) -> Report:
     services = [component(SERVICE, "shop"), component("pulumi:pulumi:Stack", "hueshift-production", "")]
-    return read("production", [*services, *events])
+    return read("production", [*services, *events], ask)
 
 
 def said(*events: Event) -> str:
@@ -111,6 +117,59 @@ def said(*events: Event) -> str:
 def test_a_canary_step_is_one_sentence_on_traffic_and_one_change() -> None:
     (sentence,) = sentences(report(moved((100, 0), (90, 10))))
     assert sentence == ("**production/shop**: blue 100 → 90 %, green 0 → 10 %; 1 resource changes, nothing is replaced")
+
+
+RULE = "arn:aws:elasticloadbalancing:eu-west-1:111122223333:listener-rule/app/edge-alb/1/2/3"
+
+
+def made(event: Event) -> Event:
+    """Give a rule the name that the load balancer knows it by."""
+    event["resourcePreEvent"]["metadata"]["old"]["id"] = RULE
+    return event
+
+
+def balancer(blue: int, green: int) -> Ask:
+    def ask(rule: str, groups: Mapping[str, Color]) -> Mapping[Color, int]:
+        assert (rule, groups) == (RULE, {"blue": Color.BLUE, "green": Color.GREEN})
+        return {Color.BLUE: blue, Color.GREEN: green}
+
+    return ask
+
+
+def test_the_traffic_before_is_what_the_load_balancer_has() -> None:
+    agreed = report(made(moved((100, 0), (90, 10))), ask=balancer(100, 0))
+    assert list(sentences(agreed)) == list(sentences(report(moved((100, 0), (90, 10)))))
+    found = report(made(moved((100, 0), (90, 10))), ask=balancer(0, 100))
+    assert list(sentences(found)) == [
+        "**production/shop**: live: blue 0 %, green 100 %, the state says: blue 100 %, green 0 %",
+        "**production/shop**: blue 0 → 90 %, green 100 → 10 %; 1 resource changes, nothing is replaced",
+    ]
+
+
+def test_what_was_moved_by_hand_is_told_where_nothing_would_change_too() -> None:
+    assert list(sentences(report(made(still()), ask=balancer(0, 100)))) == [
+        "**production/shop**: live: blue 0 %, green 100 %, the state says: blue 100 %, green 0 %",
+        "**production**: nothing changes",
+    ]
+
+
+def test_the_color_that_serves_is_the_one_that_is_live() -> None:
+    moved_by_hand = report(made(still()), deployed("green"), ask=balancer(0, 100))
+    assert "new pods for green, which serves users" in comment([moved_by_hand])
+
+
+def test_where_nobody_could_be_asked_the_comment_claims_nothing() -> None:
+    def refuse(*_: object) -> Mapping[Color, int]:
+        raise RefusedError("no AWS credentials")
+
+    first, second = sentences(report(made(moved((100, 0), (90, 10))), ask=refuse))
+    assert first == "**production**: what is live of shop was not asked, and is told by the state (no AWS credentials)"
+    assert "blue 100 → 90 %" in second
+
+
+def test_a_service_that_is_new_has_nothing_live() -> None:
+    (sentence,) = sentences(report(traffic("create", None, rule(100, 0))))
+    assert "new, blue 100 %, green 0 %" in sentence
 
 
 def test_a_comment_begins_with_its_marker_and_then_says_what_happens_to_traffic() -> None:
@@ -129,6 +188,40 @@ def test_only_weights_of_a_production_rule_are_traffic_alone() -> None:
     assert report(moved((100, 0), (0, 100))).not_traffic == []
     sticky = traffic("update", rule(100, 0), rule(0, 100, stickiness={}), ["actions[0].forward.stickiness"])
     assert [change.name for change in report(sticky).not_traffic] == ["shop-traffic-production"]
+
+
+def test_stickiness_that_goes_with_the_weights_is_traffic_alone() -> None:
+    on, off = ({"stickiness": {"enabled": enabled, "duration": 120}} for enabled in (True, False))
+    paths = [*(f"actions[0].forward.targetGroups[{n}].weight" for n in (0, 1)), "actions[0].forward.stickiness.enabled"]
+    assert report(traffic("update", rule(100, 0, **off), rule(90, 10, **on), paths)).not_traffic == []
+    longer = [*paths, "actions[0].forward.stickiness.duration"]
+    assert report(traffic("update", rule(100, 0, **off), rule(90, 10, **on), longer)).not_traffic
+
+
+def test_the_canary_header_that_goes_with_a_flip_is_traffic_alone_and_is_told() -> None:
+    def state(header: str) -> dict[str, Any]:
+        told = {"url": "https://shop.example.com", "weights": {"blue": 100, "green": 0}, "canaryHeader": header}
+        return {"outputs": {"services": {"shop": told}}}
+
+    sides = {"old": state("green"), "new": state("blue")}
+    told = {"resOutputsEvent": {"metadata": {"op": "same", "urn": STACK, "type": "pulumi:pulumi:Stack", **sides}}}
+    kind = f"{SERVICE}$hueshift:traffic_split:TrafficSplit$aws:lb/listenerRule:ListenerRule"
+    old, new = ({"actions": [{"type": "forward", "targetGroupArn": arn}]} for arn in ("green", "blue"))
+    path = ["actions[0].targetGroupArn"]
+    header = step("update", kind, "shop-traffic-canary", urn(SERVICE, "shop"), old=old, new=new, diff=path)
+    found = report(told, moved((100, 0), (0, 100)), header)
+    assert found.not_traffic == []
+    assert "green 0 → 100 %, x-canary green → blue; 2 resources change" in next(iter(sentences(found)))
+
+
+def test_another_load_balancer_is_told_as_an_outage() -> None:
+    ops = [
+        step(
+            op, "hueshift:edge:Edge$aws:lb/loadBalancer:LoadBalancer", "edge-alb", STACK, old={"internal": True}, new={}
+        )
+        for op in ("create-replacement", "replace", "delete-replaced")
+    ]
+    assert "**Downtime**: edge-alb, made anew: every service is down" in said(still(), *ops)
 
 
 def test_a_new_image_on_the_idle_color_is_no_news_for_users() -> None:
@@ -471,6 +564,13 @@ exit 1
 @pytest.mark.usefixtures("project")
 def test_a_flip_passes_as_one() -> None:
     assert run("--stack", "production", "--flip-only").exit_code == 0
+
+
+def test_a_stack_whose_settings_or_credentials_do_not_hold_is_told_by_its_state(project: Path) -> None:
+    tell(project, made(moved((100, 0), (90, 10))))
+    done = run("--stack", "production")
+    assert done.exit_code == 0
+    assert "was not asked, and is told by the state (production has no session with AWS: SettingsError)" in done.stdout
 
 
 def test_what_is_more_than_a_flip_is_named(project: Path) -> None:

@@ -1,11 +1,12 @@
 """The whole program, for every stack file."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
 import pytest
 
+from components.model import Given
 from tests.engine import Engine
 from tests.program import STACKS, Config, config, differences, run
 
@@ -47,6 +48,24 @@ def test_there_are_stacks_to_test() -> None:
     assert {"sandbox", "staging", "production"} == set(STACKS)
 
 
+def test_what_the_program_sets_itself_is_what_the_settings_keep_free() -> None:
+    def variables(inputs: Mapping[str, Any]) -> set[str]:
+        if "data" in inputs:
+            return set(inputs["data"])
+        containers = inputs.get("spec", {}).get("template", {}).get("spec", {}).get("containers", [])
+        return {item["name"] for container in containers for item in container.get("env", [])}
+
+    given = set[str]().union(
+        *(
+            variables(each.inputs)
+            for each in unchanged("staging").registrations.values()
+            if each.type.endswith((":ConfigMap", ":Deployment", ":Job"))
+        )
+    )
+    stated = {name for service in config("staging")["hueshift:services"].values() for name in service.get("env", {})}
+    assert given - stated == set(Given)
+
+
 @each_stack
 @pytest.mark.parametrize("change", [other_color, canary_step])
 def test_a_flip_or_a_canary_step_changes_the_weights_of_one_rule_per_service_and_nothing_else(
@@ -57,6 +76,27 @@ def test_a_flip_or_a_canary_step_changes_the_weights_of_one_rule_per_service_and
     assert names(found) == {f"{name}-traffic-production" for name in following(stack)}
     for paths in found.values():
         assert paths == WEIGHTS
+
+
+def test_another_port_makes_no_group_binding_rule_or_policy_anew() -> None:
+    def moved(values: Config) -> None:
+        values["hueshift:services"]["shop"]["port"] = 9000
+
+    found = names(differences(unchanged("production"), changed("production", moved)))
+    pods = {f"shop-{color}-{part}" for color in ("blue", "green") for part in ("service", "deployment")}
+    assert pods <= found
+    assert {name for name in found - pods if not name.startswith("edge-out-")} == set()
+    assert {name.split("-")[2] for name in found - pods} == {"9000"}, (
+        "the firewall opens what is new; 8080 is pricing's"
+    )
+
+
+def test_another_cluster_stops_the_program_before_anything_is_registered() -> None:
+    def elsewhere(values: Config) -> None:
+        values["kubernetes:context"] = "staging"
+
+    with pytest.raises(Exception, match=r"cluster\.name: production .* the kubeconfig leads to none"):
+        run("production", elsewhere)
 
 
 @pytest.mark.slow
@@ -150,6 +190,7 @@ def test_the_outputs_are_those_that_people_and_tools_read(stack: str) -> None:
             "namespace": f"{stack}-{name}",
             "activeColor": "blue",
             "weights": {"blue": 100, "green": 0},
+            "canaryHeader": "blue" if given["colors"]["green"].get("parked") else "green",
             "versions": {color: given["colors"][color]["version"] for color in ("blue", "green")},
             "images": {color: given["colors"][color]["image"] for color in ("blue", "green")},
         }

@@ -1,6 +1,7 @@
 """What the stand-in for the docker provider decides without a daemon, and the commands that it runs."""
 # ruff: noqa: ARG001, ARG002 - the fakes have the signatures of the real
 
+import asyncio
 import json
 import os
 from collections.abc import Mapping
@@ -8,10 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pulumi.provider.experimental import provider as protocol
+from pulumi.provider.experimental.property_value import PropertyValue
 
 from sandbox.providers import docker
-from sandbox.providers.docker import CommandFailed, Image, build_command, context_digest, ignored_by
-from sandbox.providers.plugin import UNKNOWN, CheckFailure, Properties
+from sandbox.providers.docker import (
+    UNKNOWN,
+    CommandFailed,
+    InputError,
+    Properties,
+    build_command,
+    context_digest,
+    ignored_by,
+)
 
 NAME = "127.0.0.1:5000/shop:1.4.0"
 DIGEST = "127.0.0.1:5000/shop@sha256:" + "a" * 64
@@ -124,7 +134,7 @@ def test_the_dockerfiles_own_ignore_file_comes_first(context: Path) -> None:
 
 
 def test_the_digest_is_an_input(context: Path) -> None:
-    checked = Image().check("image", None, inputs())
+    checked = docker.check(inputs())
     assert checked["build"]["contextDigest"] == digest(context)
 
 
@@ -140,34 +150,21 @@ def test_the_digest_is_an_input(context: Path) -> None:
     ],
 )
 def test_a_bad_input_is_refused_by_name(context: Path, wrong: Properties, named: str) -> None:
-    with pytest.raises(CheckFailure, match=named):
-        Image().check("image", None, wrong)
+    with pytest.raises(InputError, match=named):
+        docker.check(wrong)
 
 
 def test_a_context_that_is_not_known_yet_has_no_digest() -> None:
     given = inputs(build={"context": UNKNOWN})
-    assert Image().check("image", None, given) == given
+    assert docker.check(given) == given
 
 
 def test_new_credentials_are_no_change_and_another_server_is() -> None:
-    def seen(server: str, password: str) -> Properties:
-        return Image().comparable(inputs(registry={"server": server, "username": "u", "password": password}))
+    def given(server: str, password: str) -> Properties:
+        return inputs(registry={"server": server, "username": "u", "password": password})
 
-    assert seen("a", "x") == seen("a", "y")
-    assert seen("a", "x") != seen("b", "x")
-
-
-def test_a_preview_builds_nothing_and_does_not_know_the_digest(command: Docker, context: Path) -> None:
-    shown = Image().preview(inputs(registry={"server": "r"}), None)
-    assert shown == {
-        "imageName": NAME,
-        "baseImageName": NAME,
-        "registryServer": "r",
-        "context": "app",
-        "dockerfile": "Dockerfile",
-        "repoDigest": UNKNOWN,
-    }
-    assert command.calls == []
+    assert docker.changed(given("a", "x"), given("a", "y")) == []
+    assert docker.changed(given("a", "x"), given("b", "x")) == ["registry"]
 
 
 def test_the_build_command_says_what_the_program_says_and_hides_the_arguments_values() -> None:
@@ -192,20 +189,19 @@ def test_the_build_command_says_what_the_program_says_and_hides_the_arguments_va
 
 def test_an_image_is_built_pushed_and_known_by_the_digest_of_its_repository(command: Docker, context: Path) -> None:
     command.digests = ["other/shop@sha256:" + "b" * 64, DIGEST]
-    identity, outputs = Image().create(inputs(), 60)
+    outputs = docker.create(inputs(), 60)
     assert command.verbs == ["build", "push", "image"]
-    assert identity == NAME
     assert outputs["repoDigest"] == DIGEST
 
 
 def test_skip_push_leaves_the_image_where_it_was_built(command: Docker, context: Path) -> None:
     command.digests = []
-    assert "repoDigest" not in Image().create(inputs(skipPush=True), 60)[1]
+    assert "repoDigest" not in docker.create(inputs(skipPush=True), 60)
     assert command.verbs == ["build", "image"]
 
 
 def test_credentials_go_to_a_folder_of_their_own_that_is_gone_afterwards(command: Docker, context: Path) -> None:
-    Image().create(inputs(registry={"server": "r", "username": "u", "password": "not-a-secret"}), 60)
+    docker.create(inputs(registry={"server": "r", "username": "u", "password": "not-a-secret"}), 60)
     assert command.verbs == ["login", "build", "push", "image"]
     assert "not-a-secret" not in json.dumps(command.calls)
     folders = {environment["DOCKER_CONFIG"] for arguments, environment in command.calls[:3]}
@@ -215,13 +211,13 @@ def test_credentials_go_to_a_folder_of_their_own_that_is_gone_afterwards(command
 
 def test_a_client_without_buildkit_falls_back_to_the_daemons_builder(command: Docker, context: Path) -> None:
     command.fails["build"] = "BuildKit is enabled but the buildx component is missing or broken."
-    Image().create(inputs(), 60)
+    docker.create(inputs(), 60)
     assert [environment["DOCKER_BUILDKIT"] for arguments, environment in command.calls[:2]] == ["1", "0"]
 
 
 def test_a_daemon_without_a_bridge_builds_without_a_network(command: Docker, context: Path) -> None:
     command.fails["build"] = "#14 ERROR: executor failed running [pip install]: network bridge not found"
-    Image().create(inputs(), 60)
+    docker.create(inputs(), 60)
     assert command.verbs == ["build", "build", "push", "image"]
     assert command.calls[1][0] == ["build", "--network", "none", "--tag", NAME, "--file", "app/Dockerfile", "app"]
 
@@ -229,25 +225,25 @@ def test_a_daemon_without_a_bridge_builds_without_a_network(command: Docker, con
 def test_a_failed_build_tells_the_end_of_its_output(command: Docker, context: Path) -> None:
     command.fails["build"] = "docker build: executor failed running /bin/false"
     with pytest.raises(CommandFailed, match="executor failed"):
-        Image().create(inputs(), 60)
+        docker.create(inputs(), 60)
 
 
 def test_an_image_that_is_in_neither_place_is_gone(command: Docker) -> None:
     command.fails = {"image": "No such image", "pull": "manifest for shop:1.4.0 not found: manifest unknown"}
-    assert Image().read(NAME, inputs()) is None
+    assert docker.read(NAME, inputs()) is None
 
 
 def test_a_registry_that_does_not_answer_does_not_make_an_image_gone(command: Docker) -> None:
     command.fails = {"image": "No such image", "pull": "connection refused"}
     with pytest.raises(CommandFailed, match="connection refused"):
-        Image().read(NAME, inputs())
+        docker.read(NAME, inputs())
 
 
 def test_an_image_that_only_the_registry_has_is_read_from_there(command: Docker) -> None:
     command.fails = {"image": "No such image"}
-    found = Image().read(NAME, inputs())
+    found = docker.read(NAME, inputs())
     assert found is not None
-    assert found[1]["repoDigest"] == DIGEST
+    assert found["repoDigest"] == DIGEST
 
 
 def test_the_docker_command_reports_failure_and_lateness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -259,3 +255,48 @@ def test_the_docker_command_reports_failure_and_lateness(tmp_path: Path, monkeyp
         docker._docker(["build"], {})
     with pytest.raises(CommandFailed, match=r"docker push did not end within 0\.5 seconds: push says no"):
         docker._docker(["push"], {}, timeout=0.5)
+
+
+URN = "urn:pulumi:sandbox::hueshift::docker:index/image:Image::image"
+
+
+def asked(**values: Any) -> dict[str, PropertyValue]:  # noqa: ANN401
+    """Return inputs as the engine hands them over."""
+    return {key: docker._value(value) for key, value in inputs(**values).items()}
+
+
+def test_a_preview_builds_nothing_and_does_not_know_the_digest(command: Docker, context: Path) -> None:
+    request = protocol.CreateRequest(URN, asked(registry={"server": "r"}), 0, preview=True)
+    shown = {key: docker.plain(value) for key, value in asyncio.run(docker.Docker().create(request)).properties.items()}
+    assert {key: value for key, value in shown.items() if key != docker._INPUTS} == {
+        "imageName": NAME,
+        "baseImageName": NAME,
+        "registryServer": "r",
+        "context": "app",
+        "dockerfile": "Dockerfile",
+        "repoDigest": UNKNOWN,
+    }
+    assert command.calls == []
+
+
+def test_what_was_made_differs_by_what_the_program_changes_and_a_new_name_replaces(
+    command: Docker, context: Path
+) -> None:
+    there = docker.Docker()
+
+    def diff(new: dict[str, PropertyValue]) -> protocol.DiffResponse:
+        return asyncio.run(there.diff(protocol.DiffRequest(URN, NAME, state, new, [])))
+
+    state = asyncio.run(there.create(protocol.CreateRequest(URN, asked(), 60, preview=False))).properties
+    assert diff(asked()).changes is False
+    assert diff(asked(skipPush=True)).diffs == ["skipPush"]
+    assert diff(asked(skipPush=True)).replaces == []
+    assert diff(asked(imageName="other")).replaces == ["imageName"]
+
+
+def test_a_bad_input_is_a_failure_of_the_check_and_another_type_is_refused(context: Path) -> None:
+    there = docker.Docker()
+    failed = asyncio.run(there.check(protocol.CheckRequest(URN, {}, asked(tags=[]), b"")))
+    assert [failure.property for failure in failed.failures or ()] == ["tags"]
+    with pytest.raises(NotImplementedError, match="RemoteImage"):
+        asyncio.run(there.check(protocol.CheckRequest(URN.replace(":Image", ":RemoteImage"), {}, {}, b"")))

@@ -4,12 +4,14 @@
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 import yaml
+from botocore.exceptions import NoCredentialsError
 from typer.testing import CliRunner, Result
 
 from components import rules
@@ -17,15 +19,17 @@ from components.settings import ran
 from release import images
 from release.cli import app
 from tests import program
+from tests.ecr import HOST, Ecr
+from tests.test_live import Balancer, exported, forward
 
 pytestmark = pytest.mark.slow  # a whole AWS in memory
 
-REPOSITORY = "111122223333.dkr.ecr.eu-west-1.amazonaws.com/shop"
+REPOSITORY = f"{HOST}/shop"
 PULUMI = """#!/bin/sh
 case "$*" in
 "--non-interactive stack history --page-size 20 --json --stack staging") cat history.json ;;
 "--non-interactive stack output --json --stack staging") cat output.json ;;
-"--non-interactive stack output --json --stack production") echo '{}' ;;
+"--non-interactive stack export --stack "*) cat state.json ;;
 "--non-interactive config "*)
   echo "$*" >>calls
   echo "# $*" >>Pulumi.staging.yaml
@@ -45,6 +49,12 @@ class World:
     """A project with its stack files and the record, and what pulumi knows of the stack staging."""
 
     folder: Path
+    balancer: Balancer = field(default_factory=lambda: Balancer(forward(blue=100, green=0)))
+    ecr: Ecr = field(default_factory=Ecr)
+
+    def client(self, name: str, **more: Any) -> Any:
+        """Stand for a session with AWS."""
+        return self.ecr if name == "ecr" else self.balancer.client(name, **more)
 
     def run(self, *words: str) -> Result:
         return CliRunner().invoke(app, ["image", *words])
@@ -79,6 +89,9 @@ class World:
             "versions": {color: release["version"] for color, release in shop.items()},
         }
         (self.folder / "output.json").write_text(json.dumps({"services": {"shop": summary}}))
+        for release in shop.values():
+            if "@" in release["image"]:
+                self.ecr.push(release["image"].partition("@")[2])
 
     def history(self, *entries: dict[str, Any]) -> None:
         """Say what was done to the stack, the newest first."""
@@ -101,6 +114,8 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
     monkeypatch.chdir(tmp_path)
     there = World(tmp_path)
+    monkeypatch.setattr(boto3, "Session", lambda **_: there)
+    (tmp_path / "state.json").write_text(json.dumps(exported()))
     there.history(FULL)
     there.deploy()
     return there
@@ -110,6 +125,7 @@ def new(number: int) -> tuple[str, str]:
     return f"{REPOSITORY}@{digest(number)}", f"1.{number}.0"
 
 
+COLORS = {"blue": 6, "green": 7}
 RECORD = ("record", "shop", "--stack", "staging")
 
 
@@ -124,6 +140,44 @@ def test_what_runs_is_added_with_its_version_the_newest_last_and_production_may_
         "git add releases.json && git commit",
         f"hueshift image set shop {new(7)[0]} --version 1.7.0 --schema 0001 --stack production",
     ]
+
+
+def test_what_is_recorded_has_its_version_for_a_tag_so_that_no_build_pushes_it_out(world: World) -> None:
+    world.deploy(green=new(6))
+    assert world.json(*RECORD)["tagged"][-1] == {"version": "1.6.0", "digest": digest(6)}
+    assert world.ecr.tags[digest(6)] == ["1.6.0"]
+    assert world.json(*RECORD)["tagged"] == []
+    world.ecr.tags[digest(6)].clear()
+    assert f"ECR: shop 1.6.0 is a tag of {digest(6)}" in world.run(*RECORD).stdout, "what an older record lacks"
+
+
+def test_another_digest_under_a_version_that_was_released_is_refused_and_nothing_is_recorded(world: World) -> None:
+    world.deploy(green=new(6))
+    world.json(*RECORD)
+    world.deploy(green=(new(7)[0], "1.6.0"))
+    assert f"shop 1.6.0 is {digest(6)} in releases.json" in world.refused(*RECORD)
+    (world.folder / "releases.json").write_text("{}")
+    assert f"in ECR shop:1.6.0 is {digest(6)}, and {digest(7)} ran as 1.6.0" in world.refused(*RECORD)
+    world.deploy(blue=(new(8)[0], "1.8.0"), green=(new(9)[0], "1.8.0"))
+    assert "or in the other color" in world.refused(*RECORD)
+
+
+def test_an_image_that_the_lifecycle_has_taken_is_not_recorded(world: World) -> None:
+    world.deploy(green=new(6))
+    del world.ecr.tags[digest(6)]
+    assert f"ECR has no shop@{digest(6)}" in world.refused(*RECORD)
+
+
+def test_ecr_is_told_by_its_name_or_by_a_repository_of_this_stack_and_others_are_left_alone(world: World) -> None:
+    world.deploy(**{color: (f"127.0.0.1:5000/shop@{digest(n)}", f"1.{n}.0") for color, n in COLORS.items()})
+    file = world.folder / "Pulumi.staging.yaml"
+    content = yaml.safe_load(file.read_text())
+    owned = file.read_text()
+    del content["config"]["hueshift:registry"]
+    file.write_text(yaml.safe_dump(content))
+    assert world.json(*RECORD)["tagged"] == []
+    file.write_text(owned)
+    assert [item["version"] for item in world.json(*RECORD)["tagged"]] == ["1.6.0", "1.7.0"]
 
 
 def test_the_record_of_other_services_stays_as_it_is(world: World) -> None:
@@ -142,7 +196,8 @@ def test_a_second_time_changes_nothing(world: World) -> None:
     before = file.stat()
     done = world.run(*RECORD)
     assert done.exit_code == 0
-    assert "nothing is changed" in done.stdout
+    assert "is as before" in done.stdout
+    assert "ECR" not in done.stdout
     assert file.stat().st_mtime_ns == before.st_mtime_ns
     assert world.json(*RECORD)["added"] == []
 
@@ -287,14 +342,49 @@ def test_a_color_in_a_canary_keeps_its_image(world: World) -> None:
     content["config"]["hueshift:canaryWeight"] = 10
     file.write_text(yaml.safe_dump(content))
     assert "green of shop gets 10 % of the requests by Pulumi.staging.yaml" in world.refused(*give(*new(6)))
-    content["config"]["hueshift:canaryWeight"] = 0
-    file.write_text(yaml.safe_dump(content))
-    output = world.folder / "output.json"
-    served = json.loads(output.read_text())
-    served["services"]["shop"]["weights"] = {"blue": 90, "green": 10}
-    output.write_text(json.dumps(served))
-    assert "gets 10 % of the requests since the last update" in world.refused(*give(*new(6)))
     assert written(world) == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (
+            forward(blue=0, green=100),
+            "the load balancer has blue 0 %, green 100 %, and Pulumi.staging.yaml says blue 100",
+        ),
+        (
+            forward(blue=90, green=10),
+            "the load balancer has blue 90 %, green 10 %, and Pulumi.staging.yaml says blue 100",
+        ),
+        ({"Actions": [{"Type": "fixed-response"}]}, "the production rule answers requests by itself"),
+        (NoCredentialsError(), "the load balancer cannot be asked who is live: no AWS credentials"),
+    ],
+    ids=["flipped", "canary", "closed", "stranger"],
+)
+def test_a_color_that_is_live_or_may_be_gets_no_image_whatever_the_last_update_said(
+    world: World, answer: Any, why: str
+) -> None:
+    world.balancer.answer = answer
+    assert why in world.refused(*give(*new(6)))
+    assert written(world) == []
+
+
+def test_after_a_refused_flip_the_commands_that_mend_the_difference_are_named(world: World) -> None:
+    file = world.folder / "Pulumi.staging.yaml"
+    content = yaml.safe_load(file.read_text())
+    content["config"]["hueshift:activeColor"] = "green"
+    file.write_text(yaml.safe_dump(content))
+    said = world.refused(*give(*new(6)))
+    assert "to move the traffic to what the file says: pulumi up --refresh --stack staging" in said
+    assert "pulumi config set --path activeColor blue --stack staging" in said
+    assert written(world) == []
+
+
+def test_a_service_that_serves_nobody_yet_has_no_idle_color(world: World) -> None:
+    (world.folder / "state.json").write_text('{"deployment": {}}')
+    said = world.refused(*give(*new(6)))
+    assert "the state has no production rule of shop" in said
+    assert "deploy it: pulumi up --stack staging" in said
 
 
 def test_what_the_update_would_refuse_is_not_written(world: World) -> None:

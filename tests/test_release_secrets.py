@@ -253,6 +253,46 @@ def test_both_colors_move_only_when_asked_and_the_latest_is_the_current_one(worl
     ]
 
 
+def labels(world: World) -> dict[str, str]:
+    """Return which version has the label of each color."""
+    listed = world.aws.list_secret_version_ids(SecretId=CONTAINER, IncludeDeprecated=True)["Versions"]
+    return {
+        stage: version["VersionId"]
+        for version in listed
+        for stage in version["VersionStages"]
+        if not stage.startswith("AWS")
+    }
+
+
+def test_the_label_of_a_color_moves_with_its_pin_and_no_other_does(world: World) -> None:
+    world.make(one=GOOD, two=GOOD)
+    assert world.json("pin", "shop", "app", "--color", "both", "--version", FIRST)["labelled"] == ["blue", "green"]
+    assert labels(world) == {"hueshift-blue": FIRST, "hueshift-green": FIRST}
+    done = world.run("pin", "shop", "app", "--color", "green", "--version", SECOND)
+    assert f"hueshift-green is now a label of version {SECOND} of {CONTAINER}" in done.stdout
+    assert labels(world) == {"hueshift-blue": FIRST, "hueshift-green": SECOND}
+    world.pin(green=SECOND)
+    assert world.json("pin", "shop", "app", "--color", "green", "--version", SECOND)["labelled"] == []
+
+
+def test_values_that_the_colors_wait_for_get_their_labels_when_they_come(world: World) -> None:
+    world.make()
+    world.json("put", "shop", "app", values=GOOD)
+    assert labels(world) == {"hueshift-blue": FIRST, "hueshift-green": FIRST}
+
+
+def test_a_pin_whose_label_is_refused_is_not_written(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.make(one=GOOD, two=GOOD)
+
+    def denied(**_: object) -> None:
+        raise ClientError({"Error": {"Code": "AccessDeniedException"}}, "UpdateSecretVersionStage")
+
+    monkeypatch.setattr(world.aws, "update_secret_version_stage", denied)
+    said = world.refused("pin", "shop", "app", "--color", "green", "--version", SECOND)
+    assert "AWS refused UpdateSecretVersionStage: AccessDeniedException" in said
+    assert not world.configured
+
+
 def test_a_pin_that_is_there_already_writes_nothing(world: World) -> None:
     world.make(one=GOOD)
     assert world.json("pin", "shop", "app", "--color", "both", "--version", FIRST)["moved"] == []
@@ -308,12 +348,52 @@ def test_the_status_says_what_each_color_has(world: World) -> None:
     assert (green["stages"], green["next"]) == (["AWSCURRENT"], None)
 
 
-def test_a_version_without_a_stage_is_still_there_for_a_while(world: World) -> None:
+def superseded(world: World) -> None:
+    """Let blue and green pin a version that two others came after."""
     world.make(one=GOOD, two=GOOD)
     world.aws.put_secret_value(SecretId=CONTAINER, SecretString=json.dumps(GOOD))
-    blue = world.json("status")[0]
+
+
+def test_a_version_that_no_label_keeps_is_an_error_until_the_pin_labels_it(world: World) -> None:
+    superseded(world)
+    done = world.run("status", "--json")
+    assert done.exit_code == 1
+    blue, green = json.loads(done.stdout)
     assert (blue["exists"], blue["stages"], blue["lacking"]) == (True, [], False)
-    assert "kept for a while only" in world.run("status").stdout
+    assert blue["ends"] == green["ends"] == "no label keeps it: it may be deleted any day"
+    assert "shop/app blue: no label keeps it" in world.run("status").stdout
+    for row in (blue, green):
+        assert world.run(*row["next"].split()[2:]).exit_code == 0
+    assert [row["ends"] for row in world.json("status")] == [None, None]
+    assert world.configured == [], "the pins are as they were"
+
+
+def test_a_parked_color_keeps_nothing_that_could_end(world: World) -> None:
+    superseded(world)
+    world.pin(blue=SECOND)
+    world.change(lambda shop: shop["colors"]["green"].update(parked=True))
+    assert [row["ends"] for row in world.json("status")] == [None, None]
+
+
+def test_a_pin_from_before_the_last_two_rotations_is_an_error_though_a_label_keeps_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    superseded(world)
+    world.json("pin", "shop", "app", "--color", "both", "--version", FIRST)
+    assert [row["ends"] for row in world.json("status")] == [None, None], "without a rotation its password still holds"
+    described = world.aws.describe_secret
+
+    def rotated(**wanted: str) -> Any:
+        return {**described(**wanted), "RotationEnabled": True, "RotationRules": {"AutomaticallyAfterDays": 30}}
+
+    monkeypatch.setattr(world.aws, "describe_secret", rotated)
+    world.pin(green=SECOND)
+    done = world.run("status", "--json")
+    assert done.exit_code == 1
+    blue, green = json.loads(done.stdout)
+    assert blue["ends"] == "older than AWSPREVIOUS: a rotation has changed its password since"
+    assert blue["next"] == "hueshift secrets pin shop app --color blue --version latest --stack staging"
+    assert (green["stages"], green["ends"]) == (["AWSPREVIOUS"], None)
 
 
 def test_the_table_shows_no_value_and_no_cut_id(world: World) -> None:

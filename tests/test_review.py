@@ -66,6 +66,65 @@ def test_a_review_serves_what_staging_serves_in_one_color_with_one_pod_under_nam
         assert (service.env, service.egress, service.timing) == (there.env, there.egress, there.timing)
 
 
+ODD = {
+    "WORD": "yes",
+    "TIME": "12:30",
+    "OCTAL": '"010"',
+    "OLD_OCTAL": '"0o10"',
+    "GROUPED": '"1_000"',
+    "POWER": '"1e3"',
+    "DAY": "'2026-1-2'",
+    "EMPTY": "''",
+    "LONG": "word " * 200 + "end",
+    "SMILE": "🙂 é",
+    "LINES": '"two\\n  lines\\n"',
+    "SPACES": '"  spaces  "',
+    "COLON": '"a: b #c"',
+}
+"""Values as somebody writes them in a stack file."""
+
+
+def test_a_review_has_stagings_values_byte_for_byte(project: Project) -> None:
+    file = project.folder / "Pulumi.staging.yaml"
+    written = "".join(f"\n        {name}: {value}" for name, value in ODD.items())
+    file.write_text(file.read_text().replace("\n        LOG_LEVEL: DEBUG", written))
+    there, here = load("staging").settings, project.written()
+    for name, service in here.services.items():
+        assert service.env == there.services[name].env
+    env = here.services["shop"].env
+    assert {env[name] for name in ("WORD", "TIME", "OCTAL", "OLD_OCTAL", "GROUPED", "POWER", "DAY", "EMPTY")} == {
+        "yes",
+        "12:30",
+        "010",
+        "0o10",
+        "1_000",
+        "1e3",
+        "2026-1-2",
+        "",
+    }
+    assert (env["LINES"], env["SMILE"], env["LONG"]) == ("two\n  lines\n", "🙂 é", "word " * 200 + "end")
+
+
+@pytest.mark.usefixtures("project")
+def test_a_review_is_no_production_whatever_it_is_called() -> None:
+    done = CliRunner().invoke(app, ["review", "review-live"])
+    assert done.exit_code == 0, done.output
+    assert not load("review-live").settings.production
+
+
+def test_a_key_that_stands_twice_is_refused_by_its_name(project: Project) -> None:
+    file = project.folder / "Pulumi.staging.yaml"
+    file.write_text(file.read_text().replace("      port: 8080", "      port: 8080\n      port: 9090", 1))
+    assert "the key 'port' stands twice" in project.refused("review-42")
+
+
+def test_keys_without_the_projects_name_are_the_projects(project: Project) -> None:
+    before = project.written()
+    file = project.folder / "Pulumi.staging.yaml"
+    file.write_text(file.read_text().replace("  hueshift:", "  "))
+    assert project.written() == before
+
+
 def test_a_review_calls_nobody_keeps_nothing_and_owns_no_image(project: Project) -> None:
     def noisy(config: dict[str, Any]) -> None:
         config["hueshift:loadBalancer"] |= {"deletionProtection": True, "accessLogs": True, "waf": True}

@@ -1,11 +1,14 @@
 """A service as a whole: what is composed, and in which order it comes to be."""
 
+import re
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
-from components.model import Color, Release, SecretEntry
+from components.load_balancer import LoadBalancer
+from components.model import Color, Release, Replicas, SecretEntry
 from components.service import BlueGreenService
 from tests import samples
 from tests.engine import Engine, in_stack
@@ -126,9 +129,25 @@ async def test_an_entry_for_migrations_alone_is_not_delivered_to_pods_at_all(eng
 async def test_the_canary_header_reaches_the_newer_version_that_runs(
     engine: Engine, blue: Release, green: Release, reached: Color
 ) -> None:
-    BlueGreenService("shop", replace(samples.service(), releases={Color.BLUE: blue, Color.GREEN: green}))
+    releases = {Color.BLUE: blue, Color.GREEN: green}
+    service = BlueGreenService("shop", replace(samples.service(), releases=releases))
     (action,) = (await engine.inputs("shop-traffic-canary"))["actions"]
     assert action["targetGroupArn"] == (await engine.resource(f"shop-tg-{reached}")).computed["arn"]
+    assert service.summary["canaryHeader"] is reached
+
+
+@in_stack
+async def test_where_versions_do_not_order_the_canary_header_reaches_the_idle_color_that_runs(engine: Engine) -> None:
+    rcs = {
+        Color.BLUE: replace(samples.BLUE, version="1.5.0-rc9"),
+        Color.GREEN: replace(samples.GREEN, version="1.5.0-rc10"),
+    }
+    parked = {**rcs, Color.BLUE: replace(rcs[Color.BLUE], parked=True)}
+    args = replace(samples.service(), active=Color.GREEN)
+    assert BlueGreenService("shop", replace(args, releases=rcs)).summary["canaryHeader"] is Color.BLUE
+    await engine.settle()
+    args = replace(args, load_balancer=LoadBalancer("other", samples.LOAD_BALANCER), releases=parked)
+    assert BlueGreenService("web", args).summary["canaryHeader"] is Color.GREEN
 
 
 @in_stack
@@ -140,9 +159,77 @@ async def test_a_summary_says_where_the_service_answers(engine: Engine) -> None:
         "namespace": "staging-shop",
         "activeColor": Color.GREEN,
         "weights": {Color.BLUE: 10, Color.GREEN: 90},
+        "canaryHeader": Color.GREEN,
         "versions": {Color.BLUE: "1.4.0", Color.GREEN: "1.5.0"},
         "images": {color: f"registry.example.com/shop:{v}" for color, v in zip(Color, ("1.4.0", "1.5.0"), strict=True)},
     }
     outputs = engine.outputs[(await engine.resource("shop")).urn]
     assert outputs["weights"] == {"blue": 10, "green": 90}
     assert outputs["activeColor"] == "green"
+
+
+# Prometheus
+
+
+async def scraped(engine: Engine, pod: dict[str, Any]) -> dict[str, str]:
+    """Return the labels that the samples of a pod get from the relabelings of its PodMonitor, as Prometheus does it."""
+    (endpoint,) = (await engine.inputs("shop-monitor"))["spec"]["podMetricsEndpoints"]
+    known = {
+        "__meta_kubernetes_pod_label_" + re.sub(r"[^a-zA-Z0-9_]", "_", label): value
+        for label, value in pod["metadata"]["labels"].items()
+    }
+    return {each["targetLabel"]: known[source] for each in endpoint["relabelings"] for source in each["sourceLabels"]}
+
+
+@in_stack
+async def test_the_pods_of_both_colors_are_scraped_and_told_apart_as_the_rules_do_it(engine: Engine) -> None:
+    BlueGreenService("shop", samples.service())
+    (monitor,) = await engine.of_type("PodMonitor")
+    assert monitor.inputs["metadata"]["namespace"] == "staging-shop"
+    (endpoint,) = monitor.inputs["spec"]["podMetricsEndpoints"]
+    assert (endpoint["path"], endpoint["interval"]) == ("/metrics", "30s")
+    for color in Color:
+        pod = (await engine.inputs(f"shop-{color}-deployment"))["spec"]["template"]
+        assert monitor.inputs["spec"]["selector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
+        assert endpoint["port"] in [port["name"] for port in pod["spec"]["containers"][0]["ports"]]
+        assert "prometheus.io/scrape" not in pod["metadata"]["annotations"]
+        labels = await scraped(engine, pod)
+        assert labels == {"service": "shop", "color": color.value, "environment": "staging"}
+        own = ",".join(f'{name}="{value}"' for name, value in labels.items())
+        (group,) = (await engine.inputs(f"shop-{color}-alerts-prometheus"))["spec"]["groups"]
+        (errors,) = [rule for rule in group["rules"] if rule["alert"] == "Errors"]
+        assert f"http_requests_total{{{own}}}" in errors["expr"]
+
+
+@in_stack
+async def test_the_pods_of_a_migration_have_no_port_to_scrape(engine: Engine) -> None:
+    BlueGreenService("shop", samples.service())
+    jobs = await engine.of_type("batch/v1:Job")
+    assert jobs
+    for job in jobs:
+        assert not [one for one in job.inputs["spec"]["template"]["spec"]["containers"] if "ports" in one]
+
+
+@in_stack
+async def test_what_the_operator_reads_has_the_labels_by_which_it_selects(engine: Engine) -> None:
+    BlueGreenService("shop", replace(samples.service(), prometheus_labels={"release": "kube-prometheus-stack"}))
+    made = [*await engine.of_type("PodMonitor"), *await engine.of_type("PrometheusRule")]
+    assert [one.inputs["metadata"]["labels"]["release"] for one in made] == ["kube-prometheus-stack"] * 4
+
+
+@in_stack
+async def test_without_the_operator_nothing_of_its_kinds_is_made(engine: Engine) -> None:
+    BlueGreenService("shop", replace(samples.service(), prometheus_labels=None))
+    await engine.settle()
+    assert engine.registrations
+    assert not [one.name for one in engine.registrations.values() if "monitoring.coreos.com" in one.type]
+
+
+@in_stack
+async def test_only_a_color_that_is_parked_may_have_fewer_pods_than_the_service_must_have(engine: Engine) -> None:
+    releases = {Color.BLUE: samples.BLUE, Color.GREEN: replace(samples.GREEN, parked=True)}
+    BlueGreenService("shop", replace(samples.service(), releases=releases, replicas=Replicas(min=3)))
+    watched = {alarm.name for alarm in await engine.of_type("MetricAlarm")}
+    assert "shop-blue-alerts-too-few" in watched
+    assert "shop-green-alerts-too-few" not in watched
+    assert (await engine.inputs("shop-blue-alerts-too-few"))["threshold"] == 3

@@ -31,9 +31,9 @@ async def test_a_long_name_leaves_room_for_the_random_part(engine: Engine) -> No
 @in_stack
 async def test_targets_are_pods_and_are_checked_as_the_settings_say(engine: Engine) -> None:
     health = Health(path="/up", interval=7, timeout=3, healthy_threshold=4, unhealthy_threshold=5)
-    TargetGroups("shop-tg", replace(samples.TARGET_GROUPS, health=health, port=9000, deregistration_delay=12))
+    TargetGroups("shop-tg", replace(samples.TARGET_GROUPS, health=health, deregistration_delay=12))
     inputs = await engine.inputs("shop-tg-blue")
-    assert (inputs["targetType"], inputs["port"], inputs["deregistrationDelay"]) == ("ip", 9000, 12)
+    assert (inputs["targetType"], inputs["deregistrationDelay"]) == ("ip", 12)
     assert inputs["healthCheck"] == {
         "enabled": True,
         "protocol": "HTTP",
@@ -45,6 +45,13 @@ async def test_targets_are_pods_and_are_checked_as_the_settings_say(engine: Engi
         "healthyThreshold": 4,
         "unhealthyThreshold": 5,
     }
+
+
+@in_stack
+async def test_a_group_that_was_made_with_another_port_keeps_it(engine: Engine) -> None:
+    TargetGroups("shop-tg", samples.TARGET_GROUPS)
+    for color in Color:
+        assert list((await engine.resource(f"shop-tg-{color}")).request.ignoreChanges) == ["port"]
 
 
 @in_stack

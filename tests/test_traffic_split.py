@@ -35,9 +35,21 @@ async def test_the_idle_color_gets_exactly_the_canary_share(
 
 
 @in_stack
-@pytest.mark.parametrize(("seconds", "stated"), [(0, (False, 3600)), (120, (True, 120))])
-async def test_stickiness_is_stated_even_when_it_is_off(engine: Engine, seconds: int, stated: tuple[bool, int]) -> None:
-    TrafficSplit("shop", replace(samples.TRAFFIC, stickiness=seconds))
+@pytest.mark.parametrize(
+    ("seconds", "canary", "stated"),
+    [
+        (0, 0, (False, 3600)),
+        (0, 10, (False, 3600)),
+        (120, 0, (False, 120)),
+        (120, 1, (True, 120)),
+        (120, 99, (True, 120)),
+        (120, 100, (False, 120)),
+    ],
+)
+async def test_clients_stay_with_their_color_only_while_both_have_traffic(
+    engine: Engine, seconds: int, canary: int, stated: tuple[bool, int]
+) -> None:
+    TrafficSplit("shop", replace(samples.TRAFFIC, stickiness=seconds, canary_weight=canary))
     stickiness = (await engine.inputs("shop-production"))["actions"][0]["forward"]["stickiness"]
     assert (stickiness["enabled"], stickiness["duration"]) == stated
 

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# build.sh NAME...
+# build.sh [--missing] NAME...
 # Builds the named programs from the Go modules beside this file, once for each
 # set of pins, and prints the directory that holds each one's files. A folder
 # with a `prepare.sh` is copied first, for what must be added to it or changed
 # in its modules; what that script leaves in `beside/` is kept with the program.
-# A build that was interrupted goes on with what Go has compiled.
+# A build that was interrupted goes on with what Go has compiled. With --missing it
+# prints the names that are not in the cache, and builds nothing.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -44,12 +45,14 @@ flags() { # what the program is told of itself
   esac
 }
 
+place() { # place NAME: the folder that holds, or will hold, what the pins make
+  echo "$cache/tools/$1-$({ go version; flags "$1"; find "$here/$1" "$here/modules.sh" -type f | sort | xargs cat; } | sha256sum | cut -c1-12)"
+}
+
 build() {
   local name=$1 target out work from
   target=$(package "$name")
-  out=$cache/tools/$name-$(
-    { go version; flags "$name"; find "$here/$name" "$here/modules.sh" -type f | sort | xargs cat; } | sha256sum | cut -c1-12
-  )
+  out=$(place "$name")
   if [ ! -d "$out" ]; then
     mkdir -p "$cache/tools"
     exec 9>"$cache/tools/.$name.lock"
@@ -62,10 +65,11 @@ build() {
     if [ -e "$from/prepare.sh" ]; then
       from=$work/from
       cp -r "$here/$name" "$from"
+      # shellcheck source=/dev/null
       (cd "$from" && . "$here/modules.sh" && . ./prepare.sh "$(flags "$name")") >&2
     fi
     mkdir "$work/out"
-    CGO_ENABLED=0 go build -C "$from" -trimpath -tags grpcnotrace -ldflags "-s -w $(flags "$name")" -o "$work/out/$(program "$name")" "$target" >&2
+    CGO_ENABLED=0 go build -C "$from" -v -trimpath -tags grpcnotrace -ldflags "-s -w $(flags "$name")" -o "$work/out/$(program "$name")" "$target" >&2
     if [ "$name" = language-host ]; then # the script with which the host starts a program, of the SDK's own version
       cp "$(go mod download -json "github.com/pulumi/pulumi/sdk/v3@v$(pinned pulumi)" | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')/python/cmd/pulumi-language-python-exec" "$work/out"
       chmod +x "$work/out/pulumi-language-python-exec"
@@ -77,4 +81,8 @@ build() {
   echo "$out"
 }
 
+if [ "${1:-}" = --missing ]; then
+  for name in "${@:2}"; do [ -d "$(place "$name")" ] || echo "$name"; done
+  exit
+fi
 for name in "$@"; do build "$name"; done

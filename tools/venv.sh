@@ -21,7 +21,7 @@ if [ ! -f "$venv/complete" ]; then
   if [ ! -f "$venv/complete" ]; then
     rm -rf "$venv"
     "$python" -m venv "$venv"
-    "$venv/bin/pip" install --quiet --disable-pip-version-check --only-binary :all: -r "$root/requirements-dev.txt" >&2
+    "$venv/bin/pip" install --quiet --disable-pip-version-check --no-compile --only-binary :all: -r "$root/requirements-dev.txt" >&2
     touch "$venv/complete"
   fi
 fi

@@ -65,6 +65,10 @@ served() { # STACK SERVICE: where the last update has put the service and what t
         running: $own.colors | map_values(select(.parked | not).version)}'
 }
 
+live() { # STACK SERVICE: whether the load balancer has what the stack file says, so that its idle color is idle
+  hueshift live "$2" --stack "$1" >&2 || fail "which color of $2 is idle in $1 cannot be told, for the reason above"
+}
+
 of() { jq --raw-output "$2" <<<"$1"; } # JSON FILTER
 
 other() { # BLUE|GREEN

@@ -1,7 +1,7 @@
 """CloudWatch where moto only keeps what it is told: statistics, metric math, alarms that change state and tell of it.
 
-``run`` is the one thread behind it. It puts the load balancer's metrics when a minute is over and evaluates after that,
-so that a count is never late, as it can be on AWS. Minutes are those of ``Clock``, which can run faster.
+``run`` is the one thread behind it. It puts the load balancer's metrics when a minute is over, takes in what is due of
+those that came late, and evaluates. Minutes are those of ``Clock``, which can run faster.
 """
 
 import json
@@ -15,7 +15,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from moto.cloudwatch import models, responses, urls
-from moto.cloudwatch.exceptions import InvalidParameterCombination, ResourceNotFound, ValidationError
+from moto.cloudwatch.exceptions import (
+    CloudWatchException,
+    InvalidParameterCombination,
+    ResourceNotFound,
+    ValidationError,
+)
 from moto.cloudwatch.models import CloudWatchBackend, MetricDatum, cloudwatch_backends
 from moto.core.responses import ActionResult, EmptyResult
 from moto.core.utils import utcnow
@@ -32,8 +37,17 @@ DEFAULT_SECONDS = 5.0
 _SHORTEST = 0.25
 """Seconds between two looks at the alarms, however fast the clock."""
 
+_PAGE, _LONGEST_PAGE = 50, 100
+"""Alarms in an answer of DescribeAlarms, unless MaxRecords says otherwise, and at most."""
+
 _HISTORY = 1000
 """Entries of an alarm's history that are kept (CloudWatch: those of two weeks)."""
+
+
+class InvalidNextToken(CloudWatchException):
+    """A token that no answer gave."""
+
+    code = "InvalidNextToken"
 
 
 class Alarm(models.Alarm):
@@ -127,6 +141,8 @@ class CloudWatch(CloudWatchBackend):
     def __init__(self, region_name: str, account_id: str) -> None:
         super().__init__(region_name, account_id)
         self.store = series.Store()
+        self._coming: list[tuple[float, str, dict[str, Any], float]] = []
+        """What is not there yet: due when, namespace, datum, as of when."""
         self._lock = threading.RLock()
         self._evaluated: tuple[int, float] | None = None
         """Version of the data and end of the last period, when the metric alarms were last evaluated."""
@@ -141,10 +157,13 @@ class CloudWatch(CloudWatchBackend):
             at = self.clock.now() if moment is None else self.clock.of(_seconds(moment))
             self.record(namespace, [datum], at)
 
-    def record(self, namespace: str, data: Iterable[dict[str, Any]], at: float) -> None:
-        """Keeps data in the form of PutMetricData, as of a moment of the clock."""
+    def record(self, namespace: str, data: Iterable[dict[str, Any]], at: float, due: float = 0.0) -> None:
+        """Keeps data in the form of PutMetricData, as of a moment of the clock; nobody sees them before ``due``."""
         with self._lock:
             for datum in data:
+                if due > self.clock.now():
+                    self._coming.append((due, namespace, datum, at))
+                    continue
                 dimensions = frozenset((one["Name"], one["Value"]) for one in datum.get("Dimensions") or ())
                 self.store.put((namespace, datum["MetricName"], dimensions), _point(datum, at))
 
@@ -329,6 +348,9 @@ class CloudWatch(CloudWatchBackend):
         """Evaluates every alarm, as far as anything can have changed, and takes the actions that are due."""
         with self._lock:
             now = self.clock.now()
+            coming, self._coming = self._coming, []
+            for due, namespace, datum, at in coming:
+                self.record(namespace, [datum], at, due)
             end = now // MINUTE * MINUTE
             if self._evaluated != (self.store.version, end):
                 for alarm in self.alarms.values():
@@ -342,7 +364,9 @@ class CloudWatch(CloudWatchBackend):
     def _evaluate_metric(self, alarm: Alarm, end: float) -> None:
         rule = _rule(alarm)
         period = _period(alarm)
-        # Windows slide from minute to minute; of 5 minutes the last is that which ends now.
+        # "For any period of one minute or longer, an alarm is evaluated every minute and the evaluation is based on the
+        # window of time defined by the Period and Evaluation Periods" (guide, alarm-evaluation): windows slide from
+        # minute to minute, and of 5 minutes the last is that which ends now.
         grid = list(series.windows(end, period, rule.periods + alarms.EXTRA))
         points = self._values(alarm, grid, period)
         values = [points.get(start) for start in grid]
@@ -617,7 +641,7 @@ class Responses(responses.CloudWatchResponse):
         return EmptyResult()
 
     def describe_alarms(self) -> ActionResult:
-        """Metric alarms only, unless AlarmTypes says otherwise."""
+        """Metric alarms only, unless AlarmTypes says otherwise; a page of MaxRecords (50) after NextToken."""
         prefix, names = self._get_param("AlarmNamePrefix"), self._get_param("AlarmNames", [])
         state, action = self._get_param("StateValue"), self._get_param("ActionPrefix")
         kinds = self._get_param("AlarmTypes") or ["MetricAlarm"]
@@ -638,11 +662,20 @@ class Responses(responses.CloudWatchResponse):
             and (not state or alarm.state_value == state)
             and (not action or any(arn.startswith(action) for arn in alarm.alarm_actions))
             and (not child or (alarm.composite and child in alarm.composite.children))
+            and ("MetricAlarm" if alarm.rule is None else "CompositeAlarm") in kinds
         ]
+        size, token = self._get_int_param("MaxRecords", _PAGE), self._get_param("NextToken") or "0"
+        if not 1 <= size <= _LONGEST_PAGE:
+            raise ValidationError(f"MaxRecords is 1 to {_LONGEST_PAGE}, not {size}")
+        if not token.isdecimal():
+            raise InvalidNextToken(f"{token!r} is no token of DescribeAlarms")
+        page = found[int(token) :][:size]
+        after = int(token) + size
         return ActionResult(
             {
-                "MetricAlarms": [alarm for alarm in found if alarm.rule is None and "MetricAlarm" in kinds],
-                "CompositeAlarms": [alarm for alarm in found if alarm.rule is not None and "CompositeAlarm" in kinds],
+                "MetricAlarms": [alarm for alarm in page if alarm.rule is None],
+                "CompositeAlarms": [alarm for alarm in page if alarm.rule is not None],
+                "NextToken": str(after) if after < len(found) else None,
             }
         )
 

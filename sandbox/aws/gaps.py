@@ -6,27 +6,45 @@
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from ipaddress import ip_address
 from typing import Any
 
-from moto.ec2.exceptions import DependencyViolationError
+from moto.core.responses import ActionResult
+from moto.ec2.exceptions import DependencyViolationError, InvalidSubnetIdError
 from moto.ec2.models import EC2Backend, ec2_backends
-from moto.elbv2.exceptions import DuplicateLoadBalancerName, ELBClientError, TargetGroupNotFoundError, ValidationError
+from moto.ec2.models.subnets import Subnet
+from moto.elbv2.exceptions import (
+    DuplicateLoadBalancerName,
+    ELBClientError,
+    InvalidConfigurationRequest,
+    LoadBalancerNotFoundError,
+    SubnetNotFoundError,
+    TargetGroupNotFoundError,
+    ValidationError,
+)
 from moto.elbv2.models import (
+    AvailabilityZone,
     ELBv2Backend,
     FakeAction,
     FakeHealthStatus,
     FakeListener,
+    FakeListenerRule,
     FakeLoadBalancer,
+    FakeRule,
     FakeTargetGroup,
     elbv2_backends,
 )
+from moto.elbv2.responses import ELBV2Response
 from moto.route53.models import Route53Backend, route53_backends
 
 from sandbox.aws import (
     certificates,
     cloudwatch,
+    elb_limits,
+    iam,
     keys,
     log_delivery,
+    networking,
     pod_identity,
     registry,
     secrets_manager,
@@ -54,11 +72,58 @@ class Elbv2(ELBv2Backend):
         super().__init__(region_name, account_id)
         self._draining: dict[tuple[str, Target], float] = {}
 
-    def create_load_balancer(self, name: str, *args: Any, **kwargs: Any) -> FakeLoadBalancer:  # noqa: ANN401
+    def create_load_balancer(
+        self,
+        name: str,
+        security_groups: list[str],
+        subnet_ids: list[str],
+        subnet_mappings: list[dict[str, str]] | None = None,
+        scheme: str = "internet-facing",
+        loadbalancer_type: str | None = None,
+        ip_address_type: str = "ipv4",
+        tags: list[dict[str, str]] | None = None,
+    ) -> FakeLoadBalancer:
         """A second one of the same name is refused; AWS would give back the first if nothing differed."""
         if any(balancer.name == name for balancer in self.load_balancers.values()):
             raise DuplicateLoadBalancerName
-        return super().create_load_balancer(name, *args, **kwargs)
+        elb_limits.name(name)
+        elb_limits.tags(tags or [])
+        subnets = self._subnets(subnet_ids, subnet_mappings or [], loadbalancer_type)
+        self._refuse_foreign_groups(security_groups, subnets[0].vpc_id)
+        return super().create_load_balancer(
+            name, security_groups, subnet_ids, subnet_mappings, scheme, loadbalancer_type, ip_address_type, tags
+        )
+
+    def set_subnets(
+        self, arn: str, subnets: list[str], subnet_mappings: list[dict[str, Any]]
+    ) -> list[AvailabilityZone]:
+        if balancer := self.load_balancers.get(arn):
+            self._subnets(subnets, subnet_mappings, balancer.type)
+        return super().set_subnets(arn, subnets, subnet_mappings)
+
+    def set_security_groups(self, arn: str, sec_groups: list[str]) -> None:
+        if balancer := self.load_balancers.get(arn):
+            self._refuse_foreign_groups(sec_groups, balancer.vpc_id)
+        super().set_security_groups(arn, sec_groups)
+
+    def _subnets(self, ids: list[str], mappings: list[dict[str, Any]], kind: str | None) -> list[Subnet]:
+        try:
+            found = [self.ec2_backend.get_subnet(one) for one in [*ids, *(each["SubnetId"] for each in mappings)]]
+        except InvalidSubnetIdError:
+            raise SubnetNotFoundError from None
+        if not found:
+            raise SubnetNotFoundError
+        if kind in {None, "application"}:
+            elb_limits.subnets(found)
+        return found
+
+    def _refuse_foreign_groups(self, ids: list[str], vpc: str) -> None:
+        for one in ids:
+            group = self.ec2_backend.get_security_group_from_id(one)
+            if group is None:
+                raise ELBClientError("InvalidSecurityGroup", f"Security group '{one}' does not exist")
+            if group.vpc_id != vpc:
+                raise InvalidConfigurationRequest("One or more security groups are invalid")
 
     def delete_load_balancer(self, arn: str) -> None:
         balancer = self.load_balancers.get(arn)
@@ -89,27 +154,98 @@ class Elbv2(ELBv2Backend):
             raise ValidationError("A certificate must be specified for HTTPS listeners")
         if certificate:
             certificates.refuse_unusable(self.account_id, self.region_name, certificate)
+        elb_limits.tags(tags or [])
+        if balancer:
+            elb_limits.listeners(balancer)
+            elb_limits.groups(self.users(), balancer, actions)
         return super().create_listener(
             load_balancer_arn, protocol, port, ssl_policy, certificate, actions, alpn_policy, tags
         )
 
-    def modify_listener(self, arn: str, *args: Any, **kwargs: Any) -> FakeListener:  # noqa: ANN401
+    def modify_listener(
+        self,
+        arn: str,
+        port: str | None = None,
+        protocol: str | None = None,
+        ssl_policy: str | None = None,
+        given: list[dict[str, Any]] | None = None,
+        actions: list[dict[str, Any]] | None = None,
+    ) -> FakeListener:
         """Another default certificate leaves the further ones alone."""
-        given = kwargs.get("certificates", args[3] if len(args) > 3 else None)
+        elb_limits.one_certificate(given or [])
         for certificate in given or []:
             certificates.refuse_unusable(self.account_id, self.region_name, certificate["CertificateArn"])
-        further = self.describe_listener_certificates(arn)[1:]
-        listener = super().modify_listener(arn, *args, **kwargs)
+        (listener,) = self.describe_listeners(None, [arn])
+        if actions:
+            self._validate_actions([FakeAction(action) for action in actions])
+            elb_limits.groups(self.users(), self._balancer(arn), actions, listener._default_rule[0])  # noqa: SLF001
+        further = listener.certificates[1:]
+        super().modify_listener(arn, port, protocol, ssl_policy, given or [], actions or [])
         listener.certificates = [*listener.certificates[:1], *further]
         return listener
 
     def add_listener_certificates(self, arn: str, added: list[dict[str, Any]]) -> list[str]:
         """One that is there already is not added again."""
-        further = self.describe_listener_certificates(arn)[1:]
+        elb_limits.one_certificate(added)
+        (listener,) = self.describe_listeners(None, [arn])
         for certificate in added:
             certificates.refuse_unusable(self.account_id, self.region_name, certificate["CertificateArn"])
-        new = [certificate for certificate in added if certificate["CertificateArn"] not in further]
-        return super().add_listener_certificates(arn, new)
+        new = [one["CertificateArn"] for one in added if one["CertificateArn"] not in listener.certificates[1:]]
+        elb_limits.certificates(self._balancer(arn), len(new))
+        listener.certificates = [*listener.certificates, *new]
+        return listener.certificates
+
+    def create_rule(
+        self,
+        listener_arn: str,
+        conditions: list[dict[str, Any]],
+        priority: int,
+        actions: list[dict[str, Any]],
+        tags: list[dict[str, str]] | None = None,
+    ) -> FakeListenerRule:
+        self.describe_listeners(None, [listener_arn])
+        balancer = self._balancer(listener_arn)
+        elb_limits.tags(tags or [])
+        elb_limits.conditions(conditions)
+        elb_limits.rules(balancer, int(priority))
+        elb_limits.groups(self.users(), balancer, actions)
+        return super().create_rule(listener_arn, conditions, priority, actions, tags)
+
+    def modify_rule(self, rule_arn: str, conditions: list[dict[str, Any]], actions: list[dict[str, Any]]) -> FakeRule:
+        (rule,) = self.describe_rules(None, [rule_arn])
+        elb_limits.ordinary(rule, "modified")
+        elb_limits.conditions(conditions)
+        elb_limits.groups(self.users(), self._balancer(rule.listener_arn), actions, rule)
+        return super().modify_rule(rule_arn, conditions, actions)
+
+    def delete_rule(self, arn: str) -> None:
+        (rule,) = self.describe_rules(None, [arn])
+        elb_limits.ordinary(rule, "deleted")
+        super().delete_rule(arn)
+
+    def _balancer(self, listener: str) -> FakeLoadBalancer:
+        found = next((one for one in self.load_balancers.values() if listener in one.listeners), None)
+        if found is None:
+            raise LoadBalancerNotFoundError
+        return found
+
+    def create_target_group(self, name: str, **kwargs: Any) -> FakeTargetGroup:  # noqa: ANN401
+        elb_limits.tags(kwargs.get("tags") or [])
+        return super().create_target_group(name, **kwargs)
+
+    def add_tags(self, resource_arns: list[str], tags: list[dict[str, str]]) -> None:
+        for arn in resource_arns:
+            self._get_resource_by_arn(arn)
+            elb_limits.tags(tags, self.tagging_service.get_tag_dict_for_resource(arn))
+        for arn in resource_arns:
+            self.tagging_service.tag_resource(arn, tags)
+
+    def describe_target_groups(self, *args: Any, **kwargs: Any) -> Iterable[FakeTargetGroup]:  # noqa: ANN401
+        """Each with the load balancer that uses it now."""
+        users = self.users()
+        for group in self.target_groups.values():
+            group.load_balancer_arns = [users[group.arn].arn] if group.arn in users else []
+        return super().describe_target_groups(*args, **kwargs)
 
     def remove_listener_certificates(self, arn: str, removed: list[dict[str, Any]]) -> None:
         """The default one is not among the further ones, and stays."""
@@ -134,6 +270,9 @@ class Elbv2(ELBv2Backend):
 
     def register_targets(self, target_group_arn: str, instances: list[Any]) -> None:
         group = self._group(target_group_arn)
+        if group.target_type == "ip":
+            for given in instances:
+                elb_limits.address(given["Id"], given.get("AvailabilityZone"), self._zone(group, given["Id"]))
         for address, port in _targets(group, instances):
             self._draining.pop((group.arn, (address, port)), None)
             group.targets[f"{address}:{port}"] = {"Id": address, "Port": port}
@@ -153,22 +292,47 @@ class Elbv2(ELBv2Backend):
         now = time.monotonic()
         self._draining = {key: until for key, until in self._draining.items() if until > now}
         draining = [target for arn, target in self._draining if arn == group.arn]
-        used = group.arn in self.groups_in_use()
+        user = self.users().get(group.arn)
         hosts = self.observe().get(cluster_name(group.arn), {})
-        answer = []
+        answer: list[FakeHealthStatus] = []
         for target in _targets(group, targets) if targets else [*registered(group), *draining]:
             state, reason, description = target_health(
-                registered=target in registered(group), draining=target in draining, used=used, host=hosts.get(target)
+                registered=target in registered(group),
+                draining=target in draining,
+                used=user is not None,
+                enabled=user is None or self._reaches(user, group, target),
+                host=hosts.get(target),
             )
             check = str(group.health_check_port)
             check = str(target[1]) if check == "traffic-port" else check
-            answer.append(FakeHealthStatus(target[0], str(target[1]), check, state, reason, description))
+            zone = (self._zone(group, target[0]) or "all") if group.target_type == "ip" else None
+            answer.append(_Health(target, check, zone, state, reason, description))
         return answer
 
-    def groups_in_use(self) -> set[str]:
-        """The groups that some rule names; only they are health-checked."""
+    def receiving(self, group: FakeTargetGroup) -> list[Target]:
+        """The targets in the zones of the load balancer that uses the group; others get neither requests nor checks."""
+        user = self.users().get(group.arn)
+        return [target for target in registered(group) if user is None or self._reaches(user, group, target)]
+
+    def _reaches(self, balancer: FakeLoadBalancer, group: FakeTargetGroup, target: Target) -> bool:
+        zone = self._zone(group, target[0])
+        return zone is None or zone in {subnet.availability_zone for subnet in balancer.subnets}
+
+    def _zone(self, group: FakeTargetGroup, address: str) -> str | None:
+        """The zone of the group's VPC whose subnet has the address; every zone serves a target that none has."""
+        if group.target_type != "ip":
+            return None
+        try:
+            parsed = ip_address(address)
+        except ValueError:
+            return None
+        subnets = self.ec2_backend.describe_subnets(filters={"vpc-id": [group.vpc_id]})
+        return next((subnet.availability_zone for subnet in subnets if parsed in subnet.cidr), None)
+
+    def users(self) -> dict[str, FakeLoadBalancer]:
+        """Each group that some rule names, with its load balancer; only these groups are health-checked."""
         return {
-            arn
+            arn: balancer
             for balancer in self.load_balancers.values()
             for listener in balancer.listeners.values()
             for rule in listener.rules.values()
@@ -181,8 +345,21 @@ class Elbv2(ELBv2Backend):
         return self.target_groups[arn]
 
 
+class _Health(FakeHealthStatus):
+    """With the zone of the target, as AWS answers of addresses."""
+
+    def __init__(self, target: Target, check: str, zone: str | None, *health: str | None) -> None:
+        state, *why = health
+        super().__init__(target[0], str(target[1]), check, str(state), *why)
+        self._zone = zone
+
+    @property
+    def target(self) -> dict[str, str]:
+        return {**super().target, **({"AvailabilityZone": self._zone} if self._zone else {})}
+
+
 class Ec2(EC2Backend):
-    """Security groups that cannot be deleted while a load balancer uses them."""
+    """Security groups that cannot be deleted while something uses them."""
 
     __module__ = EC2Backend.__module__
 
@@ -190,6 +367,8 @@ class Ec2(EC2Backend):
         balancers = elbv2_backends[self.account_id][self.region_name].load_balancers.values()
         if group_id and any(group_id in (balancer.security_groups or []) for balancer in balancers):
             raise DependencyViolationError(f"resource {group_id} has a dependent object")
+        if group_id:
+            networking.refuse_used(self, group_id)
         super().delete_security_group(name, group_id)
 
 
@@ -205,13 +384,34 @@ class Route53(Route53Backend):
             super().change_resource_record_sets(zoneid, change_list)
 
 
+_create_listener = ELBV2Response.create_listener
+
+
+def _one_certificate(self: ELBV2Response) -> ActionResult:
+    """Of several certificates moto takes the first."""
+    elb_limits.one_certificate(self._get_param("Certificates", []))
+    return _create_listener(self)
+
+
 def fill() -> None:
     """Puts the subclasses in moto's place; before its first request."""
+    ELBV2Response.create_listener = _one_certificate  # type: ignore[method-assign]
     FakeLoadBalancer.VALID_ATTRS |= {"health_check_logs.s3.bucket", "health_check_logs.s3.prefix"}
     elbv2_backends.backend = Elbv2
     ec2_backends.backend = Ec2
     route53_backends.backend = Route53
-    for part in (certificates, cloudwatch, keys, pod_identity, registry, secrets_manager, subscriptions, waf):
+    for part in (
+        certificates,
+        cloudwatch,
+        iam,
+        keys,
+        networking,
+        pod_identity,
+        registry,
+        secrets_manager,
+        subscriptions,
+        waf,
+    ):
         part.fill()
 
 
@@ -225,7 +425,7 @@ def _targets(group: FakeTargetGroup, given: Iterable[Mapping[str, Any]]) -> list
 
 
 def target_health(
-    *, registered: bool, draining: bool, used: bool, host: Host | None
+    *, registered: bool, draining: bool, used: bool, enabled: bool, host: Host | None
 ) -> tuple[str, str | None, str | None]:
     """State, reason code and description of a target, as the API model words them (TargetHealth)."""
     if draining:
@@ -237,6 +437,12 @@ def target_health(
             "unused",
             "Target.NotInUse",
             "Target group is not configured to receive traffic from the load balancer",
+        )
+    if not enabled:
+        return (
+            "unused",
+            "Target.NotInUse",
+            "Target is in an Availability Zone that is not enabled for the load balancer",
         )
     if host is None:
         return "initial", "Elb.RegistrationInProgress", "Target registration is in progress"

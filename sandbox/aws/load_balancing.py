@@ -13,7 +13,7 @@ from moto.elbv2.models import FakeListener, FakeLoadBalancer, FakeTargetGroup, e
 
 from sandbox import ca, paths
 from sandbox.aws.envoy import Envoy
-from sandbox.aws.gaps import Elbv2, registered
+from sandbox.aws.gaps import Elbv2, Target
 from sandbox.aws.translate import (
     Bind,
     HealthCheck,
@@ -127,7 +127,7 @@ class LoadBalancing:
             load_balancers=tuple(
                 self._load_balancer(one) for one in backend.load_balancers.values() if one.type == "application"
             ),
-            target_groups=tuple(_target_group(one) for one in backend.target_groups.values()),
+            target_groups=tuple(_target_group(one, backend.receiving(one)) for one in backend.target_groups.values()),
         )
 
     def _backend(self) -> Elbv2:
@@ -188,7 +188,7 @@ class LoadBalancing:
         return self._certificates[names]
 
 
-def _target_group(one: FakeTargetGroup) -> TargetGroup:
+def _target_group(one: FakeTargetGroup, targets: list[Target]) -> TargetGroup:
     return TargetGroup(
         arn=one.arn,
         protocol=str(one.protocol),
@@ -205,5 +205,5 @@ def _target_group(one: FakeTargetGroup) -> TargetGroup:
             matcher=str(getattr(one, "matcher", {}).get("HttpCode", "200")),
         ),
         attributes={key: str(value) for key, value in one.attributes.items()},
-        targets=tuple(registered(one)),
+        targets=tuple(targets),
     )

@@ -5,6 +5,9 @@ As the user guide has it (cloudwatch-metrics): namespace ``AWS/ApplicationELB``;
 {LoadBalancer} only, so that requests which no target answered are in no group's errors; what is zero is not reported,
 nothing is without traffic, and the host counts are reported only for groups that have targets.
 
+They come late, each at its own moment and a count in two parts (``arrivals``): of AWS it is only documented that the
+newest data may not be there yet (CloudWatch guide, metric math, ``FILL``), so alarms have to bear it.
+
 Beside them goes ``DaysToExpiry`` of ``AWS/CertificateManager`` for each certificate, once a minute (AWS: twice a day).
 """
 
@@ -12,15 +15,17 @@ import json
 import logging
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
+from zlib import crc32
 
 from cryptography import x509
 from moto.acm.models import acm_backends
 from moto.cloudwatch.models import cloudwatch_backends
 
 from sandbox import paths
+from sandbox.aws.clock import MINUTE
 from sandbox.aws.cloudwatch import CloudWatch
 from sandbox.aws.envoy import Envoy, Host
 from sandbox.aws.translate import LoadBalancer, cluster_name, suffix
@@ -124,8 +129,11 @@ def data(
 
 def _names(code: str, flags: str, group: str, *, whole: bool) -> list[str]:
     """The metrics that a request counts in: for the load balancer as a whole, or for its target group."""
+    own = [f"HTTPCode_ELB_{code[0]}XX_Count", *([f"HTTPCode_ELB_{code}_Count"] if code in _SINGLE else [])]
     if not group:
-        return [] if not whole else ["HTTP_Redirect_Count" if code.startswith("3") else "HTTP_Fixed_Response_Count"]
+        kind = "HTTP_Redirect_Count" if code.startswith("3") else "HTTP_Fixed_Response_Count"
+        # The guide counts what "originates from the load balancer", and exempts no answer that a rule gives.
+        return [] if not whole else [kind, *(own if code[0] in "345" else [])]
     of_target = flags == "-"
     raised = set(flags.split(","))
     names = []
@@ -137,11 +145,30 @@ def _names(code: str, flags: str, group: str, *, whole: bool) -> list[str]:
     if of_target:
         names.append(f"HTTPCode_Target_{code[0]}XX_Count")
     elif whole and code[0] in "45":
-        names += [f"HTTPCode_ELB_{code[0]}XX_Count", *([f"HTTPCode_ELB_{code}_Count"] if code in _SINGLE else [])]
+        names += own
     return names
 
 
 _SINGLE = {"500", "502", "503", "504"}
+
+
+def arrivals(minute: Iterable[Datum], at: float, lateness: float) -> Iterator[tuple[float, Datum]]:
+    """Each part of a minute's data with the moment from which it is there, the same in each run.
+
+    Args:
+        minute: its data.
+        at: when it began.
+        lateness: seconds after its end by which all of it is there; the first parts come after half of them.
+
+    """
+    for datum in minute:
+        parts = [datum]
+        if "Value" in datum and not datum["MetricName"].endswith("HostCount"):
+            half = datum["Value"] // 2
+            parts = [{**datum, "Value": value} for value in (half, datum["Value"] - half) if value]
+        for number, part in enumerate(parts):
+            chance = crc32(json.dumps([datum["MetricName"], datum["Dimensions"], at, number]).encode()) / 2**32
+            yield at + MINUTE + lateness * (1 + chance) / 2, part
 
 
 def expiries(certificates: Iterable[tuple[str, bytes]], now: datetime) -> list[Datum]:
@@ -167,9 +194,11 @@ def backend() -> CloudWatch:
 class Meter:
     """Puts what happened since the last time that it was asked to."""
 
-    def __init__(self, envoy: Envoy, owners: Callable[[], Mapping[str, LoadBalancer]]) -> None:
+    def __init__(self, envoy: Envoy, owners: Callable[[], Mapping[str, LoadBalancer]], lateness: float) -> None:
         self._envoy = envoy
         self._owners = owners
+        self.lateness = lateness
+        """Of the load balancer's data, as ``arrivals`` takes it; may be set at any time."""
         self._requests: Requests = Counter()
         self._times: Times = {}
 
@@ -189,7 +218,8 @@ class Meter:
             self._envoy.health(),
             self._owners(),
         )
-        backend().record(NAMESPACE, minute, at)
+        for due, part in arrivals(minute, at, self.lateness):
+            backend().record(NAMESPACE, [part], at, due)
         self._requests, self._times = requests, times
         certificates = acm_backends[paths.ACCOUNT][paths.REGION].list_certificates(["ISSUED"], {})
         backend().record(CERTIFICATES, expiries([(one.arn, one.cert) for one in certificates], datetime.now(UTC)), at)

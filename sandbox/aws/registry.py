@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from moto.core.responses import ActionResult
-from moto.ecr.models import ECRBackend, Repository, ecr_backends
+from moto.ecr.models import ECRBackend, Image, Repository, ecr_backends
 from moto.ecr.responses import ECRResponse
 
 from sandbox import paths
@@ -23,6 +23,19 @@ class Ecr(ECRBackend):
         made = super().create_repository(*args, **kwargs)
         made.uri = f"{paths.REGISTRY}/{made.name}"
         return made
+
+    def batch_get_image(
+        self, repository_name: str, registry_id: str | None = None, image_ids: list[dict[str, Any]] | None = None
+    ) -> dict[str, Any]:
+        """Know what was pushed to the local registry by its digest, and the tags that came by this API."""
+        repository = self._get_repository(repository_name, registry_id)
+        known = {image.get_image_digest() for image in repository.images}
+        for digest in {wanted["imageDigest"] for wanted in image_ids or [] if "imageDigest" in wanted} - known:
+            if found := scans.manifest(repository.name, digest):
+                image = Image(self.account_id, "", found.text, repository.name, found.headers["Content-Type"], digest)
+                image.image_tags.clear()
+                repository.images.append(image)
+        return super().batch_get_image(repository_name, registry_id, image_ids)
 
     def describe_image_scan_findings(
         self, registry_id: str, repository_name: str, image_id: dict[str, Any]

@@ -31,15 +31,18 @@ def plant(body: bytes) -> dict[str, Any]:
     return {"digest": digest, "counts": counts}
 
 
+def manifest(repository: str, digest: str) -> requests.Response | None:
+    """Return what the local registry has under a digest; None if nothing."""
+    found = requests.get(
+        f"http://{paths.NODE_IP}:5000/v2/{repository}/manifests/{digest}", headers={"Accept": _MANIFESTS}, timeout=5
+    )
+    return found if found.ok else None
+
+
 def describe(repository: Repository, image: dict[str, Any]) -> dict[str, Any]:
     """Return the findings in an image of the local registry: those planted, else none."""
     digest = image.get("imageDigest", "")
-    found = requests.head(
-        f"http://{paths.NODE_IP}:5000/v2/{repository.name}/manifests/{digest}",
-        headers={"Accept": _MANIFESTS},
-        timeout=5,
-    )
-    if not digest or not found.ok:
+    if not digest or manifest(repository.name, digest) is None:
         raise ImageNotFoundException(json.dumps(image), repository.name, repository.registry_id)
     findings = planted.get(digest, [])
     now = datetime.now(UTC)

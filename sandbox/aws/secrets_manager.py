@@ -1,4 +1,4 @@
-"""Secrets Manager beyond moto: rotation as settings, keys of copies, refusal of public policies.
+"""Secrets Manager beyond moto: rotation as settings, keys of copies, labels that stay, refusal of public policies.
 
 No function runs here, so that nothing rotates.
 """
@@ -16,6 +16,7 @@ from moto.secretsmanager.models import FakeSecret, ReplicaSecret, SecretsManager
 from moto.secretsmanager.responses import SecretsManagerResponse
 
 _to_dict, _copy = FakeSecret.to_dict, FakeSecret.create_replicas
+_reset = FakeSecret.reset_default_version
 _put_policy = SecretsManagerResponse.put_resource_policy
 _DAY = 86400
 
@@ -64,6 +65,15 @@ def _with_rules(self: FakeSecret) -> dict[str, Any]:
     return answer
 
 
+def _with_labels(self: FakeSecret, secret_version: dict[str, Any], version_id: str) -> None:
+    """Let the version that was current keep the labels that are not AWS's own; moto takes all of them."""
+    was = self.versions.get(self.default_version_id or "", {})
+    own = [stage for stage in was.get("version_stages", []) if not stage.startswith("AWS")]
+    _reset(self, secret_version, version_id)
+    if was and was is not self.versions[version_id]:
+        was["version_stages"] += own
+
+
 def _with_keys(self: FakeSecret, replica_regions: list[dict[str, str]], force_overwrite: bool) -> list[ReplicaSecret]:
     copies = _copy(self, replica_regions, force_overwrite)
     for copy, given in zip(copies, replica_regions, strict=True):
@@ -91,5 +101,6 @@ def fill() -> None:
     """Puts the subclass in moto's place."""
     secretsmanager_backends.backend = SecretsManager
     FakeSecret.to_dict = _with_rules  # type: ignore[method-assign]
+    FakeSecret.reset_default_version = _with_labels  # type: ignore[method-assign]
     FakeSecret.create_replicas = _with_keys  # type: ignore[method-assign]
     SecretsManagerResponse.put_resource_policy = _put_resource_policy  # type: ignore[method-assign]

@@ -3,10 +3,12 @@
 Beside the AWS APIs it answers
     GET /_hueshift/health             {"id": another in each life, "vpcId", "subnetIds", "certificateArn",
                                        "loadBalancers": {name: address}, "propagationDelay": s, "alarmScale": s,
-                                       "problems": [sentence]}
+                                       "metricLateness": s, "problems": [sentence]}
     PUT /_hueshift/propagation-delay  body: seconds, 0 to 2; answers {"propagationDelay": s}
     PUT /_hueshift/alarm-time         body: {"scale": s}, 1 to 60: a minute of CloudWatch takes 60 / s seconds
                                       (its metrics, periods and waits; not Prometheus); answers {"scale": s}
+    PUT /_hueshift/metric-lateness    body: seconds of CloudWatch's time, 0 to 300, after which the last of the load
+                                      balancer's data of a minute are there; answers {"metricLateness": s}
     PUT /_hueshift/scan-findings      body: {"digest", "findings": [{"name", "severity", …}]}, what a scan is to find
 """
 
@@ -36,7 +38,7 @@ from moto.route53.models import route53_backends
 from werkzeug.serving import make_server
 
 from sandbox import ca, paths
-from sandbox.aws import cloudwatch, gaps, keys, metrics, scans
+from sandbox.aws import cbor, cloudwatch, gaps, keys, metrics, networking, scans
 from sandbox.aws.clock import parse_scale
 from sandbox.aws.envoy import Envoy
 from sandbox.aws.load_balancing import LoadBalancing
@@ -51,6 +53,9 @@ _SEED = "hueshift"
 DEFAULT_DELAY = 0.5
 """Seconds from an ELBv2 call to its effect; AWS documents no number, and seconds are usual."""
 _LONGEST_DELAY = 2.0
+DEFAULT_LATENESS = 120.0
+"""Seconds of CloudWatch's time until a minute's data of the load balancer are there; AWS documents no number."""
+_LONGEST_LATENESS = 300.0
 
 CERTIFICATE_NAMES = ("shop.localhost", "*.shop.localhost")
 ZONE = "sandbox.example.com"
@@ -81,12 +86,14 @@ def seed(authority: tuple[Path, Path] = (paths.CA_CERTIFICATE, paths.CA_KEY)) ->
     first = ip_network(f"{paths.HOST_IP}/24", strict=False)
     neighbour = next(half for half in first.supernet().subnets() if half != first)
     subnets = [
-        ec2.create_subnet(vpc.id, str(network), availability_zone=f"{paths.REGION}{zone}")
-        for network, zone in zip((first, neighbour), "ab", strict=True)
+        ec2.create_subnet(vpc.id, str(network), availability_zone=zone)
+        for network, zone in zip((first, neighbour), (paths.ZONE, f"{paths.REGION}b"), strict=True)
     ]
     chain, key = ca.issue(CERTIFICATE_NAMES, *authority)
     certificate = acm_backends[paths.ACCOUNT][paths.REGION].import_certificate(chain, key, None, None, [])
     route53_backends[paths.ACCOUNT]["aws"].create_hosted_zone(ZONE, private_zone=False)
+    if paths.OWN_NODE:
+        networking.seed_node(ec2, vpc.id, subnets[0])
     mock_random.seed()
     keys.seed()
     return Seeds(vpc.id, [subnet.id for subnet in subnets], certificate)
@@ -95,15 +102,17 @@ def seed(authority: tuple[Path, Path] = (paths.CA_CERTIFICATE, paths.CA_KEY)) ->
 class Application:
     """The WSGI application: our own paths, and moto behind the lock and the wake-up that load balancers need."""
 
-    def __init__(self, seeds: Seeds, balancing: LoadBalancing) -> None:
+    def __init__(self, seeds: Seeds, balancing: LoadBalancing, meter: metrics.Meter) -> None:
         self._id = uuid4().hex
         self._seeds = seeds
         self._balancing = balancing
-        self._moto = DomainDispatcherApplication(create_backend_app)
+        self._meter = meter
+        self._moto = cbor.Translation(DomainDispatcherApplication(create_backend_app))
         self._own: dict[tuple[str, str], Callable[[bytes], dict[str, Any]]] = {
             ("GET", "/_hueshift/health"): lambda _: self._health(),
             ("PUT", "/_hueshift/propagation-delay"): self._set_delay,
             ("PUT", "/_hueshift/alarm-time"): self._set_scale,
+            ("PUT", "/_hueshift/metric-lateness"): self._set_lateness,
             ("PUT", "/_hueshift/scan-findings"): scans.plant,
         }
         """Raise ValueError for a body that is refused."""
@@ -131,12 +140,17 @@ class Application:
             "loadBalancers": self._balancing.addresses(),
             "propagationDelay": self._balancing.delay,
             "alarmScale": cloudwatch.CloudWatch.clock.scale,
+            "metricLateness": self._meter.lateness,
             "problems": self._balancing.problems,
         }
 
     def _set_delay(self, body: bytes) -> dict[str, float]:
         self._balancing.delay = parse_delay(body.decode())
         return {"propagationDelay": self._balancing.delay}
+
+    def _set_lateness(self, body: bytes) -> dict[str, float]:
+        self._meter.lateness = parse_lateness(body.decode())
+        return {"metricLateness": self._meter.lateness}
 
     @staticmethod
     def _set_scale(body: bytes) -> dict[str, float]:
@@ -147,13 +161,22 @@ class Application:
 
 def parse_delay(text: str) -> float:
     """Reads a propagation delay. Raises ValueError unless it is 0 to 2 seconds."""
+    return _seconds("propagation delay", text, _LONGEST_DELAY)
+
+
+def parse_lateness(text: str) -> float:
+    """Reads how late metrics are. Raises ValueError unless it is 0 to 300 seconds."""
+    return _seconds("lateness of metrics", text, _LONGEST_LATENESS)
+
+
+def _seconds(what: str, text: str, longest: float) -> float:
     try:
-        delay = float(text)
+        seconds = float(text)
     except ValueError:
-        delay = -1.0
-    if not 0 <= delay <= _LONGEST_DELAY:
-        raise ValueError(f"the propagation delay is 0 to {_LONGEST_DELAY:g} seconds, got {text!r}")
-    return delay
+        seconds = -1.0
+    if not 0 <= seconds <= longest:
+        raise ValueError(f"the {what} is 0 to {longest:g} seconds, got {text!r}")
+    return seconds
 
 
 def _answer(start_response: "StartResponse", status: HTTPStatus, content: object) -> Iterable[bytes]:
@@ -198,6 +221,7 @@ class LocalAws:
         admin: tuple[str, int],
         bind: Bind,
         delay: float,
+        lateness: float,
         alarm_seconds: float = cloudwatch.DEFAULT_SECONDS,
     ) -> None:
         gaps.fill()
@@ -207,11 +231,12 @@ class LocalAws:
         self.seeds = seed(authority)
         self.balancing = LoadBalancing(self.envoy, bind, authority, delay)
         gaps.Elbv2.observe = staticmethod(self.envoy.health)
+        self._meter = metrics.Meter(self.envoy, self.balancing.owners, lateness)
         self._alarm_seconds = alarm_seconds
         self._stopped = threading.Event()
         self._server = make_server(
             *endpoint,
-            Application(self.seeds, self.balancing),
+            Application(self.seeds, self.balancing, self._meter),
             threaded=True,
             request_handler=MotoRequestHandler,
         )
@@ -228,8 +253,7 @@ class LocalAws:
         return process
 
     def _watch(self) -> None:
-        meter = metrics.Meter(self.envoy, self.balancing.owners)
-        cloudwatch.run(metrics.backend(), meter.put, self._alarm_seconds, self._stopped)
+        cloudwatch.run(metrics.backend(), self._meter.put, self._alarm_seconds, self._stopped)
 
     def stop(self) -> None:
         """Ends the APIs and Envoy."""
@@ -254,6 +278,7 @@ def main() -> None:
         admin=(admin, int(admin_port)),
         bind=lambda number, listener_port: (f"127.0.0.{number}", listener_port),
         delay=parse_delay(os.environ.get("HUESHIFT_PROPAGATION_DELAY", str(DEFAULT_DELAY))),
+        lateness=parse_lateness(os.environ.get("HUESHIFT_METRIC_LATENESS", str(DEFAULT_LATENESS))),
         alarm_seconds=float(os.environ.get("HUESHIFT_ALARM_SECONDS", str(cloudwatch.DEFAULT_SECONDS))),
     )
     # Named like the processes of the local cloud, so that it does not pass for one that a killed run left.

@@ -114,6 +114,7 @@ CONF
 cat >etc/kubelet.yaml <<YAML
 apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
+providerID: aws:///$zone/$instance
 address: $node_ip
 containerRuntimeEndpoint: unix://$cluster/containerd.sock
 cgroupDriver: cgroupfs
@@ -215,7 +216,8 @@ until ctr -a containerd.sock version >/dev/null 2>&1; do sleep 0.1; done
 ctr -a containerd.sock --namespace k8s.io images import /run/pause.tar >>log/node.log
 
 kube kubelet --config etc/kubelet.yaml --kubeconfig etc/kubelet.kubeconfig \
-  --hostname-override "$node" --node-ip "$node_ip" &
+  --hostname-override "$node" --node-ip "$node_ip" \
+  --node-labels "topology.kubernetes.io/region=${zone%?},topology.kubernetes.io/zone=$zone" &
 # without a rival an election only delays a restart
 kube kube-controller-manager --kubeconfig etc/kube-controller-manager.kubeconfig --leader-elect=false \
   --use-service-account-credentials --root-ca-file pki/ca.crt \

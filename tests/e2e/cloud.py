@@ -183,13 +183,20 @@ def stack_config() -> dict[str, Any]:
     return config
 
 
+def cluster_name() -> str:
+    """Return what the kubeconfig calls the cluster."""
+    return str(yaml.safe_load(paths.KUBECONFIG.read_text())["clusters"][0]["name"])
+
+
 def stack_file_for_here(stack: str, folder: Path, **load_balancer: object) -> Path:
-    """Return a copy of a stack file for the network and the zone that there are here, with further settings."""
+    """Return a copy of a stack file for the account, network, cluster and zone of here, with further settings."""
     text = (paths.ROOT / f"Pulumi.{stack}.yaml").read_text().replace("staging.example.com", "example.com")
     content = yaml.safe_load(text.replace("example.com", "sandbox.example.com"))
     here = stack_config()["hueshift:network"]
     content["config"]["hueshift:network"] |= {key: here[key] for key in ("vpcId", "subnetIds")}
     content["config"]["hueshift:loadBalancer"] |= load_balancer
+    content["config"] |= {"aws:allowedAccountIds": [paths.ACCOUNT]}
+    content["config"]["hueshift:cluster"]["name"] = cluster_name()
     file = folder / f"Pulumi.{stack}.yaml"
     file.write_text(yaml.safe_dump(content))
     return file

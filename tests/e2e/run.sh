@@ -13,4 +13,4 @@ fi
 
 if [ -e .sandbox ]; then trap 'make -s sandbox' EXIT; else trap 'make -s sandbox-down' EXIT; fi
 make -s sandbox
-.venv/bin/pytest -v -m e2e -p no:xdist tests/e2e
+.venv/bin/pytest -v -m e2e -p no:xdist --durations=20 --junitxml=.pytest_cache/e2e.xml tests/e2e

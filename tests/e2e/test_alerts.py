@@ -1,7 +1,7 @@
 """A service that fails and one that is slow: the right alarms ring and no other, one message arrives, the gate hears.
 
-CloudWatch's minutes are made to last six seconds. Prometheus keeps its own time: there the condition of a rule must
-hold, and for how long is for `promtool` (`test_promtool.py`).
+CloudWatch's minutes are made to last six seconds, and its data come one to two of them late. Prometheus keeps its own
+time: there the condition of a rule must hold, and for how long is for `promtool` (`test_promtool.py`).
 """
 
 import json
@@ -19,7 +19,7 @@ from sandbox import paths
 from tests.e2e import cloud
 from tests.e2e.test_gate import live_weights
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 SCALE = 10
 """No faster: Envoy tells response times every five seconds, and a minute without any looks fast."""
@@ -38,7 +38,7 @@ def fast_minutes() -> Iterator[None]:
 @contextmanager
 def load(color: Color | None = None) -> Iterator[None]:
     """Ask all the while, green by the canary's header."""
-    requests_sent = cloud.Load(380, {"x-canary": "true"} if color else {}, rate=RATE)
+    requests_sent = cloud.Load(580, {"x-canary": "true"} if color else {}, rate=RATE)
     try:
         yield
     finally:
@@ -120,7 +120,7 @@ def test_a_service_that_fails_is_told_once_gets_no_more_traffic_and_may_be_left(
         cloud.configure("alerts.subscriptions[0].endpoint", arn)
         cloud.configure("canaryWeight", 10)
         cloud.update()
-        wait_for(set(), 120)  # a load that an earlier test ended is a drop of traffic
+        wait_for(set(), 200)  # a load that an earlier test ended is a drop of traffic, remembered for half an hour
         heard(queue)
         try:
             fail(Color.GREEN, error_rate=0.3)
@@ -147,5 +147,29 @@ def test_a_service_that_fails_is_told_once_gets_no_more_traffic_and_may_be_left(
         finally:
             for color in Color:
                 fail(color, **EVERYTHING_OFF)
-        wait_for(set())
+        wait_for(set(), 120)  # canary-errors judges ten minutes
         wait_to_hear(queue, ("sandbox-shop-green", "OK"), ("sandbox-shop-blue", "OK"))
+
+
+@pytest.mark.usefixtures("fast_minutes")
+def test_a_color_that_lost_its_pods_is_told_gets_no_traffic_and_is_well_once_they_are_back() -> None:
+    lost = {"sandbox-shop-green", "sandbox-shop-green-too-few"}
+    wait_for(set(), 120)  # a load that an earlier test ended is a drop of traffic
+    with cloud.stack_file():
+        try:
+            cloud.kubectl("scale", "deployment", "shop-green", "--replicas=0")  # the autoscaler leaves none alone
+            wait_for(lost, 120)
+            (color,) = boto3.client("cloudwatch").describe_alarms(
+                AlarmNames=["sandbox-shop-green"], AlarmTypes=["CompositeAlarm"]
+            )["CompositeAlarms"]
+            assert ":alarm:sandbox-shop-green-too-few transitioned to ALARM" in color["StateReason"]
+            assert "docs/alerts/too-few.md" in color["AlarmDescription"]
+
+            cloud.configure("canaryWeight", 10)
+            refused = cloud.pulumi("up", "--yes", "--skip-preview", check=False)
+            assert refused.returncode != 0
+            assert "its alarm sandbox-shop-green is on" in refused.stdout + refused.stderr
+            assert sorted(live_weights().values()) == [0, 100]
+        finally:
+            cloud.kubectl("scale", "deployment", "shop-green", "--replicas=2")
+        wait_for(set(), 120)

@@ -67,6 +67,31 @@ def test_a_target_narrows_an_update_to_one_resource() -> None:
         assert "create" not in cloud.last_update()["resourceChanges"]
 
 
+def test_an_update_of_another_cluster_is_refused_before_anything_is_touched() -> None:
+    with cloud.stack_file():
+        cloud.configure("cluster.name", "elsewhere")
+        cloud.configure("canaryWeight", 10)
+        refused = cloud.pulumi("up", "--yes", "--skip-preview", check=False)
+        told = refused.stdout + refused.stderr
+        assert refused.returncode != 0
+        assert f"the kubeconfig leads to {cloud.cluster_name()}" in told
+        assert "aws eks update-kubeconfig --name elsewhere" in told
+        cloud.configure("cluster.name", cloud.cluster_name())
+        cloud.configure("canaryWeight", 0)
+        assert cloud.update() == {}
+
+
+def test_another_scheme_is_refused_before_anything_is_touched() -> None:
+    with cloud.stack_file() as file:
+        before = file.read_text()
+        cloud.configure("network.scheme", "internet-facing")
+        cloud.configure("loadBalancer.testListenerCidrs[0]", "203.0.113.10/32")
+        refused = cloud.pulumi("preview", check=False)
+        assert refused.returncode != 0
+        assert "and the settings say internet-facing in vpc-" in refused.stdout + refused.stderr
+        file.write_text(before)
+
+
 @pytest.mark.parametrize("stack", ["staging", "production"])
 def test_each_environment_previews_cleanly(stack: str, tmp_path: Path) -> None:
     file = str(cloud.stack_file_for_here(stack, tmp_path))

@@ -1,5 +1,8 @@
 """A color that cannot serve gets no traffic: the gate refuses the update and nothing changes."""
 
+import copy
+import json
+import subprocess
 from collections.abc import Iterator
 
 import boto3
@@ -68,6 +71,49 @@ def test_a_color_whose_pods_are_unready_gets_no_traffic_and_nothing_changes() ->
         assert cloud.update() == {}
 
 
+def hueshift(*words: str) -> "subprocess.CompletedProcess[str]":
+    return cloud.run("hueshift", *words, "--stack", "sandbox", check=False)
+
+
+@pytest.mark.usefixtures("green_unready")
+def test_after_a_refused_flip_the_color_that_serves_is_not_taken_for_idle() -> None:
+    image = ("image", "set", "shop", "127.0.0.1:5000/shop:1.6.0", "--version", "1.6.0")
+    differ = "the load balancer has blue 100 %, green 0 %, and Pulumi.sandbox.yaml says blue 0 %, green 100 %"
+    with cloud.stack_file() as file:
+        cloud.configure("activeColor", "green")
+        assert cloud.pulumi("up", "--yes", "--skip-preview", check=False).returncode != 0
+        before = file.read_text()
+        refused = hueshift(*image)
+        assert (refused.returncode, refused.stdout) == (1, "")
+        assert differ in refused.stderr
+        assert file.read_text() == before
+        asked = hueshift("live", "shop")
+        assert (asked.returncode, asked.stdout) == (1, "shop in sandbox: blue 100 %, green 0 %\n")
+        mend = "pulumi config set --path activeColor blue --stack sandbox"
+        assert mend in asked.stderr
+        cloud.run(*mend.split())
+        assert hueshift("live", "shop").returncode == 0
+        assert "green, which is idle, gets shop 1.6.0" in hueshift(*image).stdout
+
+
+def test_what_was_moved_by_hand_is_in_the_comment_and_is_never_idle() -> None:
+    client = boto3.client("elbv2")
+    state = json.loads(cloud.pulumi("stack", "export").stdout)["deployment"]["resources"]
+    (rule,) = [item["id"] for item in state if item["urn"].endswith("::shop-traffic-production")]
+    actions = client.describe_rules(RuleArns=[rule])["Rules"][0]["Actions"]
+    flipped = copy.deepcopy(actions)
+    for group in flipped[0]["ForwardConfig"]["TargetGroups"]:
+        group["Weight"] = 100 - group["Weight"]
+    client.modify_rule(RuleArn=rule, Actions=flipped)
+    try:
+        said = hueshift("preview").stdout
+        assert "live: blue 0 %, green 100 %, the state says: blue 100 %, green 0 %" in said
+        refused = hueshift("image", "set", "shop", "127.0.0.1:5000/shop:1.6.0", "--version", "1.6.0")
+        assert "the load balancer has blue 0 %, green 100 %" in refused.stderr
+    finally:
+        client.modify_rule(RuleArn=rule, Actions=actions)
+
+
 def test_the_way_back_from_a_color_whose_pods_fail_is_not_held_up_by_them() -> None:
     with cloud.stack_file():
         cloud.configure("services.shop.timing.awaitTimeout", 15)
@@ -84,6 +130,8 @@ def test_the_way_back_from_a_color_whose_pods_fail_is_not_held_up_by_them() -> N
 def test_a_parked_color_has_no_pods_and_comes_back_whole() -> None:
     with cloud.stack_file() as file:
         before = file.read_text()
+        # The autoscaler owns the number on EKS, where its first move enters it in the managed fields; so does this.
+        cloud.kubectl("patch", "deployment", "shop-green", "--type=merge", "--patch", '{"spec": {"replicas": 2}}')
         cloud.configure("services.shop.colors.green.parked", "true")
         cloud.update()
         cloud.wait_until("green has no pods", lambda: cloud.pods("green") == [])

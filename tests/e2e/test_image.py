@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 import yaml
 
@@ -57,7 +58,14 @@ def test_a_stack_builds_an_image_once_runs_it_by_digest_and_its_run_is_recorded(
 
         assert cloud.update() == {}, "the folder is the same: nothing is built, nothing restarts"
 
-        added = record(tmp_path)["added"]
+        answer = record(tmp_path)
+        added = answer["added"]
         assert added[-1] == {"version": VERSION, "digest": image.partition("@")[2]}
         assert json.loads((tmp_path / "releases.json").read_text()) == {"shop": added}
-        assert record(tmp_path)["added"] == []
+        assert answer["tagged"] == added
+        ecr = boto3.client("ecr")
+        for item in added:
+            (kept,) = ecr.batch_get_image(repositoryName="shop", imageIds=[{"imageTag": item["version"]}])["images"]
+            assert kept["imageId"]["imageDigest"] == item["digest"]
+        again = record(tmp_path)
+        assert (again["added"], again["tagged"]) == ([], [])

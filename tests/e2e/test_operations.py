@@ -45,8 +45,14 @@ VALUES = {
 NOT_HERE = {
     "dig +short shop.example.com      # addresses of the load balancer": "no name server knows the local cloud",
     "dig +short CAA example.com": "no name server knows the local cloud",
+    "dig +short NS example.com": "no name server knows the local cloud",
+    "aws eks update-kubeconfig --name production": "the local cloud's cluster is not one of EKS",
     'max by (pod) (container_memory_working_set_bytes{namespace="production-shop",container="app"})': (
         "the local cloud's Prometheus does not scrape the kubelet"
+    ),
+    "kubectl get prometheuses.monitoring.coreos.com --all-namespaces -o jsonpath='{range .items[*]}{.metadata.name}"
+    '{"\\t"}{.spec.podMonitorSelector}{"\\t"}{.spec.podMonitorNamespaceSelector}{"\\n"}{end}\'': (
+        "the local cloud's Prometheus is no object of the Operator's"
     ),
 }
 """Blocks that cannot run here, each with the reason."""
@@ -458,6 +464,37 @@ def test_the_schema_is_taken_back_once_no_color_needs_it(desk: Desk, database: s
     assert schema(database) == "0002"
 
 
+# Maintenance
+
+
+def status(desk: Desk) -> str:
+    """Return the status of one answer to a user."""
+    return desk.shell(f"curl --silent --output /dev/null --write-out '%{{http_code}}' https://{HOST}/")
+
+
+def test_a_maintenance_page_is_put_on_and_an_update_that_would_move_traffic_names_it(desk: Desk) -> None:
+    desk.run("maintenance", "Put it on", 0)
+    cloud.wait_until("users see the page", lambda: status(desk) == "503")
+    assert "Back in an hour" in desk.run("maintenance", "Put it on", 1)
+    assert served(desk, f"blue.{HOST}", 8443)[0] == "blue"
+    desk.edit(canaryWeight=10)
+    assert "and fixed-response, but the state says" in desk.shell("pulumi up", fails=True)
+    assert status(desk) == "503"
+    desk.edit(canaryWeight=0)
+
+
+def test_an_update_takes_a_maintenance_page_off_and_so_does_what_was_kept(desk: Desk) -> None:
+    assert "1 updated" in desk.run("maintenance", "Take it off")
+    cloud.wait_until("blue answers", lambda: status(desk) == "200")
+    assert weights(desk) == {"blue": 100, "green": 0}
+    desk.run("maintenance", "Put it on", 0)
+    cloud.wait_until("users see the page", lambda: status(desk) == "503")
+    desk.run("maintenance", "Take it off without Pulumi")
+    cloud.wait_until("blue answers", lambda: status(desk) == "200")
+    desk.shell("pulumi refresh")
+    desk.shell("pulumi preview --expect-no-changes")
+
+
 # An `up` that ended badly
 
 
@@ -555,7 +592,9 @@ SHOWN = {
     "load-balancer-errors": "shop-migrate",
     "memory": "restarted",
     "moving": "OK|INSUFFICIENT_DATA|ALARM",
+    "no-metrics": r"(?m)^shop ",
     "restarts": '"exitCode":0',
+    "too-few": "shop-green",
     "traffic": r"^200\n",
     "traffic-drop": "x-color: green",
     "unhealthy": "healthy",

@@ -34,6 +34,8 @@ def staging() -> dict[str, Any]:
     content: dict[str, Any] = yaml.safe_load((paths.ROOT / "Pulumi.staging.yaml").read_text())
     sandbox = cloud.stack_config()
     content["config"] |= {
+        "aws:allowedAccountIds": [paths.ACCOUNT],
+        "hueshift:cluster": {"name": cloud.cluster_name()},
         "hueshift:dns": {"zone": ZONE},
         "hueshift:network": sandbox["hueshift:network"],
         "hueshift:registry": {"repositories": ["shop"]},

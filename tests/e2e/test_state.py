@@ -149,6 +149,7 @@ def test_an_older_state_comes_back_from_the_versions_of_the_bucket(team: Team) -
     assert SECRET in team.shell("pulumi stack output password --show-secrets --stack production").stdout
 
 
+@pytest.mark.timeout(360)
 def test_the_page_of_roles_makes_each_with_its_documents_and_for_its_subjects(team: Team) -> None:
     (team.folder / "docs").symlink_to(paths.ROOT / "docs")
     # The zone and the policy of the example are not here, and IAM asks for neither.
@@ -167,9 +168,13 @@ def test_the_page_of_roles_makes_each_with_its_documents_and_for_its_subjects(te
             (trust,) = iam.get_role(RoleName=role)["Role"]["AssumeRolePolicyDocument"]["Statement"]
             wanted = trust["Condition"]["StringEquals"]["token.actions.githubusercontent.com:sub"]
             assert f"repo:example/shop:{subject}" in wanted
-            names = iam.list_role_policies(RoleName=role)["PolicyNames"]
-            assert len(names) == documents
-            text = json.dumps([iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"] for name in names])
+            attached = [
+                item["PolicyArn"] for item in iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]
+            ]
+            assert len(attached) == documents
+            text = json.dumps(
+                [iam.get_policy_version(PolicyArn=arn, VersionId="v1")["PolicyVersion"]["Document"] for arn in attached]
+            )
             assert ("repository/*" in text) == (role == "pulumi-build"), "a review puts its images beside the others"
             assert ("repository/review/*" in text) == (role == "pulumi-review")
             assert not re.search(
@@ -177,8 +182,14 @@ def test_the_page_of_roles_makes_each_with_its_documents_and_for_its_subjects(te
             )
     finally:
         for role in [item["RoleName"] for item in iam.list_roles()["Roles"] if item["RoleName"].startswith("pulumi-")]:
-            for name in iam.list_role_policies(RoleName=role)["PolicyNames"]:
-                iam.delete_role_policy(RoleName=role, PolicyName=name)
+            for item in iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]:
+                iam.detach_role_policy(RoleName=role, PolicyArn=item["PolicyArn"])
             iam.delete_role(RoleName=role)
+        for policy in iam.list_policies(Scope="Local")["Policies"]:
+            if policy["PolicyName"].startswith(("pulumi-", "secret-keeper-")):
+                for version in iam.list_policy_versions(PolicyArn=policy["Arn"])["Versions"]:
+                    if not version["IsDefaultVersion"]:
+                        iam.delete_policy_version(PolicyArn=policy["Arn"], VersionId=version["VersionId"])
+                iam.delete_policy(PolicyArn=policy["Arn"])
         for provider in iam.list_open_id_connect_providers()["OpenIDConnectProviderList"]:
             iam.delete_open_id_connect_provider(OpenIDConnectProviderArn=provider["Arn"])

@@ -116,13 +116,63 @@ def test_each_color_has_its_own_host_and_the_newer_one_the_canary_header_whateve
         each_is_reached()
 
 
+def test_a_client_stays_with_its_color_in_a_canary_and_moves_at_the_flip_and_the_way_back(tmp_path: Path) -> None:
+    jar = ("--cookie", str(tmp_path / "jar"), "--cookie-jar", str(tmp_path / "jar"))
+
+    def color() -> str:
+        return cloud.curl(f"https://{cloud.HOST}/", *jar)[1]["x-color"]
+
+    def new_client() -> str:
+        (tmp_path / "jar").unlink(missing_ok=True)
+        return color()
+
+    with cloud.stack_file():
+        cloud.configure("services.shop.timing.stickiness", 600)
+        cloud.configure("canaryWeight", 50)
+        assert cloud.update() == ONE_UPDATE
+        time.sleep(SETTLED)
+        cloud.wait_until("a client is sent to green", lambda: new_client() == "green")
+        assert {color() for _ in range(30)} == {"green"}
+
+        cloud.configure("canaryWeight", 0)
+        assert cloud.update() == ONE_UPDATE
+        time.sleep(SETTLED)
+        assert {color() for _ in range(30)} == {"blue"}, "the way back moves whoever had a cookie"
+
+        cloud.configure("canaryWeight", 50)
+        cloud.update()
+        time.sleep(SETTLED)
+        cloud.wait_until("a client is sent to blue", lambda: new_client() == "blue")
+        cloud.configure("canaryWeight", 0)
+        cloud.configure("activeColor", "green")
+        assert cloud.update() == ONE_UPDATE
+        time.sleep(SETTLED)
+        assert {color() for _ in range(30)} == {"green"}, "and so does the flip"
+
+
+def test_another_port_loses_no_request() -> None:
+    with cloud.stack_file():
+        load = Load(limit=300, rate=100)
+        try:
+            time.sleep(2)
+            cloud.configure("services.shop.port", 9000)
+            changed = cloud.update()
+            time.sleep(10)
+        finally:
+            answers = load.stop()
+    # Both colors' Services and Deployments, and the firewall's rule for each port.
+    assert changed == {"update": 4, "create": 1, "delete": 1}
+    assert len(answers) > 1000
+    assert Counter((answer.code, answer.error) for answer in answers if answer.code != 200) == Counter()
+
+
 def test_plain_http_is_redirected_to_https() -> None:
     status, headers, _ = cloud.curl(f"http://{cloud.HOST}/items?page=2")
     assert status == 301
     assert headers["location"] == f"https://{cloud.HOST}:443/items?page=2"
 
 
-def test_an_unknown_host_gets_the_fixed_503_and_no_color() -> None:
+def test_an_unknown_host_gets_the_fixed_404_and_no_color() -> None:
     status, headers, _ = cloud.curl(f"https://{cloud.HOST}/", "--header", "Host: other.localhost")
-    assert status == 503
+    assert status == 404
     assert "x-color" not in headers

@@ -3,6 +3,7 @@
 import copy
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -14,7 +15,7 @@ import pytest
 import yaml
 
 from release.bootstrap import MAKE_CONTAINERS
-from sandbox import fakes, paths, processes
+from sandbox import controllers, fakes, paths, processes
 from tests.e2e import cloud
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
@@ -52,6 +53,17 @@ def test_the_printed_exports_serve_the_plain_commands() -> None:
     assert "node/" in done.stdout
 
 
+def test_the_controller_lets_the_load_balancer_and_nobody_else_into_the_security_group_of_the_pods() -> None:
+    (balancer,) = boto3.client("elbv2").describe_load_balancers()["LoadBalancers"]
+    owned = [{"Name": f"tag:kubernetes.io/cluster/{paths.CLUSTER}", "Values": ["owned"]}]
+    (group,) = boto3.client("ec2").describe_security_groups(Filters=owned)["SecurityGroups"]
+    (rule,) = group["IpPermissions"]
+    (pair,) = rule["UserIdGroupPairs"]
+    assert (rule["IpProtocol"], rule["FromPort"], rule["ToPort"], rule["IpRanges"]) == ("tcp", 8080, 8080, [])
+    assert [pair["GroupId"]] == balancer["SecurityGroups"]
+    assert pair["Description"] == "elbv2.k8s.aws/targetGroupBinding=shared"
+
+
 def test_destroy_leaves_no_resource_and_the_next_run_serves_again() -> None:
     cloud.pulumi("destroy", "--yes", "--skip-preview")
     left = json.loads(cloud.pulumi("stack", "export").stdout)["deployment"].get("resources", [])
@@ -60,14 +72,17 @@ def test_destroy_leaves_no_resource_and_the_next_run_serves_again() -> None:
     assert served() == "blue"
 
 
-def test_a_lost_emulator_is_noticed_and_the_world_rebuilt() -> None:
-    os.kill(int((paths.STATE / "aws.pid").read_text()), signal.SIGKILL)
-    shown, _ = make("sandbox")
-    assert "clear a lost world" in shown
-    assert served() == "blue"
+def test_a_dead_controller_is_told_and_started_again() -> None:
+    pid = int((paths.STATE / f"{controllers.LOAD_BALANCER}.pid").read_text())
+    os.kill(pid, signal.SIGKILL)
+    told = cloud.run("make", "-s", "sandbox-status", check=False)
+    assert told.returncode != 0
+    assert re.search(rf"{controllers.LOAD_BALANCER} +not running", told.stdout)
+    make("sandbox")
+    assert processes.running(controllers.LOAD_BALANCER)
 
 
-def test_a_killed_update_is_noticed_and_the_world_rebuilt() -> None:
+def test_a_lost_emulator_and_a_killed_update_are_noticed_and_the_world_rebuilt() -> None:
     with cloud.stack_file() as file:
         before = file.read_text()
         cloud.configure("services.shop.env.GREETING", "hello")
@@ -81,19 +96,20 @@ def test_a_killed_update_is_noticed_and_the_world_rebuilt() -> None:
         cloud.wait_until("an operation is pending", lambda: '"pending_operations"' in state.read_text())
         os.killpg(update.pid, signal.SIGKILL)
         update.wait()
+        os.kill(int((paths.STATE / "aws.pid").read_text()), signal.SIGKILL)
         file.write_text(before)
         assert "clear a lost world" in make("sandbox")[0]
     assert served() == "blue"
 
 
-NAMES = [f"shop-{number}" for number in range(1, 10)]
-"""Nine beside the sandbox's own."""
+NAMES = [f"shop-{number}" for number in range(1, 3)]
+"""Two beside the sandbox's own."""
 HOSTS = {"shop": cloud.HOST} | {name: f"{name}.{cloud.HOST}" for name in NAMES}
 """All in the sandbox's own certificate."""
 
 
 def add(file: Path) -> None:
-    """Add the nine to a stack file: without a database, one pod to a color, with the sandbox's own secret values."""
+    """Add the two to a stack file: without a database, one pod to a color, with the sandbox's own secret values."""
     values = yaml.safe_load(file.read_text())
     services: dict[str, Any] = values["config"]["hueshift:services"]
     for band, name in enumerate(NAMES, 1):
@@ -135,7 +151,7 @@ def everywhere(color: str) -> dict[str, str]:
     return dict.fromkeys(HOSTS, color)
 
 
-def test_ten_services_flip_together_and_apart() -> None:
+def test_three_services_flip_together_and_apart() -> None:
     file = paths.ROOT / "Pulumi.sandbox.yaml"
     before = file.read_text()
     try:
@@ -143,20 +159,20 @@ def test_ten_services_flip_together_and_apart() -> None:
         cloud.pulumi("up", "--yes", "--skip-preview", *(f"--target={urn}" for urn in MAKE_CONTAINERS))
         put_values()
         cloud.update()
-        cloud.wait_until("all ten answer in blue", lambda: colors() == everywhere("blue"))
+        cloud.wait_until("all three answer in blue", lambda: colors() == everywhere("blue"))
 
-        cloud.configure("services.shop-7.activeColor", "green")
+        cloud.configure("services.shop-2.activeColor", "green")
         assert cloud.update() == {"update": 1}
-        cloud.wait_until("one alone is green", lambda: colors() == {**everywhere("blue"), "shop-7": "green"})
+        cloud.wait_until("one alone is green", lambda: colors() == {**everywhere("blue"), "shop-2": "green"})
 
-        cloud.pulumi("config", "rm", "--path", "hueshift:services.shop-7.activeColor")
+        cloud.pulumi("config", "rm", "--path", "hueshift:services.shop-2.activeColor")
         cloud.pulumi("config", "set", "activeColor", "green")
         started = time.monotonic()
-        assert cloud.update() == {"update": 9}
+        assert cloud.update() == {"update": 2}
         assert time.monotonic() - started < 60
-        cloud.wait_until("all ten are green", lambda: colors() == everywhere("green"))
+        cloud.wait_until("all three are green", lambda: colors() == everywhere("green"))
     finally:
-        file.write_text(before)  # the next test takes the cloud down: nobody waits for the nine to go one by one
+        file.write_text(before)  # the next test takes the cloud down: nobody waits for the two to go one by one
 
 
 def traces() -> dict[str, set[str]]:

@@ -103,8 +103,13 @@ func token(place string) (string, string) {
 	return "aws:" + module + "/" + strings.ToLower(name[:1]) + name[1:], name
 }
 
-func fields(name string) map[string]*tfbridge.SchemaInfo {
+func fields(name string, upstream tfshim.Resource) map[string]*tfbridge.SchemaInfo {
 	all := map[string]*tfbridge.SchemaInfo{}
+	for _, computed := range []string{"tags_all", "enable_prefix_for_ipv6_source_nat"} { // no inputs in the SDK
+		if _, ok := upstream.Schema().GetOk(computed); ok {
+			all[computed] = &tfbridge.SchemaInfo{MarkAsComputedOnly: tfbridge.True()}
+		}
+	}
 	for argument, other := range renamed[name] {
 		all[argument] = &tfbridge.SchemaInfo{Name: other}
 	}
@@ -140,7 +145,7 @@ func provider(ctx context.Context) tfbridge.ProviderInfo {
 	for name, place := range resources {
 		module, kind := token(place)
 		info.Resources[name] = &tfbridge.ResourceInfo{
-			Tok: tokens.Type(module + ":" + kind), Fields: fields(name), Docs: &tfbridge.DocInfo{AllowMissing: true},
+			Tok: tokens.Type(module + ":" + kind), Fields: fields(name, upstream.ResourcesMap().Get(name)), Docs: &tfbridge.DocInfo{AllowMissing: true},
 		}
 	}
 	for name, place := range functions {

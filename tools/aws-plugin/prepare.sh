@@ -8,7 +8,7 @@ python3 trim.py upstream
 install -D grafts/shim.go upstream/shim/shim.go
 install grafts/generate_config.go sdkfork/helper/schema/
 touch schema.json metadata.json
-CGO_ENABLED=0 go build -trimpath -tags grpcnotrace -ldflags "$1" -o generator .
+CGO_ENABLED=0 go build -v -trimpath -tags grpcnotrace -ldflags "$1" -o generator .
 ./generator generate
 mkdir beside
 cp schema.json beside

@@ -1,14 +1,18 @@
-"""Keep of the provider's 260 service packages, and of their clients, those that hueshift's types need: trim.py FOLDER."""
+"""Keep of the provider's 260 service packages and their clients what hueshift's types need: trim.py FOLDER."""
 
 import re
 import sys
 from pathlib import Path
 
-PACKAGES = "acm cloudwatch ec2 ecr eks elbv2 iam kms meta route53 s3 secretsmanager sns sts wafv2".split()
-CLIENTS = (
-    "ACM Account CloudFormation CloudFront CloudFrontKeyValueStore CloudWatch EC2 ECR ECRPublic EKS ELBV2 IAM KMS Organizations"
-    " Route53 Route53Domains S3 S3Control S3Express SNS SQS STS SecretsManager WAFV2"
-).split()
+PACKAGES = [
+    *("acm", "cloudwatch", "ec2", "ecr", "eks", "elbv2", "iam", "kms", "meta"),
+    *("route53", "s3", "secretsmanager", "sns", "sts", "wafv2"),
+]
+CLIENTS = [
+    *("ACM", "Account", "CloudFormation", "CloudFront", "CloudFrontKeyValueStore", "CloudWatch", "EC2", "ECR"),
+    *("ECRPublic", "EKS", "ELBV2", "IAM", "KMS", "Organizations", "Route53", "Route53Domains", "S3", "S3Control"),
+    *("S3Express", "SNS", "SQS", "STS", "SecretsManager", "WAFV2"),
+]
 """Those of the packages, and those that what all packages share asks for."""
 
 

@@ -6,4 +6,5 @@ keep 'aws|fake|vault' module/pkg/provider/register/register.go
 keep 'fake|password|uuid' module/pkg/generator/register/register.go
 mv module/* .
 mkdir beside
-cp -r config/crds/bases beside/crds
+mkdir beside/crds
+cp config/crds/bases/external-secrets.io_*.yaml config/crds/bases/generators.external-secrets.io_*.yaml beside/crds

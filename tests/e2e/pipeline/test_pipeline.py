@@ -138,7 +138,8 @@ def test_traffic_moves_alone_or_not_at_all(sample: Sample) -> None:
 
 
 def test_what_staging_has_run_is_recorded_and_kept_beside_what_others_push(sample: Sample, tmp_path: Path) -> None:
-    sample.run("hueshift", "image", "record", "shop", "--stack", "staging")
+    said = sample.run("hueshift", "image", "record", "shop", "--stack", "staging").stdout
+    assert "ECR: shop 1.6.1 is a tag of sha256:" in said
     colleague = tmp_path / "colleague"
     cloud.run("git", "clone", "--quiet", str(sample.remote), str(colleague))
     someone = ("git", "-c", "user.name=colleague", "-c", "user.email=colleague@example.com")

@@ -1,0 +1,42 @@
+"""How AWS is reached beside the provider: with the credentials that the stack's provider has, by the same settings."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    import boto3
+
+_ROLE_KEYS: Final = {
+    "roleArn": "RoleArn",
+    "sessionName": "RoleSessionName",
+    "externalId": "ExternalId",
+    "policy": "Policy",
+    "sourceIdentity": "SourceIdentity",
+}
+"""Of ``aws:assumeRoles``: what the provider calls the parameters of AssumeRole (STS API)."""
+
+
+def session(
+    *, region: str | None, profile: str | None, roles: str | Sequence[Mapping[str, Any]] | None
+) -> "boto3.Session":
+    """Return a session for ``aws:region``, ``aws:profile`` and ``aws:assumeRoles``, each None for boto3's own choice.
+
+    The roles are assumed one after the other, for an hour, as the provider does; the engine hands their list over as
+    JSON.
+
+    Raises ``BotoCoreError`` or ``ClientError`` if there is no such profile, or a role may not be assumed.
+    """
+    import boto3  # not before it is used: slow to import, and most commands ask AWS nothing
+
+    found = boto3.Session(region_name=region, profile_name=profile)
+    for role in json.loads(roles) if isinstance(roles, str) else roles or ():
+        given = {theirs: role[ours] for ours, theirs in _ROLE_KEYS.items() if role.get(ours)}
+        taken = found.client("sts").assume_role(**{"RoleSessionName": "hueshift", **given})["Credentials"]
+        found = boto3.Session(
+            aws_access_key_id=taken["AccessKeyId"],
+            aws_secret_access_key=taken["SecretAccessKey"],
+            aws_session_token=taken["SessionToken"],
+            region_name=region,
+        )
+    return found

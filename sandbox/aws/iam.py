@@ -1,0 +1,75 @@
+"""IAM's quotas on policies, which moto reports and does not apply.
+
+Names, numbers and texts: IAM user guide, "IAM and AWS STS quotas"; whitespace does not count.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from moto.iam.exceptions import LimitExceededException
+from moto.iam.models import IAMBackend, ManagedPolicy, PolicyVersion, Role, iam_backends
+
+_INLINE: Final = {"role": 10_240, "group": 5_120, "user": 2_048}
+"""All inline policies of one of them together."""
+_MANAGED: Final = 6_144
+_TRUST: Final = 2_048
+_ATTACHED: Final = 10
+
+
+class Iam(IAMBackend):
+    """Counts the characters of policies, and the managed policies of a role."""
+
+    __module__ = IAMBackend.__module__
+
+    def create_policy(self, description: str, path: str, policy_document: str, *args: Any) -> ManagedPolicy:  # noqa: ANN401
+        _within(policy_document, _MANAGED, "PolicySize")
+        return super().create_policy(description, path, policy_document, *args)
+
+    def create_policy_version(self, policy_arn: str, policy_document: str, *args: Any) -> PolicyVersion:  # noqa: ANN401
+        _within(policy_document, _MANAGED, "PolicySize")
+        return super().create_policy_version(policy_arn, policy_document, *args)
+
+    def create_role(self, role_name: str, assume_role_policy_document: str, *args: Any, **kwargs: Any) -> Role:  # noqa: ANN401
+        _within(assume_role_policy_document, _TRUST, "ACLSizePerRole")
+        return super().create_role(role_name, assume_role_policy_document, *args, **kwargs)
+
+    def update_assume_role_policy(self, role_name: str, policy_document: str) -> None:
+        _within(policy_document, _TRUST, "ACLSizePerRole")
+        super().update_assume_role_policy(role_name, policy_document)
+
+    def attach_role_policy(self, policy_arn: str, role_name: str) -> None:
+        attached = self.get_role(role_name).managed_policies
+        if len({*attached, policy_arn}) > _ATTACHED:
+            raise LimitExceededException(f"Cannot exceed quota for PoliciesPerRole: {_ATTACHED}")
+        super().attach_role_policy(policy_arn, role_name)
+
+    def put_role_policy(self, role_name: str, policy_name: str, policy_json: str) -> None:
+        _inline("role", role_name, self.get_role(role_name).policies, policy_name, policy_json)
+        super().put_role_policy(role_name, policy_name, policy_json)
+
+    def put_group_policy(self, group_name: str, policy_name: str, policy_json: str) -> None:
+        _inline("group", group_name, self.get_group(group_name).policies, policy_name, policy_json)
+        super().put_group_policy(group_name, policy_name, policy_json)
+
+    def put_user_policy(self, user_name: str, policy_name: str, policy_json: str) -> None:
+        _inline("user", user_name, self.get_user(user_name).policies, policy_name, policy_json)
+        super().put_user_policy(user_name, policy_name, policy_json)
+
+
+def _size(document: str) -> int:
+    return sum(not character.isspace() for character in document)
+
+
+def _within(document: str, most: int, name: str) -> None:
+    if _size(document) > most:
+        raise LimitExceededException(f"Cannot exceed quota for {name}: {most}")
+
+
+def _inline(kind: str, name: str, present: Mapping[str, str], policy: str, document: str) -> None:
+    if sum(map(_size, {**present, policy: document}.values())) > _INLINE[kind]:
+        raise LimitExceededException(f"Maximum policy size of {_INLINE[kind]} bytes exceeded for {kind} {name}")
+
+
+def fill() -> None:
+    """Puts the subclass in moto's place."""
+    iam_backends.backend = Iam
