@@ -33,6 +33,8 @@ _KEY = f"{CONFIGURATION}.gz"
 _RULES = f"prometheus-{NAME}-rulefiles-"
 _MOUNTED = "/etc/prometheus/rules/"
 """Where the operator has its pod find the rules."""
+_SHARD = "$(SHARD)", "0"
+"""What the reloader fills in of its pod's environment; targets that belong to another shard are dropped."""
 _AGAIN = 50
 """Seconds of one watch: a connection that died unheard is noticed soon after."""
 
@@ -46,7 +48,9 @@ def files(secrets: Iterable[Object], config_maps: Iterable[Object], folder: Path
     for secret in secrets:
         if secret["metadata"]["name"] == _SECRET and _KEY in secret.get("data", {}):
             text = gzip.decompress(base64.b64decode(secret["data"][_KEY])).decode()
-            return found | {folder / CONFIGURATION: text.replace(_MOUNTED, f"{folder / RULES}/")}
+            for written, meant in ((_MOUNTED, f"{folder / RULES}/"), _SHARD):
+                text = text.replace(written, meant)
+            return found | {folder / CONFIGURATION: text}
     return {}
 
 

@@ -149,6 +149,11 @@ def test_configuration_and_rules_become_files_that_name_each_other(places: Path)
     assert [file.read_text() for file in places.glob(str(Path(pattern).relative_to(places)))] == [RULE]
 
 
+def test_prometheus_is_the_first_shard_to_which_every_target_belongs(places: Path) -> None:
+    wanted = prometheus_files.files(*answered("regex: $(SHARD);|.+;.+", {}), places)
+    assert wanted[places / "prometheus.yaml"] == "regex: 0;|.+;.+"
+
+
 def test_the_configuration_comes_last_for_prometheus_begins_with_it(places: Path) -> None:
     *_, last = prometheus_files.files(*answered("{}", {"a.yaml": RULE, "b.yaml": RULE}), places)
     assert last == places / "prometheus.yaml"

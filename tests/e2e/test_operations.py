@@ -47,13 +47,6 @@ NOT_HERE = {
     "dig +short CAA example.com": "no name server knows the local cloud",
     "dig +short NS example.com": "no name server knows the local cloud",
     "aws eks update-kubeconfig --name production": "the local cloud's cluster is not one of EKS",
-    'max by (pod) (container_memory_working_set_bytes{namespace="production-shop",container="app"})': (
-        "the local cloud's Prometheus does not scrape the kubelet"
-    ),
-    "kubectl get prometheuses.monitoring.coreos.com --all-namespaces -o jsonpath='{range .items[*]}{.metadata.name}"
-    '{"\\t"}{.spec.podMonitorSelector}{"\\t"}{.spec.podMonitorNamespaceSelector}{"\\n"}{end}\'': (
-        "the local cloud's Prometheus is no object of the Operator's"
-    ),
 }
 """Blocks that cannot run here, each with the reason."""
 

@@ -1,5 +1,5 @@
 // Package netpol enforces NetworkPolicy on a cluster of one node, with nftables:
-// a stand-in for the enforcer of a cloud's CNI, for none comes as a Go module.
+// a stand-in for the enforcer of a cloud's CNI. sandbox/node/README.md says why.
 package netpol
 
 import (
