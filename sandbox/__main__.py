@@ -42,7 +42,7 @@ VERSIONS = ("1.4.0", "1.5.0")
 """The two builds of the reference service that Pulumi.sandbox.yaml names."""
 
 _OWN = (*prometheus.PROCESSES, controllers.EXTERNAL_SECRETS, controllers.LOAD_BALANCER, "aws")
-"""The processes on this machine, in the order in which they are ended."""
+"""The processes on this machine."""
 
 
 @app.command()
@@ -69,8 +69,7 @@ def up() -> None:
                 shutil.rmtree(paths.PULUMI_STATE, ignore_errors=True)
                 _world_file().unlink(missing_ok=True)
         if not _world_file().exists():
-            for name in _OWN:  # they may know a cluster or an account that is no more
-                processes.stop(name)
+            processes.stop(*_OWN)  # they may know a cluster or an account that is no more
         with steps.step("Kubernetes node") as step:
             _node(step)
         with steps.step("AWS APIs and Envoy") as step:
@@ -331,8 +330,7 @@ def _run(*command: str) -> str:
 
 
 def _end() -> None:
-    for name in _OWN:
-        processes.stop(name)
+    processes.stop(*_OWN)
     if paths.OWN_NODE:
         subprocess.run([paths.ROOT / "sandbox/node/down.sh", paths.NODE], capture_output=True, check=True)
 

@@ -46,12 +46,11 @@ def running(name: str) -> bool:
     return _pid(name) in marked()
 
 
-def stop(name: str) -> None:
-    """End the named process and wait until it is gone."""
-    pid = _pid(name)
-    if pid in marked():
-        _end([pid])
-    _pid_file(name).unlink(missing_ok=True)
+def stop(*names: str) -> None:
+    """End the named processes, all at once, and wait until they are gone."""
+    _end(sorted({_pid(name) for name in names} & marked()))
+    for name in names:
+        _pid_file(name).unlink(missing_ok=True)
 
 
 def sweep() -> list[int]:

@@ -21,7 +21,6 @@ Object = dict[str, Any]
 OPERATOR = "prometheus-operator"
 """Of ``tools/build.sh``: the folder of the operator, ``prometheus``, ``promtool`` and ``crds``."""
 PROCESSES = "prometheus", "state-metrics", "prometheus-files", OPERATOR
-"""In the order in which they are ended."""
 NAMESPACE = "monitoring"
 NAME = "kube-prometheus-stack"
 """Of the Prometheus, and of the Helm release by whose label it selects, as that chart's own does."""

@@ -7,6 +7,10 @@ copy github.com/pulumi/terraform-plugin-sdk/v2@v2.0.0-20250923233607-7f1981c8674
 python3 trim.py upstream
 install -D grafts/shim.go upstream/shim/shim.go
 install grafts/generate_config.go sdkfork/helper/schema/
+# It waits for what takes AWS minutes, half a minute before its first look; the APIs here answer at once.
+sed -i 's#(conf.Delay, conf.PollInterval, conf.MinTimeout)#(conf.Delay/20, conf.PollInterval/20, conf.MinTimeout/20)#' upstream/internal/retry/state.go
+sed -i '/) WaitForStateContext(/a conf.Delay, conf.PollInterval, conf.MinTimeout = conf.Delay/20, conf.PollInterval/20, conf.MinTimeout/20' sdkfork/helper/retry/state.go
+[ "$(grep -l MinTimeout/20 upstream/internal/retry/state.go sdkfork/helper/retry/state.go | wc -l)" = 2 ]
 touch schema.json metadata.json
 CGO_ENABLED=0 go build -v -trimpath -tags grpcnotrace -ldflags "$1" -o generator .
 ./generator generate
