@@ -6,13 +6,17 @@ import os
 import secrets
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import jwt
 import pytest
+import requests
 
 from sandbox import fakes, paths
 from tests.e2e import cloud
@@ -143,14 +147,49 @@ def test_a_new_value_reaches_the_color_that_is_given_it_and_no_other_place() -> 
         assert value not in wrong.stderr + wrong.stdout
 
 
+VAULT = "http://127.0.0.1:8200"
+VAULT_TOKEN = "not-a-secret"
+
+
+def asked_of_vault(path: str, body: object = None) -> bool:
+    """Read, or write, a path of the Vault's API; False where it does not answer or refuses."""
+    method, headers = "POST" if body else "GET", {"X-Vault-Token": VAULT_TOKEN}
+    try:
+        return requests.request(method, f"{VAULT}/v1/{path}", headers=headers, json=body, timeout=5).ok
+    except requests.ConnectionError:
+        return False
+
+
 @pytest.fixture
-def second_store(tmp_path: Path) -> Iterator[Path]:
+def vault(tmp_path: Path) -> Iterator[None]:
+    """Lend a Vault with four versions of an entry, which its memory alone keeps."""
+    command = [
+        str(Path(sys.executable).with_name("bao")),
+        *("server", "-dev", "-dev-no-store-token", f"-dev-root-token-id={VAULT_TOKEN}"),
+        f"-dev-listen-address={urlsplit(VAULT).netloc}",
+    ]
+    with (tmp_path / "vault.log").open("w") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
+        try:
+            cloud.wait_until("the Vault answers", lambda: process.poll() is None and asked_of_vault("sys/health"), 20)
+            assert asked_of_vault("sys/mounts/kv", {"type": "kv", "options": {"version": "2"}})
+            for number in range(1, 5):
+                value = {"data": {"BANK_TOKEN": f"value-{number}"}}
+                cloud.wait_until("it takes a version", partial(asked_of_vault, "kv/data/shop/bank", value), 20)
+            yield
+        finally:
+            process.terminate()
+
+
+@pytest.fixture
+def second_store(tmp_path: Path, vault: None) -> Iterator[Path]:  # noqa: ARG001 (for its life)
     """A project of its own with an entry from the second store; destroyed afterwards."""
     source = paths.ROOT / "tests/e2e/programs/second_store"
     project = Path(shutil.copytree(source, tmp_path / "project"))
     file = project / "Pulumi.yaml"
     file.write_text(file.read_text().replace("../../../../.venv", str(paths.ROOT / ".venv")))
     of_store(project, "stack", "init", "store", "--no-select")
+    of_store(project, "config", "set", "server", VAULT, "--stack", "store")
+    of_store(project, "config", "set", "token", VAULT_TOKEN, "--secret", "--stack", "store")
     yield project
     of_store(project, "destroy", "--yes", "--skip-preview", "--stack", "store")
     of_store(project, "stack", "rm", "--yes", "--stack", "store")
@@ -178,4 +217,4 @@ def test_an_entry_of_another_store_comes_in_the_version_that_is_pinned(second_st
             "data"
         ]
         found[name] = base64.b64decode(data["BANK_TOKEN"]).decode()
-    assert list(found.values()) == ["fake-3", "fake-4"]
+    assert list(found.values()) == ["value-3", "value-4"]

@@ -1,6 +1,4 @@
-"""One entry from a store whose values stand in the store itself, in the version that the configuration names."""
-
-import json
+"""One entry from a Vault, in the version that the configuration names."""
 
 import pulumi
 from pulumi_kubernetes import core
@@ -9,8 +7,14 @@ from pulumi_kubernetes.apiextensions import CustomResource
 from components.model import SecretEntry, SecretSource
 from components.secret_entries import SecretEntries, SecretEntriesArgs, deliver
 
-version = pulumi.Config().require("version")
+config = pulumi.Config()
+version = config.require("version")
 home = core.v1.Namespace("home", metadata={"name": "second-store"})
+token = core.v1.Secret(
+    "token",
+    metadata={"name": "vault-token", "namespace": home.metadata.name},
+    string_data={"token": config.require_secret("token")},
+)
 store = CustomResource(
     "store",
     api_version="external-secrets.io/v1",
@@ -18,11 +22,16 @@ store = CustomResource(
     metadata={"name": "second-store"},
     spec={
         "provider": {
-            "fake": {
-                "data": [
-                    {"key": "kv/shop/bank", "version": number, "value": json.dumps({"BANK_TOKEN": f"fake-{number}"})}
-                    for number in ("3", "4")
-                ]
+            "vault": {
+                "server": config.require("server"),
+                "version": "v2",
+                "auth": {
+                    "tokenSecretRef": {
+                        "name": token.metadata.name,
+                        "namespace": token.metadata.namespace,
+                        "key": "token",
+                    }
+                },
             }
         }
     },
