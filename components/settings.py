@@ -665,7 +665,8 @@ def _service_problems(name: str, service: ServiceSettings, environment: str) -> 
                 )
         for entry, version in settings.secret_versions.items():
             if entry not in service.secrets:
-                yield Problem(f"colors.{color}.secretVersions.{entry}", _unknown(entry, list(service.secrets)))
+                entries = [name for name in service.secrets if rules.entry_problem(name) is None]
+                yield Problem(f"colors.{color}.secretVersions.{entry}", _unknown(entry, entries))
             elif reason := rules.secret_version_problem(version, external=service.secrets[entry].source is not None):
                 yield Problem(f"colors.{color}.secretVersions.{entry}", reason)
     owners = dict.fromkeys(service.env, "env")
@@ -835,6 +836,8 @@ def parse(
 def _unreadable(values: Mapping[str, object]) -> Iterator[Problem]:
     """What is no text that could be judged, wherever it stands; reasons without values."""
     for key, value in values.items():
+        if (reason := rules.text_problem(key)) is not None:
+            yield Problem(key, f"its name {reason}")
         if isinstance(value, str) and value.startswith(_JSON):
             try:
                 _from_json(value)
@@ -931,6 +934,7 @@ def _key(path: str) -> str:
     if (private := _BELOW_PRIVATE.search(path)) and not re.fullmatch(r"[\w.\[\]-]+", path[private.end() :], re.ASCII):
         path = f"{path[: private.end()]}…"
     # Colons and spaces would end the key for who reads the message.
+    path = path or '""'
     shown = re.sub(r"[^!-9;-~…]", lambda found: f"\\u{{{ord(found[0]):x}}}", _shortened(path, _MOST_OF_A_KEY))
     return f"hueshift:{_shortened(shown, _MOST_OF_A_KEY)}"
 
