@@ -112,7 +112,7 @@ _Once: Final = _rule(rules.repeated_problem)
 _Some: Final = _rule(rules.empty_problem)
 
 
-def _as_switch(value: object) -> object:
+def as_switch(value: object) -> object:
     """The engine hands over text; empty for nothing."""
     return {"true": True, "false": False, "": None}.get(value, value) if isinstance(value, str) else value
 
@@ -466,7 +466,7 @@ class StackSettings(_Settings):
     """One environment."""
 
     environment: Annotated[str, _rule(rules.environment_problem)]
-    stated_production: Annotated[StrictBool | None, BeforeValidator(_as_switch)] = Field(None, alias="production")
+    stated_production: Annotated[StrictBool | None, BeforeValidator(as_switch)] = Field(None, alias="production")
     """Whether the strict rules hold; unset, as the name of the environment says."""
     active_color: Color = Color.BLUE
     canary_weight: Annotated[Canary, BeforeValidator(_as_number)] = 0
@@ -811,7 +811,7 @@ def parse(
     if lines := {f"{_key(where)}: {reason}" for where, reason in _unreadable(values)}:
         raise SettingsError(stack, sorted(lines))
     environment = values.get("environment") or stack
-    stated = _as_switch(values.get("production"))
+    stated = as_switch(values.get("production"))
     production = stated is not False
     if isinstance(environment, str) and rules.environment_problem(environment) is None:
         production = rules.is_production(environment, stated if isinstance(stated, bool) else None)
