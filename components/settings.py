@@ -923,7 +923,7 @@ def _lines(error: ErrorDetails) -> Iterator[str]:
 
 def _may_hold_a_secret(text: str) -> bool:
     """Whether a text is one by its form, or JSON that got into the wrong place with all that it holds."""
-    return text.startswith(_JSON) or rules.secret_kind(text) is not None
+    return any(mark in text for mark in _JSON) or rules.secret_kind(text) is not None
 
 
 _BELOW_PRIVATE: Final = re.compile(rf"(?:^|\.)(?:{'|'.join(sorted(_PRIVATE))})\.")
