@@ -189,10 +189,6 @@ class Given(StrEnum):
     RUNNING_SCHEMA_GREEN = "RUNNING_SCHEMA_GREEN"
 
 
-NOT_SECRETS: Final = "hueshift.dev/not-secrets"
-"""The annotation with the variables, space by space, that only look like secrets: somebody has reviewed that."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Timing:
     """The times of a service, in seconds; only together do they keep requests, and ``rules`` knows the chain."""

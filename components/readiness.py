@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from components import rules
-from components.model import NOT_SECRETS
 
 Properties = Mapping[str, Any]
 
@@ -157,7 +156,9 @@ def _replicas(resource: Resource) -> Iterator[str]:
 def _clear(resource: Resource) -> Iterator[str]:
     known: Sequence[str] = ()
     with suppress(NotKnownYetError):
-        known = ((resource.properties.get("metadata") or {}).get("annotations") or {}).get(NOT_SECRETS, "").split()
+        known = (
+            ((resource.properties.get("metadata") or {}).get("annotations") or {}).get(rules.NOT_SECRETS, "").split()
+        )
     for name, holder, key in _variables(resource):
         with suppress(NotKnownYetError):
             value = holder.get(key)

@@ -586,6 +586,10 @@ def secret_kind(value: str) -> str | None:
     return next((kind for kind, pattern in _SECRET_VALUES.items() if pattern.search(value)), None)
 
 
+NOT_SECRETS: Final = "hueshift.dev/not-secrets"
+"""The annotation with the variables, space by space, that only look like secrets: somebody has reviewed that."""
+
+
 def plaintext_secret_problem(name: str, value: str, *, known: Collection[str] = ()) -> str | None:
     """A secret in clear, told by the name of its variable or by its form; the reason never repeats the value.
 

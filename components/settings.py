@@ -112,7 +112,7 @@ _Once: Final = _rule(rules.repeated_problem)
 _Some: Final = _rule(rules.empty_problem)
 
 
-def _as_switch(value: object) -> object:
+def as_switch(value: object) -> object:
     """The engine hands over text; empty for nothing."""
     return {"true": True, "false": False, "": None}.get(value, value) if isinstance(value, str) else value
 
@@ -488,7 +488,7 @@ class StackSettings(_Settings):
     """One environment."""
 
     environment: Annotated[str, _rule(rules.environment_problem)]
-    stated_production: Annotated[StrictBool | None, BeforeValidator(_as_switch)] = Field(None, alias="production")
+    stated_production: Annotated[StrictBool | None, BeforeValidator(as_switch)] = Field(None, alias="production")
     """Whether the strict rules hold; unset, as the name of the environment says."""
     active_color: Color = Color.BLUE
     canary_weight: Annotated[Canary, BeforeValidator(_as_number)] = 0
@@ -688,7 +688,8 @@ def _service_problems(name: str, service: ServiceSettings, environment: str) -> 
                 )
         for entry, version in settings.secret_versions.items():
             if entry not in service.secrets:
-                yield Problem(f"colors.{color}.secretVersions.{entry}", _unknown(entry, list(service.secrets)))
+                entries = [name for name in service.secrets if rules.entry_problem(name) is None]
+                yield Problem(f"colors.{color}.secretVersions.{entry}", _unknown(entry, entries))
             elif reason := rules.secret_version_problem(version, external=service.secrets[entry].source is not None):
                 yield Problem(f"colors.{color}.secretVersions.{entry}", reason)
     owners = dict.fromkeys(service.env, "env")
@@ -833,7 +834,7 @@ def parse(
     if lines := {f"{_key(where)}: {reason}" for where, reason in _unreadable(values)}:
         raise SettingsError(stack, sorted(lines))
     environment = values.get("environment") or stack
-    stated = _as_switch(values.get("production"))
+    stated = as_switch(values.get("production"))
     production = stated is not False
     if isinstance(environment, str) and rules.environment_problem(environment) is None:
         production = rules.is_production(environment, stated if isinstance(stated, bool) else None)
@@ -858,6 +859,8 @@ def parse(
 def _unreadable(values: Mapping[str, object]) -> Iterator[Problem]:
     """What is no text that could be judged, wherever it stands; reasons without values."""
     for key, value in values.items():
+        if (reason := rules.text_problem(key)) is not None:
+            yield Problem(key, f"its name {reason}")
         if isinstance(value, str) and value.startswith(_JSON):
             try:
                 _from_json(value)
@@ -943,7 +946,7 @@ def _lines(error: ErrorDetails) -> Iterator[str]:
 
 def _may_hold_a_secret(text: str) -> bool:
     """Whether a text is one by its form, or JSON that got into the wrong place with all that it holds."""
-    return text.startswith(_JSON) or rules.secret_kind(text) is not None
+    return any(mark in text for mark in _JSON) or rules.secret_kind(text) is not None
 
 
 _BELOW_PRIVATE: Final = re.compile(rf"(?:^|\.)(?:{'|'.join(sorted(_PRIVATE))})\.")
@@ -954,6 +957,7 @@ def _key(path: str) -> str:
     if (private := _BELOW_PRIVATE.search(path)) and not re.fullmatch(r"[\w.\[\]-]+", path[private.end() :], re.ASCII):
         path = f"{path[: private.end()]}…"
     # Colons and spaces would end the key for who reads the message.
+    path = path or '""'
     shown = re.sub(r"[^!-9;-~…]", lambda found: f"\\u{{{ord(found[0]):x}}}", _shortened(path, _MOST_OF_A_KEY))
     return f"hueshift:{_shortened(shown, _MOST_OF_A_KEY)}"
 

@@ -14,12 +14,11 @@ import typer
 from rich.table import Table
 
 from components.model import Color, precedence
-from components.rules import is_production
 from components.settings import RECORD, ServiceSettings, parse, ran
 from release import live, registry
 from release.report import Json, RefusedError, StackName, console, emit, reported, unknown
 from release.scans import Image, scan
-from release.stack import Stack, colors, load, project_folder
+from release.stack import Stack, colors, load, productions, project_folder
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -224,7 +223,7 @@ def _judge(place: Stack, service: str, color: Color, changed: Mapping[str, str])
     values = copy.deepcopy(dict(place.values))
     release = values["services"][service]["colors"][color]
     release.update(changed, parked=False)
-    parse(values, stack=place.name, ran=ran(place.folder / RECORD))
+    parse(values, stack=place.name, ran=ran(place.folder / RECORD), region=place.region)
 
 
 def _running(place: Stack, service: str) -> Mapping[Color, Running]:
@@ -370,12 +369,7 @@ def _next_steps(place: Stack, service: str, running: Mapping[Color, Running]) ->
     color = max(running, key=lambda color: precedence(running[color].version))
     schema = place.settings.services[service].colors[color].schema
     take = f"hueshift image set {service} {running[color].image} --version {running[color].version}"
-    stacks = sorted(file.suffixes[-2].removeprefix(".") for file in place.folder.glob("Pulumi.*.yaml"))
     return [
         f"git add {RECORD} && git commit",
-        *(
-            f"{take}{f' --schema {schema}' if schema else ''} --stack {stack}"
-            for stack in stacks
-            if is_production(stack)
-        ),
+        *(f"{take}{f' --schema {schema}' if schema else ''} --stack {stack}" for stack in productions(place.folder)),
     ]

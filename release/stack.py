@@ -13,7 +13,8 @@ from typing import Any, Final
 import boto3
 
 from components.aws_session import session
-from components.settings import StackSettings, decoded, parse
+from components.rules import is_production
+from components.settings import StackSettings, as_switch, decoded, parse
 from release.report import RefusedError, unknown
 from release.stack_yaml import read, section
 
@@ -140,6 +141,17 @@ def colors(folder: Path, service: str) -> Iterator[tuple[str, str, Mapping[str, 
                 for color, release in (settings.get("colors") or {}).items():
                     if isinstance(release, dict):
                         yield file.suffixes[-2].removeprefix("."), color, release
+
+
+def productions(folder: Path) -> Iterator[str]:
+    """Yield the stacks with a file that are production, by their own word or by name, unjudged."""
+    own = _project(folder)[1]
+    for file in sorted(folder.glob("Pulumi.*.yaml")):
+        name = file.suffixes[-2].removeprefix(".")
+        config = section(read(file), "config", file)
+        stated = as_switch(config.get(f"{own}:production"))
+        if is_production(str(config.get(f"{own}:environment") or name), stated if isinstance(stated, bool) else None):
+            yield name
 
 
 def _project(folder: Path) -> tuple[Mapping[str, Any], str]:

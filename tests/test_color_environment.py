@@ -9,7 +9,8 @@ from pulumi_kubernetes import core, networking
 
 from components.color_environment import ColorEnvironment
 from components.identity import WorkloadIdentity
-from components.model import NOT_SECRETS, Color, Egress, Given, Health, Replicas, Strategy, StrategyKind, Timing
+from components.model import Color, Egress, Given, Health, Replicas, Strategy, StrategyKind, Timing
+from components.rules import NOT_SECRETS
 from components.workload import network_policy
 from tests import samples
 from tests.engine import UNKNOWN, Engine, in_stack

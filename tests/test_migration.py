@@ -12,7 +12,8 @@ from app.migrate import TRY_AGAIN
 from app.schemas import Schemas
 from components.color_environment import ColorEnvironment
 from components.migration import Migration, declare, record
-from components.model import NOT_SECRETS, Color
+from components.model import Color
+from components.rules import NOT_SECRETS
 from components.service import BlueGreenService
 from tests import samples
 from tests.engine import Engine, in_stack

@@ -22,8 +22,8 @@ from pulumi_policy.proxy import UNKNOWN_BOOLEAN_VALUE, UNKNOWN_STRING_VALUE, unk
 
 from components import readiness as ready
 from components.image import ImageRepository, ImageRepositoryArgs
-from components.model import NOT_SECRETS
 from components.readiness import CHECKS, Check, Resource
+from components.rules import NOT_SECRETS
 from policy import pack
 from sandbox.engine import Engine as SandboxEngine
 from tests.engine import Engine, in_stack, installed

@@ -18,6 +18,7 @@ from components import rules
 from components.settings import ran
 from release import images
 from release.cli import app
+from release.stack import productions
 from tests import program
 from tests.ecr import HOST, Ecr
 from tests.test_live import Balancer, exported, forward
@@ -272,6 +273,15 @@ def test_a_tag_is_refused_with_the_way_to_its_digest(world: World, name: str) ->
     assert (
         "pulumi config set --path hueshift:services.shop.colors.green.image REPOSITORY@DIGEST --stack staging" in said
     )
+
+
+def test_production_is_what_a_stack_file_says_it_is_and_else_what_its_name_says(world: World) -> None:
+    text = (world.folder / "Pulumi.production.yaml").read_text()
+    (world.folder / "Pulumi.eu1.yaml").write_text(text.replace("config:\n", "config:\n  hueshift:production: true\n"))
+    (world.folder / "Pulumi.production.yaml").write_text(
+        text.replace("config:\n", 'config:\n  hueshift:production: "false"\n')
+    )
+    assert list(productions(world.folder)) == ["eu1"]
 
 
 def test_production_is_held_to_the_record_and_does_not_write_it(world: World) -> None:
