@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from typing import Any
 
 import pytest
@@ -39,8 +38,8 @@ def test_every_type_of_the_aws_plugin_has_the_arguments_of_the_sdk(resources: di
     assert len(resources) >= 35
     for token, schema in resources.items():
         module, _, name = token.rpartition(":")
-        kind = getattr(MODULES[module.split(":")[1].split("/")[0]], name)
-        # In the kind's own module: in the package another type's nested arguments may have the same name.
-        arguments = getattr(sys.modules[kind.__module__], f"{name}Args")
+        package = MODULES[module.split(":")[1].split("/")[0]]
+        # So called where another type's nested arguments have the plain name.
+        arguments = getattr(package, f"{name}InitArgs", None) or getattr(package, f"{name}Args")
         sdk = set(input_type_py_to_pulumi_names(arguments).values())
         assert set(schema["inputProperties"]) == sdk, token

@@ -100,6 +100,9 @@ var renamed = map[string]map[string]string{
 	"aws_sns_topic_subscription": {"topic_arn": "topic"},
 }
 
+// single is a block that the provider computes as a list of one, and the SDK has as the one.
+var single = map[string]string{"aws_lb": "access_logs"}
+
 // token returns the module of a place such as lb/Listener, as tokens spell it, and the name of the type.
 func token(place string) (string, string) {
 	module, name, _ := strings.Cut(place, "/")
@@ -153,8 +156,12 @@ func provider(ctx context.Context) tfbridge.ProviderInfo {
 	}
 	for name, place := range functions {
 		module, kind := token(place)
+		one := map[string]*tfbridge.SchemaInfo{}
+		if block, ok := single[name]; ok {
+			one[block] = &tfbridge.SchemaInfo{MaxItemsOne: tfbridge.True()}
+		}
 		info.DataSources[name] = &tfbridge.DataSourceInfo{
-			Tok: tokens.ModuleMember(module + ":" + kind), Docs: &tfbridge.DocInfo{AllowMissing: true},
+			Tok: tokens.ModuleMember(module + ":" + kind), Fields: one, Docs: &tfbridge.DocInfo{AllowMissing: true},
 		}
 	}
 	upstream.ResourcesMap().Range(func(name string, _ tfshim.Resource) bool {
