@@ -59,8 +59,8 @@ served() { # STACK SERVICE: where the last update has put the service and what t
     . as $stack | .["hueshift:services"] | (.objectValue // (.value | fromjson))[$service] as $own
     | $services[$service] | {url, testUrls, namespace, canaryHeader} + {
         own: $own | with_entries(select(.key == "activeColor" or .key == "canaryWeight")),
-        active: ($own.activeColor // $stack["hueshift:activeColor"].value // "blue"),
-        canary: ($own.canaryWeight // $stack["hueshift:canaryWeight"].value // 0) | tonumber,
+        active: ($own.activeColor // ($own.colors | select(length == 1) | keys[0]) // $stack["hueshift:activeColor"].value // "blue"),
+        canary: ($own.canaryWeight // ($own.colors | select(length == 1) | 0) // $stack["hueshift:canaryWeight"].value // 0) | tonumber,
         versions: $own.colors | map_values(.version)}'
 }
 
