@@ -135,6 +135,14 @@ def test_a_command_within_a_sentence_for_operators_stands_in_a_block_too() -> No
     assert [command for command in sorted(said) if command[1] not in there] == []
 
 
+def test_no_page_asks_outputs_who_has_the_traffic_for_they_are_wishes() -> None:
+    asks = [
+        block for block in commands() if "stack output" in block.text and re.search(r"weights|activeColor", block.text)
+    ]
+    assert [f"{block.page}: {block.text}" for block in asks if "hueshift live" not in block.text] == []
+    assert sum("hueshift live" in block.text for block in commands()) >= 5
+
+
 def test_every_file_that_the_coverage_names_exists() -> None:
     named = set(
         re.findall(r"`((?:tests|app|components|pipeline)/[\w/]+\.(?:py|sh)|app/Dockerfile)`", COVERAGE.read_text())
