@@ -11,7 +11,7 @@ import pulumi
 import yaml
 from pulumi.runtime.stack import Stack
 
-from tests.engine import Engine, in_stack, installed, subnets_in
+from tests.engine import Answer, Engine, in_stack, installed, subnets_in
 
 ROOT = Path(__file__).parent.parent
 STACKS = sorted(file.suffixes[0].removeprefix(".") for file in ROOT.glob("Pulumi.*.yaml"))
@@ -27,13 +27,23 @@ def config(stack: str) -> Config:
     return {**defaults, **values}
 
 
-def run(stack: str, change: Callable[[Config], None] = lambda _: None, *, preview: bool = False) -> Engine:
-    """Run `__main__.py` as that stack, its configuration first changed, and return what it registered."""
+def run(
+    stack: str,
+    change: Callable[[Config], None] = lambda _: None,
+    *,
+    preview: bool = False,
+    answers: Mapping[str, Answer] = {},
+) -> Engine:
+    """Run `__main__.py` as that stack, its configuration first changed, and return what it registered.
+
+    ``answers`` are those of provider functions that `tests/engine.py` does not give.
+    """
     values = config(stack)
     change(values)
     with installed(stack=stack, preview=preview) as engine:
         if vpc_id := values["hueshift:network"].get("vpcId"):
             engine.answers["aws:ec2/getSubnet:getSubnet"] = subnets_in(vpc_id)
+        engine.answers |= answers
         values["kubernetes:kubeconfig"] = kubeconfig(values.get("hueshift:cluster", {}).get("name", "none"))
         pulumi.runtime.set_all_config(
             {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
