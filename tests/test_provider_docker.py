@@ -257,7 +257,7 @@ def test_the_docker_command_reports_failure_and_lateness(tmp_path: Path, monkeyp
         docker._docker(["push"], {}, timeout=0.5)
 
 
-URN = "urn:pulumi:sandbox::hueshift::docker:index/image:Image::image"
+URN = "urn:pulumi:sandbox::hueshift::hueshift:image:Image$docker:index/image:Image::image"
 
 
 def asked(**values: Any) -> dict[str, PropertyValue]:  # noqa: ANN401

@@ -350,10 +350,8 @@ class Docker(protocol.Provider):
         return protocol.ConfigureResponse(accept_secrets=True, supports_preview=True)
 
     async def check(self, request: protocol.CheckRequest) -> protocol.CheckResponse:
-        if request.type != TYPE:
-            raise NotImplementedError(
-                f"stand-in provider docker: the type {request.type} is not supported, only {TYPE}"
-            )
+        if (kind := request.type.rpartition("$")[2]) != TYPE:  # what comes before are the parents' types
+            raise NotImplementedError(f"stand-in provider docker: the type {kind} is not supported, only {TYPE}")
         try:
             checked = check(_plain(request.new_inputs))
         except InputError as error:
