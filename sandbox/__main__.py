@@ -42,7 +42,7 @@ VERSIONS = ("1.4.0", "1.5.0")
 """The two builds of the reference service that Pulumi.sandbox.yaml names."""
 
 _OWN = (*prometheus.PROCESSES, controllers.EXTERNAL_SECRETS, controllers.LOAD_BALANCER, "aws")
-"""The processes on this machine."""
+"""The processes on this machine that `up` starts; ``aws`` starts Envoy."""
 
 
 @app.command()
@@ -52,22 +52,24 @@ def up() -> None:
     with _alone():
         with steps.step("machine") as step:
             _machine(step)
+        if engines.outdated():
+            _clear(steps, "another version of this project has made it")
         with steps.step("engine and plugins") as step:
             engine = engines.find()
+            parts = [*engines.parts(engine), *(programs.NODE if paths.OWN_NODE else ()), *programs.CONTROLLERS]
+            missing = programs.missing(parts)
             step.note = str(engine)
-        built = _programs(steps, engines.parts(engine))
-        engines.install(engine, built)
+        _build(steps, missing)
+        with steps.step("plugins in place"):
+            built = programs.folders(parts)
+            engines.install(engine, built)
         variables = environment.variables(engine)
         os.environ.update(variables)
         os.environ[processes.MARK] = str(paths.STATE)
-        if orphans := processes.sweep():
+        if orphans := processes.sweep(*_OWN, "envoy"):
             console.print(f"[dim]ended {len(orphans)} processes that a killed run had left[/]")
         if reason := _lost():
-            with steps.step("clear a lost world") as step:
-                step.note = reason
-                _end()
-                shutil.rmtree(paths.PULUMI_STATE, ignore_errors=True)
-                _world_file().unlink(missing_ok=True)
+            _clear(steps, reason)
         if not _world_file().exists():
             processes.stop(*_OWN)  # they may know a cluster or an account that is no more
         with steps.step("Kubernetes node") as step:
@@ -109,31 +111,31 @@ def up() -> None:
 @app.command()
 def down() -> None:
     """End and remove what `up` started, and only that."""
-    if not paths.STATE.exists():
-        console.print("nothing to remove: the local cloud is not there")
-        return
-    steps = Steps(console)
-    with _alone(), steps.step("local cloud removed"):
-        processes.sweep()
-        _end()
+    with _alone(), Steps(console).step("local cloud removed"):
+        _end()  # processes and node are found where the folder was deleted by hand, too
     shutil.rmtree(paths.STATE)
 
 
 @app.command()
 def status(*, as_json: Json = False) -> None:
     """Say what runs, and what the stack serves. Exit status 1 when it is not whole."""
-    parts = {name: processes.running(name) for name in reversed(_OWN)}
-    if all(parts.values()):
+    running = {name: processes.running(name) for name in ("envoy", *reversed(_OWN))}
+    try:
         os.environ.update(environment.variables(engines.settled()))
-    world = _world() if all(parts.values()) else {}
-    whole = bool(world) and _world_file().exists() and json.loads(_world_file().read_text()) == world
+        world = _world()
+    except FileNotFoundError:
+        world = {"account": "", "cluster": ""}
+    parts = {"node": bool(world["cluster"]), **running}
+    recorded = json.loads(_world_file().read_text()) if _world_file().exists() else None
+    whole = all(parts.values()) and world == recorded
     if as_json:
         typer.echo(json.dumps({"running": parts, "whole": whole}))
-    elif whole:
+        raise typer.Exit(0 if whole else 1)
+    for name, runs in parts.items():
+        console.print(f"{name:<26}{'running' if runs else 'not running'}")
+    if whole:
         _screen(_outputs())
     else:
-        for name, runs in parts.items():
-            console.print(f"{name:<12} {'running' if runs else 'not running'}")
         console.print("the local cloud is not whole: `make sandbox` mends it")
     raise typer.Exit(0 if whole else 1)
 
@@ -141,10 +143,12 @@ def status(*, as_json: Json = False) -> None:
 @app.command()
 def env() -> None:
     """Print the exports with which `pulumi`, `kubectl` and `aws` use the local cloud: eval "$(make -s sandbox-env)"."""
-    if not (paths.STATE / "engine.json").exists():
-        typer.echo("the local cloud is not there: run `make sandbox` first", err=True)
-        raise typer.Exit(1)
-    for name, value in environment.variables(engines.settled()).items():
+    try:
+        engine = engines.settled()
+    except FileNotFoundError as error:
+        typer.echo(error, err=True)
+        raise typer.Exit(1) from None
+    for name, value in environment.variables(engine).items():
         typer.echo(f"export {name}={shlex.quote(value)}")
 
 
@@ -227,21 +231,17 @@ def _aws() -> dict[str, object]:
     return answer
 
 
-def _programs(steps: Steps, engine: list[str]) -> dict[str, Path]:
-    """Return where each program is that this machine has to build; what is missing is told first, then built."""
-    parts = [*engine, *(programs.NODE if paths.OWN_NODE else ()), *programs.CONTROLLERS]
-    if missing := programs.missing(parts):
+def _build(steps: Steps, missing: list[str]) -> None:
+    """Build what is missing; told first, with how long it takes."""
+    if missing:
         minutes = sum(programs.MINUTES[part] for part in missing)
         console.print(
             f"to be built once, from Go modules, about {minutes:.0f} minutes on two idle cores: {', '.join(missing)}",
             soft_wrap=True,
         )
-    built = {}
-    for part in parts:
-        if part in missing:
-            with steps.step(f"build {part}") as step:
-                built[part] = programs.build(step, part)
-    return built | programs.folders([part for part in parts if part not in built])
+    for part in missing:
+        with steps.step(f"build {part}") as step:
+            programs.build(step, part)
 
 
 def _controllers(built: dict[str, Path], vpc: str) -> None:
@@ -329,8 +329,17 @@ def _run(*command: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, cwd=paths.ROOT, check=True).stdout
 
 
+def _clear(steps: Steps, reason: str) -> None:
+    """End a world that does not serve any more, and forget its stacks."""
+    with steps.step("clear a lost world") as step:
+        step.note = reason
+        _end()
+        shutil.rmtree(paths.PULUMI_STATE, ignore_errors=True)
+        _world_file().unlink(missing_ok=True)
+
+
 def _end() -> None:
-    processes.stop(*_OWN)
+    processes.sweep()
     if paths.OWN_NODE:
         subprocess.run([paths.ROOT / "sandbox/node/down.sh", paths.NODE], capture_output=True, check=True)
 

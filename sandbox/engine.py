@@ -36,6 +36,7 @@ _OLDEST = (3, 231, 0)
 _RELEASES = "https://get.pulumi.com/releases/sdk"
 _CONNECT_TIMEOUT = 5.0
 _RECORD = paths.STATE / "engine.json"
+_RELEASE = "official release"
 _BUILT = "built from its Go module"
 _HOME = paths.STATE / "engine"
 _PACK = paths.ROOT / "policy"
@@ -69,16 +70,32 @@ def settled() -> Engine:
     """Return the engine that `make sandbox` has found.
 
     Raises:
-        FileNotFoundError: `make sandbox` has not run.
+        FileNotFoundError: `make sandbox` has not run, or not that of this version.
 
     """
-    return Engine(**json.loads(_RECORD.read_text()))
+    if (engine := _recorded()) is None:
+        raise FileNotFoundError("the local cloud is not there: run `make sandbox` first")
+    return engine
+
+
+def outdated() -> bool:
+    """Whether the record is of another version of this project, whose processes and cluster do not serve this one."""
+    return _RECORD.exists() and _recorded() is None
+
+
+def _recorded() -> Engine | None:
+    try:
+        engine = Engine(**json.loads(_RECORD.read_text()))
+    except (FileNotFoundError, TypeError, ValueError):
+        return None
+    return engine if set(engine.providers) == set(_SDKS) else None
 
 
 def find() -> Engine:
     """Say what the engine and each plugin will be: an earlier run's, where it still stands, else the best in reach."""
-    if _RECORD.exists() and Path(settled().directory).is_dir() and all(_plugin(name).exists() for name in _SDKS):
-        return settled()
+    earlier = _recorded()
+    if earlier and _stands(earlier):
+        return earlier
     directory, source = _from_path() or _release() or (str(_HOME), _BUILT)
     # Who has to build the engine gets no plugins from that place either, and would be refused for ten seconds.
     official = [] if source == _BUILT else [name for name in _SDKS if _install_release(directory, name)]
@@ -86,8 +103,14 @@ def find() -> Engine:
     return Engine(
         directory=directory,
         source=source,
-        providers={name: "official release" if name in official else other[name] for name in _SDKS},
+        providers={name: _RELEASE if name in official else other[name] for name in _SDKS},
     )
+
+
+def _stands(engine: Engine) -> bool:
+    """Whether what an earlier run found is there, in the pinned versions."""
+    pinned = not engine.source.startswith(_RELEASE) or engine.source == f"{_RELEASE} {version('pulumi')}"
+    return pinned and Path(engine.directory).is_dir() and all(_plugin(name).exists() for name in _SDKS)
 
 
 def parts(engine: Engine) -> list[str]:
@@ -107,8 +130,8 @@ def install(engine: Engine, built: Mapping[str, Path]) -> None:
         shutil.copytree(built[part], _HOME, dirs_exist_ok=True)
     for name, source in engine.providers.items():
         program = _plugin(name)
-        folder = built[_UPSTREAM[name]] if name in _UPSTREAM and source != "official release" else BIN
-        if source == "official release" or (program.is_symlink() and program.resolve() == folder / program.name):
+        folder = built[_UPSTREAM[name]] if name in _UPSTREAM and source != _RELEASE else BIN
+        if source == _RELEASE or (program.is_symlink() and program.resolve() == folder / program.name):
             continue
         shutil.rmtree(program.parent, ignore_errors=True)
         program.parent.mkdir(parents=True)
@@ -116,7 +139,9 @@ def install(engine: Engine, built: Mapping[str, Path]) -> None:
         _hold_version(name, program)
     if engine.source == _BUILT:
         _help_the_host()
-    _RECORD.write_text(json.dumps(asdict(engine), indent=1))
+    half = _RECORD.with_suffix(".part")  # one that a killed run has half written would pass for another version's
+    half.write_text(json.dumps(asdict(engine), indent=1))
+    half.rename(_RECORD)
 
 
 def _from_path() -> tuple[str, str] | None:
@@ -152,7 +177,7 @@ def _release() -> tuple[str, str] | None:
             bundle.extractall(part, filter="data")
         (part / archive).unlink()
         part.rename(home)
-    return str(home / "pulumi"), f"official release {wanted}"
+    return str(home / "pulumi"), f"{_RELEASE} {wanted}"
 
 
 def _download(name: str) -> bytes:
@@ -186,6 +211,8 @@ def _plugin(name: str) -> Path:
 
 def _install_release(directory: str, name: str) -> bool:
     """Install the official release of a plugin at its SDK's version; False where that fails."""
+    if _plugin(name).is_symlink():  # to what was built here: the engine would say that it is installed
+        shutil.rmtree(_plugin(name).parent)
     environment = {
         **os.environ,
         "PATH": os.pathsep.join([directory, os.environ["PATH"]]),

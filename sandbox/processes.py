@@ -53,11 +53,13 @@ def stop(*names: str) -> None:
         _pid_file(name).unlink(missing_ok=True)
 
 
-def sweep() -> list[int]:
-    """End every marked process that no pid file names: what a killed run left. Return their pids."""
-    named = {_pid(file.stem) for file in paths.STATE.glob("*.pid")}
-    orphans = sorted(marked() - named)
+def sweep(*kept: str) -> list[int]:
+    """End every marked process but the named ones: what a killed run or another version left. Return their pids."""
+    orphans = sorted(marked() - {_pid(name) for name in kept})
     _end(orphans)
+    for file in paths.STATE.glob("*.pid"):
+        if file.stem not in kept:
+            file.unlink()
     return orphans
 
 

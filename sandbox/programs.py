@@ -37,8 +37,8 @@ def folders(parts: list[str]) -> dict[str, Path]:
     return dict(zip(parts, map(Path, _script(*parts)), strict=True))
 
 
-def build(step: Step, part: str) -> Path:
-    """Return the folder with the part's files, built unless it is cached. An interrupted build goes on where it was.
+def build(step: Step, part: str) -> None:
+    """Build a part, unless it is cached. An interrupted build goes on where it was.
 
     Raises:
         StepError: it could not be built; names the log.
@@ -48,9 +48,8 @@ def build(step: Step, part: str) -> Path:
     log.parent.mkdir(parents=True, exist_ok=True)
     with (
         log.open("a") as sink,
-        subprocess.Popen([_SCRIPT, part], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process,
+        subprocess.Popen([_SCRIPT, part], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process,
     ):
-        assert process.stdout is not None
         assert process.stderr is not None
         packages, told = 0, time.monotonic()
         for line in process.stderr:
@@ -59,12 +58,10 @@ def build(step: Step, part: str) -> Path:
             if time.monotonic() - told > (0.2 if step.watched else _TELL_EVERY):
                 told = time.monotonic()
                 step.say(f"{packages} packages compiled")
-        folder = process.stdout.read().strip()
     if process.returncode:
         raise StepError(
             f"{part} could not be built", log=log, remedy="mend what the log names; `make sandbox` goes on from there"
         )
-    return Path(folder)
 
 
 def _script(*arguments: str) -> list[str]:

@@ -82,6 +82,9 @@ class Steps:
         except (StepError, subprocess.CalledProcessError) as error:
             self._failed(name, error)
             raise SystemExit(1) from error
+        except KeyboardInterrupt:
+            self._failed(name, StepError("interrupted", remedy="run it again: it goes on from here"))
+            raise SystemExit(130) from None
         self.seconds[name] = round(time.monotonic() - started, 1)
         self._console.print(
             f"[green]✓[/] {name:<22} {self.seconds[name]:>6.1f} s  [dim]{escape(step.note)}[/]", soft_wrap=True

@@ -65,6 +65,8 @@ class Engine(MockMonitor):
         self.hooks: dict[str, pulumi.ResourceHook] = {}
         self.answers: dict[str, Answer] = {**ANSWERS, "aws:ec2/getSubnet:getSubnet": subnets_in("vpc-1")}
         """What each provider function answers, by token; any other call fails the test."""
+        self.asked: set[str] = set()
+        """The tokens of the provider functions that were called."""
         self.computed: dict[str, Mapping[str, Any]] = dict(COMPUTED)
         """What each AWS type computes, ``{name}`` standing for the physical name; a type not named here is refused."""
 
@@ -147,6 +149,7 @@ class Engine(MockMonitor):
     def Invoke(self, request: resource_pb2.ResourceInvokeRequest) -> provider_pb2.InvokeResponse:  # noqa: N802
         if request.tok not in self.answers:
             raise AssertionError(f"the program called {request.tok}, to which this test has no answer")
+        self.asked.add(request.tok)
         answer, found = provider_pb2.InvokeResponse(), self.answers[request.tok]
         try:
             getattr(answer, "return").update(found(plain(request.args)) if callable(found) else found)

@@ -31,14 +31,22 @@ def defaults() -> Config:
     return {f"hueshift:{key}": item["default"] for key, item in declared.items() if "default" in item}
 
 
-def run(stack: str, change: Callable[[Config], None] = lambda _: None, *, preview: bool = False) -> Engine:
-    """Run `__main__.py` as that stack, its configuration first changed, and return what it registered."""
+def run(
+    stack: str,
+    change: Callable[[Config], None] = lambda _: None,
+    *,
+    preview: bool = False,
+    answers: Mapping[str, Answer] = {},
+) -> Engine:
+    """Run `__main__.py` as that stack, its configuration first changed, and return what it registered.
+
+    ``answers`` are those of provider functions that `tests/engine.py` does not give.
+    """
     values = config(stack)
     change(values)
     vpc_id = values["hueshift:network"].get("vpcId")
-    return build(
-        values, stack, preview=preview, answers={"aws:ec2/getSubnet:getSubnet": subnets_in(vpc_id)} if vpc_id else {}
-    )
+    subnets = {"aws:ec2/getSubnet:getSubnet": subnets_in(vpc_id)} if vpc_id else {}
+    return build(values, stack, preview=preview, answers={**subnets, **answers})
 
 
 def build(values: Config, stack: str, *, preview: bool, answers: Mapping[str, Answer]) -> Engine:

@@ -5,6 +5,7 @@ import re
 import signal
 import stat
 import subprocess
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,80 @@ def test_only_what_no_release_was_found_for_is_built() -> None:
 def test_the_screen_says_of_each_plugin_what_it_is() -> None:
     shown = str(an_engine("PATH (v3.250.0)", aws="official release", docker="stand-in"))
     assert shown == "engine: PATH (v3.250.0); aws: official release; docker: stand-in"
+
+
+@pytest.fixture
+def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Return a folder for all that the engine has here; the `pulumi` on PATH can install the aws plugin alone."""
+    monkeypatch.setattr(paths, "PULUMI_HOME", tmp_path / "pulumi")
+    monkeypatch.setattr(engine, "_RECORD", tmp_path / "engine.json")
+    path = tmp_path / "path"
+    path.mkdir()
+    install = (
+        'folder="$PULUMI_HOME/plugins/resource-$4-$5"; [ ! -e "$folder" ] || exit 0',  # as it takes it for installed
+        '[ "$4" = aws ] && mkdir -p "$folder" && touch "$folder/pulumi-resource-aws"',
+    )
+    for name, script in (
+        ("pulumi", '[ "$1" != version ] || exec echo v3.250.0\n' + "\n".join(install)),
+        ("pulumi-language-python", ""),
+    ):
+        (path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{path}:/usr/bin:/bin")
+    return tmp_path
+
+
+MIXED = {"aws": "official release", "kubernetes": "its upstream, built here", "docker": "stand-in"}
+
+
+def test_where_one_official_plugin_is_in_reach_it_alone_is_taken(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+    held: list[str] = []
+    monkeypatch.setattr(engine, "_hold_version", lambda name, _: held.append(name))
+    found = engine.find()
+    assert found.providers == MIXED
+    assert engine.parts(found) == ["kubernetes-plugin"]
+    (home / "built").mkdir()
+    (home / "built/pulumi-resource-kubernetes").touch()
+    engine.install(found, {"kubernetes-plugin": home / "built"})
+    assert held == ["kubernetes", "docker"]
+    assert not engine._plugin("aws").is_symlink()
+    assert engine._plugin("kubernetes").resolve() == home / "built/pulumi-resource-kubernetes"
+    assert engine.settled() == engine.find() == found
+
+
+def test_a_plugin_that_was_built_here_and_is_gone_from_the_cache_is_not_taken_for_an_official_one(home: Path) -> None:
+    for name in ("aws", "kubernetes"):
+        engine._plugin(name).parent.mkdir(parents=True)
+        engine._plugin(name).symlink_to(home / "gone")
+    assert engine.find().providers == MIXED
+    assert engine._plugin("aws").is_file()
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        '{"directory": "/", "source": "built from its Go module", "providers": "stand-ins"}',
+        '{"directory": "/", "source": "built from its Go module", "providers": {"aws": "stand-in"}}',
+        '{"directory": "/"}',
+        "",
+    ],
+)
+def test_the_record_of_another_version_is_told_and_never_used(home: Path, record: str) -> None:
+    assert not engine.outdated()
+    (home / "engine.json").write_text(record)
+    assert engine.outdated()
+    with pytest.raises(FileNotFoundError, match="run `make sandbox` first"):
+        engine.settled()
+    assert engine.find().providers == MIXED
+
+
+def test_a_release_of_another_version_than_the_pinned_one_is_not_kept(home: Path) -> None:
+    kept = Engine(directory=str(home), source="official release 3.1.0", providers=MIXED)
+    for name in MIXED:
+        engine._plugin(name).parent.mkdir(parents=True)
+        engine._plugin(name).touch()
+    (home / "engine.json").write_text(json.dumps(asdict(kept)))
+    assert engine.find().source == "PATH (v3.250.0)"
 
 
 def a_plugin(folder: Path, script: str) -> Path:

@@ -240,6 +240,30 @@ def test_a_job_that_waited_takes_the_newest_stack_files() -> None:
         assert scripts[0].startswith("pipeline/newest.sh")
 
 
+def test_one_job_alone_brings_up_the_local_cloud_and_its_cache_is_nobody_elses() -> None:
+    both = [*github(), *gitlab().items()]
+    bringing = {name for name, job in both if re.search(r"make (test|sandbox)|-m sandbox|tests/e2e", str(steps(job)))}
+    assert bringing == {"checks/test", "test"}
+    scripts = "".join((ROOT / "pipeline" / name).read_text() for name in SCRIPTS)
+    assert not re.search(r"make .*(test|sandbox)\b|-m sandbox|tools/build", scripts)
+
+    def key(cache: Mapping[str, Any]) -> str:
+        return str(cache["with"]["key"])
+
+    (own,) = [step for step in dict(github())["checks/test"]["steps"] if "actions/cache" in step.get("uses", "")]
+    (others,) = [step for step in content(ACTION)["runs"]["steps"] if "actions/cache" in step.get("uses", "")]
+    assert own["with"]["path"] == others["with"]["path"] == "~/.cache/hueshift"
+    assert {"tools/**", "sandbox/node/**"} <= set(re.findall(r"'([^']+)'", key(own)))
+    assert not key(own).startswith("hueshift-${{")
+    assert key(others).startswith("hueshift-${{")
+    assert not any(step.get("uses", "").startswith("./") for step in dict(github())["checks/test"]["steps"])
+    shared = content(ROOT / ".gitlab-ci.yml")["default"]["cache"]
+    cached = {name: job["cache"] for name, job in gitlab().items() if "cache" in job}
+    assert cached["test"] | {"key": None} == {"key": None, "paths": shared["paths"], "when": "always"}
+    assert set(cached) == {"test"}
+    assert cached["test"]["key"] != shared["key"]
+
+
 def test_the_required_check_waits_for_every_job_and_is_never_left_out() -> None:
     workflow = content(ROOT / ".github/workflows/checks.yml")["jobs"]
     assert set(workflow["checks"]["needs"]) == set(workflow) - {"checks"}
