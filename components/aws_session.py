@@ -4,6 +4,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from botocore.exceptions import BotoCoreError
+
 if TYPE_CHECKING:
     import boto3
 
@@ -17,6 +19,14 @@ _ROLE_KEYS: Final = {
 """Of ``aws:assumeRoles``: what the provider calls the parameters of AssumeRole (STS API)."""
 
 
+class AssumeRolesError(BotoCoreError):
+    """What ``aws:assumeRoles`` holds names no roles."""
+
+    fmt = (
+        "aws:assumeRoles is no list of roles that each have a roleArn; write it in the stack file, or as JSON in quotes"
+    )
+
+
 def session(
     *, region: str | None, profile: str | None, roles: str | Sequence[Mapping[str, Any]] | None
 ) -> "boto3.Session":
@@ -25,12 +35,13 @@ def session(
     The roles are assumed one after the other, for an hour, as the provider does; the engine hands their list over as
     JSON.
 
-    Raises ``BotoCoreError`` or ``ClientError`` if there is no such profile, or a role may not be assumed.
+    Raises ``BotoCoreError`` or ``ClientError`` if there is no such profile, the roles are none, or one may not be
+    assumed.
     """
     import boto3  # not before it is used: slow to import, and most commands ask AWS nothing
 
     found = boto3.Session(region_name=region, profile_name=profile)
-    for role in json.loads(roles) if isinstance(roles, str) else roles or ():
+    for role in _listed(roles):
         given = {theirs: role[ours] for ours, theirs in _ROLE_KEYS.items() if role.get(ours)}
         taken = found.client("sts").assume_role(**{"RoleSessionName": "hueshift", **given})["Credentials"]
         found = boto3.Session(
@@ -40,3 +51,13 @@ def session(
             region_name=region,
         )
     return found
+
+
+def _listed(roles: str | Sequence[Mapping[str, Any]] | None) -> Sequence[Mapping[str, Any]]:
+    try:
+        found = json.loads(roles) if roles and isinstance(roles, str) else roles or []
+    except ValueError:
+        raise AssumeRolesError from None
+    if isinstance(found, list) and all(isinstance(role, Mapping) and role.get("roleArn") for role in found):
+        return found
+    raise AssumeRolesError

@@ -10,6 +10,7 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from rich.console import Console
 
+from components.aws_session import AssumeRolesError
 from components.settings import SettingsError, advice
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a machine to read.")]
@@ -50,6 +51,8 @@ def reported() -> Iterator[None]:
 
 def explained(error: BotoCoreError | ClientError) -> str:
     """Return what to do about an error of AWS, without its own text, which may repeat what was sent."""
+    if isinstance(error, AssumeRolesError):
+        return str(error)
     if isinstance(error, NoCredentialsError):
         return "no AWS credentials; log in first, or name a profile with AWS_PROFILE"
     if isinstance(error, ClientError):

@@ -3,6 +3,7 @@
 import gc
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from tests.engine import Engine, installed
@@ -10,6 +11,11 @@ from tests.engine import Engine, installed
 # A program registers ten thousand objects that live until the test ends: looking for garbage among them takes a fifth
 # of the time.
 gc.set_threshold(200_000, 50, 50)
+
+
+# No deadline: a busy machine is no failure.
+hypothesis.settings.register_profile("hueshift", deadline=None, max_examples=60)
+hypothesis.settings.load_profile("hueshift")
 
 
 @pytest.fixture

@@ -7,14 +7,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from hypothesis import settings
 from hypothesis import strategies as st
 
 from components.model import ALARM_PERIOD, ALARM_PERIODS, SHUTDOWN_MARGIN, Color, Timing
-
-# No deadline: a busy machine is no failure.
-settings.register_profile("hueshift", deadline=None, max_examples=60)
-settings.load_profile("hueshift")
 
 colors = st.sampled_from(Color)
 percents = st.integers(0, 100)

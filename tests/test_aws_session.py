@@ -7,8 +7,9 @@ import pytest
 from botocore.exceptions import ProfileNotFound
 from moto import mock_aws
 
-from components.aws_session import session
+from components.aws_session import AssumeRolesError, session
 from release import stack
+from release.report import explained
 from tests.program import ROOT
 
 ROLES = ["arn:aws:iam::123456789012:role/first", "arn:aws:iam::123456789012:role/second"]
@@ -53,6 +54,19 @@ def test_roles_are_assumed_one_after_the_other(form: str) -> None:
         found = session(region="eu-west-1", profile="team", roles=roles if form == "list" else text)
         assert found.client("sts").get_caller_identity()["Arn"].endswith(":assumed-role/second/gate")
     assert found.region_name == "eu-west-1"
+
+
+@pytest.mark.parametrize(
+    "roles", ["[{roleArn: hush}]", '{"roleArn": "hush"}', '["hush"]', [{"sessionName": "hush"}], 5]
+)
+def test_what_names_no_roles_is_refused_without_its_text(roles: str) -> None:
+    with pytest.raises(
+        AssumeRolesError, match="aws:assumeRoles is no list of roles that each have a roleArn"
+    ) as refused:
+        session(region="eu-west-1", profile="team", roles=roles)
+    assert "hush" not in explained(refused.value)
+    assert refused.value.__cause__ is None
+    assert "aws:assumeRoles" in explained(refused.value)
 
 
 def test_the_commands_have_the_credentials_that_the_stack_file_gives_the_provider(
