@@ -79,6 +79,11 @@ def test_every_part_has_a_time_and_can_be_built() -> None:
     assert all((paths.ROOT / "tools" / part).is_dir() for part in programs.MINUTES)
 
 
+def test_the_readme_says_how_long_a_first_run_builds_as_the_run_itself_does() -> None:
+    minutes = f"{sum(programs.MINUTES.values()):.0f}"
+    assert f"about {minutes} minutes on two idle cores" in (paths.ROOT / "README.md").read_text()
+
+
 def test_a_part_is_missing_until_its_folder_is_there_and_asking_builds_nothing(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
