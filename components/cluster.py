@@ -74,12 +74,17 @@ def _documents(kubeconfig: str) -> Iterator[Mapping[str, Any]]:
 def _cluster_of(documents: Sequence[Mapping[str, Any]], context: str | None) -> str | None:
     """Return the cluster of a context, by default the current one; of several files the first that says so counts."""
     chosen = context or next((each["current-context"] for each in documents if each.get("current-context")), None)
-    return next(
-        (
-            str(item["context"]["cluster"])
-            for each in documents
-            for item in each.get("contexts") or ()
-            if item["name"] == chosen
-        ),
-        None,
-    )
+    for each in documents:
+        for item in _mappings(each.get("contexts")):
+            if item.get("name") == chosen:
+                return next(
+                    (str(held["cluster"]) for held in _mappings([item.get("context")]) if held.get("cluster")), None
+                )
+    return None
+
+
+def _mappings(items: object) -> Iterator[Mapping[str, Any]]:
+    """Yield the mappings of a list: what a kubeconfig should hold, and what somebody has edited may not."""
+    for item in items if isinstance(items, list) else ():
+        if isinstance(item, dict):
+            yield item

@@ -10,7 +10,7 @@ from components.dns import AliasRecords, AliasRecordsArgs, Certificates, Certifi
 from components.load_balancer import LoadBalancer, LoadBalancerArgs, confirm_same
 from components.log_bucket import LogBucket, LogBucketArgs
 from components.model import Color, color_host
-from components.network import Network
+from components.network import Network, where_pods_are
 from components.web_acl import WebAcl, WebAclArgs
 
 
@@ -92,7 +92,7 @@ class Edge(pulumi.ComponentResource):
                 client_cidrs=args.client_cidrs,
                 test_cidrs=args.test_cidrs,
                 test_port=args.test_port,
-                pod_cidrs=args.network.vpc_cidrs if args.pod_cidrs is None else args.pod_cidrs,
+                pod_cidrs=where_pods_are(args.network, args.pod_cidrs),
                 pod_ports=args.pod_ports,
                 certificate_arn=default,
                 extra_certificate_arns=certificates,

@@ -372,7 +372,7 @@ class Cluster:
     """What the program must know of the Kubernetes cluster, which it does not make."""
 
     name: str | None = None
-    """In EKS; needed for Pod Identity and for Container Insights."""
+    """In EKS; a kubeconfig that leads to another is refused. Pod Identity and Container Insights need it."""
     identity: IdentityKind = IdentityKind.POD_IDENTITY
     oidc_provider_arn: str | None = None
     """For ``irsa``."""

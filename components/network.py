@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from ipaddress import IPv4Network
 from typing import Any
 
 import pulumi
@@ -100,6 +101,23 @@ def referenced(stack: str) -> Network:
     if not isinstance(vpc_id, str) or not isinstance(subnet_ids, Sequence) or isinstance(subnet_ids, str):
         raise NetworkError(f"{where}: vpcId must be one id and subnetIds a list of ids")
     return _network(vpc_id, subnet_ids, where)
+
+
+def where_pods_are(network: Network, pod_cidrs: Sequence[str] | None) -> Sequence[str]:
+    """Return where the load balancer may send to: the networks named, or the VPC's own where none are.
+
+    Raises:
+        NetworkError: one of them has no address of the VPC, so no pod, and all requests would time out.
+
+    """
+    own = [IPv4Network(cidr) for cidr in network.vpc_cidrs]
+    for cidr in pod_cidrs or ():
+        if not any(IPv4Network(cidr).overlaps(each) for each in own):
+            raise NetworkError(
+                f"network.podCidrs: {cidr} has no address of {network.vpc_id} ({', '.join(network.vpc_cidrs)}), and "
+                "pods have those alone; name the networks of the pods, or leave the key out for all of the VPC's"
+            )
+    return network.vpc_cidrs if pod_cidrs is None else pod_cidrs
 
 
 def _network(vpc_id: str, subnet_ids: Sequence[str], where: str) -> Network:

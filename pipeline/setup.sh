@@ -23,11 +23,26 @@ make --silent venv
 [ -n "${1:-}" ] || exit 0
 file=$(stack_file "$1")
 [ -e "$file" ] || fail "there is no $file here"
-read -r cluster region < <(
-  .venv/bin/python -c 'import sys, yaml
-config = yaml.safe_load(sys.stdin)["config"]
-print(config.get("hueshift:cluster", {}).get("name", "-"), config.get("aws:region", ""))' <"$file"
-)
+# By the rules by which the engine reads it.
+found=$(
+  .venv/bin/python - "$file" <<'PYTHON'
+import sys
+from pathlib import Path
+
+from components.settings import decoded
+from release.report import RefusedError
+from release.stack_yaml import read, section
+
+file = Path(sys.argv[1])
+try:
+    config = section(read(file), "config", file)
+except RefusedError as error:
+    sys.exit(str(error))
+cluster = decoded(config.get("hueshift:cluster"))
+print((cluster.get("name") if isinstance(cluster, dict) else None) or "-", config.get("aws:region", ""))
+PYTHON
+) || fail "$file cannot be read, for the reason above"
+read -r cluster region <<<"$found"
 if [ "$cluster" = - ]; then
   say "$file names no cluster: kubectl asks the one that this runner has"
 else

@@ -88,7 +88,7 @@ def ask(session: boto3.Session, rule: str, groups: Mapping[str, Color]) -> Mappi
 
 
 def shares(rule: Mapping[str, Any], groups: Mapping[str, Color]) -> Mapping[Color, int]:
-    """Return percent by color of a rule as ``DescribeRules`` answers; only a color without any weight has 0.
+    """Return percent by color of a rule as ``DescribeRules`` answers; only a color that gets nobody has 0.
 
     Raises ``RefusedError`` if its requests do not go to colors.
     """
@@ -103,7 +103,8 @@ def shares(rule: Mapping[str, Any], groups: Mapping[str, Color]) -> Mapping[Colo
         )
     found = dict.fromkeys(sorted(set(groups.values())), 0)
     for target in targets:
-        found[groups[target["TargetGroupArn"]]] += target.get("Weight", 1)
+        # One group alone has all requests, whatever its weight.
+        found[groups[target["TargetGroupArn"]]] += target.get("Weight", 1) if len(targets) > 1 else 1
     total = sum(found.values())
     if not total:
         raise RefusedError("no color is live: the production rule gives all of them the weight 0")

@@ -21,10 +21,14 @@ Config = dict[str, Any]
 
 def config(stack: str) -> Config:
     """Return the configuration of a stack file, keys with their namespace, and the project's defaults below it."""
-    declared = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
-    defaults = {f"hueshift:{key}": item["default"] for key, item in declared.items() if "default" in item}
     values: Config = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())["config"]
-    return {**defaults, **values}
+    return {**defaults(), **values}
+
+
+def defaults() -> Config:
+    """Return what the project says of keys that a stack file leaves out."""
+    declared = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
+    return {f"hueshift:{key}": item["default"] for key, item in declared.items() if "default" in item}
 
 
 def run(
@@ -40,9 +44,14 @@ def run(
     """
     values = config(stack)
     change(values)
+    vpc_id = values["hueshift:network"].get("vpcId")
+    subnets = {"aws:ec2/getSubnet:getSubnet": subnets_in(vpc_id)} if vpc_id else {}
+    return build(values, stack, preview=preview, answers={**subnets, **answers})
+
+
+def build(values: Config, stack: str, *, preview: bool, answers: Mapping[str, Answer]) -> Engine:
+    """Run `__main__.py` with a configuration, and return what it registered."""
     with installed(stack=stack, preview=preview) as engine:
-        if vpc_id := values["hueshift:network"].get("vpcId"):
-            engine.answers["aws:ec2/getSubnet:getSubnet"] = subnets_in(vpc_id)
         engine.answers |= answers
         values["kubernetes:kubeconfig"] = kubeconfig(values.get("hueshift:cluster", {}).get("name", "none"))
         pulumi.runtime.set_all_config(

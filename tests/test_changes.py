@@ -285,11 +285,19 @@ def test_an_issue_is_open_as_long_as_a_stack_has_drifted(place: Place, refused: 
     assert f"forge {issue}\n" in log.read_text()
 
 
-def test_a_runner_is_given_the_cluster_of_the_stack_and_the_programs(place: Place) -> None:
-    log, path, token = (place.folder.parent / name for name in ("called", "path", "token"))
+def runner(place: Place) -> Path:
+    """Give the clone what a runner finds in it, and return where calls of programs are written."""
+    log = place.folder.parent / "called"
     for name in ("aws", "make"):
         place.program(name, f'echo {name} "$@" >>{log}')
-    (place.folder / ".venv").symlink_to(ROOT / ".venv")
+    for part in (".venv", "components", "release"):
+        (place.folder / part).symlink_to(ROOT / part)
+    return log
+
+
+def test_a_runner_is_given_the_cluster_of_the_stack_and_the_programs(place: Place) -> None:
+    log = runner(place)
+    path, token = (place.folder.parent / name for name in ("path", "token"))
     given = {"GITHUB_PATH": str(path), "AWS_ID_TOKEN": "obviously-fake", "AWS_WEB_IDENTITY_TOKEN_FILE": str(token)}
     done = place.step("setup.sh", "staging", **given)
     assert done.returncode == 0, done.stderr
@@ -301,6 +309,27 @@ def test_a_runner_is_given_the_cluster_of_the_stack_and_the_programs(place: Plac
     absent = place.step("setup.sh", "absent")
     assert absent.returncode == 1
     assert "there is no Pulumi.absent.yaml" in absent.stderr
+
+
+@pytest.mark.parametrize(
+    ("cluster", "said"),
+    [
+        ("{name: on}", "--name on --region eu-west-1"),
+        ('\'{"name": "main"}\'', "--name main --region eu-west-1"),
+        ("{}", None),
+        ("{name: main, name: other}", None),
+    ],
+)
+def test_the_cluster_of_a_runner_is_read_as_the_engine_reads_it(place: Place, cluster: str, said: str | None) -> None:
+    log = runner(place)
+    (place.folder / "Pulumi.staging.yaml").write_text(
+        f"config:\n  aws:region: eu-west-1\n  hueshift:cluster: {cluster}\n"
+    )
+    done = place.step("setup.sh", "staging")
+    assert "Traceback" not in done.stderr
+    assert done.returncode == int("other" in cluster), done.stderr
+    calls = [line for line in log.read_text().splitlines() if line.startswith("aws")]
+    assert calls == ([f"aws eks update-kubeconfig {said}"] if said else [])
 
 
 @pytest.mark.parametrize(

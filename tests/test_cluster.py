@@ -80,3 +80,11 @@ def test_no_kubeconfig_is_refused_and_one_that_is_no_yaml_is_not_shown(tmp_path:
 
 def test_a_stack_without_a_clusters_name_has_nothing_to_compare() -> None:
     check("nowhere", name=None)
+
+
+@pytest.mark.parametrize(
+    "contexts", ["", "none", "[1, null]", "[{name: '0'}]", "[{name: '0', context: x}]", "[{name: '0', context: {}}]"]
+)
+def test_a_kubeconfig_that_lacks_what_it_should_hold_leads_nowhere(contexts: str) -> None:
+    with pytest.raises(ClusterError, match="leads to none"):
+        check(None, kubeconfig=f"{{current-context: '0', contexts: {contexts or 'null'}}}")

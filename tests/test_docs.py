@@ -28,7 +28,10 @@ ANSWERS: Mapping[str, Answer] = {
         "proxyEndpoint": "",
     },
     "aws:index/getCallerIdentity:getCallerIdentity": {"accountId": "123456789012"},
-    "aws:ec2/getVpc:getVpc": {"id": "vpc-0a1b2c3d", "cidrBlockAssociations": []},
+    "aws:ec2/getVpc:getVpc": {
+        "id": "vpc-0a1b2c3d",
+        "cidrBlockAssociations": [{"cidrBlock": "10.0.0.0/8", "state": "associated"}],
+    },
     "aws:ec2/getSubnets:getSubnets": {"ids": ["subnet-0a1b2c3d", "subnet-0a1b2c3e"]},
     "aws:ec2/getSubnet:getSubnet": subnets_in("vpc-0a1b2c3d"),
     "aws:route53/getZone:getZone": {"zoneId": "Z0123456789", "name": "example.com"},
@@ -130,6 +133,14 @@ def test_a_command_within_a_sentence_for_operators_stands_in_a_block_too() -> No
         if re.match(r"(pulumi|kubectl|aws|hueshift|curl) \w+ ", span)
     }
     assert [command for command in sorted(said) if command[1] not in there] == []
+
+
+def test_no_page_asks_outputs_who_has_the_traffic_for_they_are_wishes() -> None:
+    asks = [
+        block for block in commands() if "stack output" in block.text and re.search(r"weights|activeColor", block.text)
+    ]
+    assert [f"{block.page}: {block.text}" for block in asks if "hueshift live" not in block.text] == []
+    assert sum("hueshift live" in block.text for block in commands()) >= 5
 
 
 def test_every_file_that_the_coverage_names_exists() -> None:

@@ -8,6 +8,7 @@ from components.alert_rules import Hearers
 from components.edge import Edge, EdgeArgs
 from components.load_balancer import AnotherLoadBalancerError
 from components.model import CONTENT_SECURITY_POLICY, Color
+from components.network import NetworkError
 from tests import samples
 from tests.engine import Engine, in_stack, installed
 
@@ -21,7 +22,7 @@ BARE = EdgeArgs(
     client_cidrs=["10.0.0.0/8"],
     test_cidrs=["10.9.0.0/16"],
     test_port=8443,
-    pod_cidrs=["10.1.0.0/16"],
+    pod_cidrs=["10.0.128.0/17"],
     pod_ports={8080},
     hosts={"shop.example.com": list(Color)},
     zone=None,
@@ -91,6 +92,22 @@ async def test_a_new_service_touches_no_other_services_certificate_or_record(eng
 async def test_the_load_balancer_may_send_to_the_vpcs_own_networks_unless_others_are_named(engine: Engine) -> None:
     Edge("edge", replace(BARE, pod_cidrs=None))
     assert {rule.inputs["cidrIpv4"] for rule in await engine.of_type("EgressRule")} == set(samples.NETWORK.vpc_cidrs)
+
+
+@in_stack
+@pytest.mark.parametrize("cidr", ["10.0.128.0/17", "10.0.0.0/8"])
+async def test_networks_that_are_named_have_addresses_of_the_vpc(engine: Engine, cidr: str) -> None:
+    Edge("edge", replace(BARE, pod_cidrs=[cidr]))
+    assert {rule.inputs["cidrIpv4"] for rule in await engine.of_type("EgressRule")} == {cidr}
+
+
+@in_stack
+async def test_a_network_without_pods_is_refused_before_all_requests_time_out(engine: Engine) -> None:
+    with pytest.raises(
+        NetworkError, match=r"network\.podCidrs: 172\.16\.0\.0/12 has no address of vpc-1 \(10\.0\.0\.0/16\)"
+    ):
+        Edge("edge", replace(BARE, pod_cidrs=["10.0.0.0/16", "172.16.0.0/12"]))
+    assert not any(each.custom for each in engine.registrations.values())
 
 
 def standing(engine: Engine, **found: object) -> None:

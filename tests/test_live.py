@@ -93,10 +93,12 @@ def test_a_color_with_any_weight_is_never_taken_for_idle(blue: int, green: int) 
 
 def test_weights_are_told_in_percent_whatever_their_sum_and_order() -> None:
     assert live.shares(forward(green=3, blue=1), GROUPS) == {BLUE: 25, GREEN: 75}
-    assert live.shares({"Actions": [{"Type": "forward", "TargetGroupArn": "tg-green"}]}, GROUPS) == {
-        BLUE: 0,
-        GREEN: 100,
-    }
+
+
+def test_one_group_alone_has_all_the_traffic_whatever_its_weight() -> None:
+    alone = {"Actions": [{"Type": "forward", "TargetGroupArn": "tg-green"}]}
+    for rule in (alone, forward(green=7), forward(green=0)):
+        assert live.shares(rule, GROUPS) == {BLUE: 0, GREEN: 100}
 
 
 def test_a_rule_that_sends_nobody_to_a_color_is_refused_with_what_it_does() -> None:

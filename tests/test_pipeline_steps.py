@@ -166,6 +166,48 @@ def test_a_color_that_is_named_is_flipped_to_without_a_guess(checkout: Checkout)
     assert (checkout.folder / "calls").read_text() == "preview --stack staging --flip-only\n"
 
 
+ANSWERS = """case "$*" in
+  *http://*) printf 'HTTP/1.1 301 Moved\\r\\nlocation: https://shop/\\r\\n' ;;
+  *) case "$*" in *x-canary*) version=1.0.0-rc9 ;; *) version=1.0.0-rc10 ;; esac
+    printf 'HTTP/1.1 200 OK\\r\\nx-version: %s\\r\\n' $version
+    printf '%s: x\\r\\n' strict-transport-security content-security-policy
+    printf 'x-content-type-options: nosniff\\r\\nx-frame-options: DENY\\r\\n' ;;
+esac"""
+"""What curl prints of a service whose green has the traffic, and blue the canary header."""
+
+
+@pytest.mark.parametrize(("header", "status"), [("blue", 0), ("green", 1)])
+def test_the_canary_header_leads_where_the_last_update_led_it(checkout: Checkout, header: str, status: int) -> None:
+    serves = {"shop": {**SERVES["shop"], "url": "https://shop", "canaryHeader": header}}
+    colors = {"blue": {"version": "1.0.0-rc9"}, "green": {"version": "1.0.0-rc10"}}
+    wishes = {
+        "hueshift:activeColor": {"value": "green"},
+        "hueshift:services": {"objectValue": {"shop": {"colors": colors}}},
+    }
+    played(
+        checkout, "pulumi", f"case $1 in stack) echo '{json.dumps(serves)}' ;; *) echo '{json.dumps(wishes)}' ;; esac"
+    )
+    played(checkout, "curl", ANSWERS)
+    done = checkout.step("end-to-end", "staging", "shop", PATH=f"{checkout.folder}/bin:{os.environ['PATH']}")
+    assert done.returncode == status, done.stderr
+    assert ("answers as version 1.0.0-rc9, and should as 1.0.0-rc10" in done.stderr) is bool(status)
+
+
+def test_a_service_of_one_color_does_not_follow_its_stack(checkout: Checkout) -> None:
+    wishes = {
+        "hueshift:activeColor": {"value": "blue"},
+        "hueshift:canaryWeight": {"value": "10"},
+        "hueshift:services": {"objectValue": {"shop": {"colors": {"green": {"version": "1.0.0-rc10"}}}}},
+    }
+    serves = {"shop": {**SERVES["shop"], "url": "https://shop", "canaryHeader": None}}
+    played(
+        checkout, "pulumi", f"case $1 in stack) echo '{json.dumps(serves)}' ;; *) echo '{json.dumps(wishes)}' ;; esac"
+    )
+    played(checkout, "curl", ANSWERS.replace("*x-canary*", "never"))
+    done = checkout.step("end-to-end", "staging", "shop", PATH=f"{checkout.folder}/bin:{os.environ['PATH']}")
+    assert done.stdout == "shop 1.0.0-rc10 serves its users as green in staging: https://shop\n", done.stderr
+
+
 def test_an_image_is_not_built_from_what_no_commit_or_no_history_holds(checkout: Checkout, tmp_path: Path) -> None:
     registry = {"REGISTRY": "registry.example.com"}
     assert "REGISTRY: is not set; name the registry" in checkout.step("build", "shop").stderr

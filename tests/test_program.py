@@ -4,11 +4,17 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
+import hypothesis
 import pytest
+from hypothesis import given
 
 from components.model import Given
+from components.network import NetworkError
+from components.settings import SettingsError, parse
+from tests import strategies as some
 from tests.engine import Engine
-from tests.program import STACKS, Config, config, differences, run
+from tests.program import STACKS, Config, build, config, defaults, differences, run
+from tests.test_docs import ANSWERS
 
 WEIGHTS = {f"actions[0].forward.targetGroups[{index}].weight" for index in (0, 1)}
 
@@ -89,6 +95,35 @@ def test_another_port_makes_no_group_binding_rule_or_policy_anew() -> None:
     assert {name.split("-")[2] for name in found - pods} == {"9000"}, (
         "the firewall opens what is new; 8080 is pricing's"
     )
+
+
+def previewed(values: dict[str, Any]) -> bool:
+    """Preview a stack; return whether nothing was refused, by the settings or for the network that there is."""
+    try:
+        parse(values, stack="dev", region="eu-west-1")
+    except SettingsError:
+        return False
+    outputs = {"vpcId": "vpc-0a1b2c3d", "subnetIds": ["subnet-0a1b2c3d", "subnet-0a1b2c3e"]}
+    answers = {**ANSWERS, "pulumi:pulumi:readStackOutputs": {"outputs": outputs}}
+    stated = {f"hueshift:{key}": value for key, value in values.items() if value is not None}
+    try:
+        build({**defaults(), **stated, "aws:region": "eu-west-1"}, "dev", preview=True, answers=answers)
+    except NetworkError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("values", some.whole())
+def test_the_program_takes_every_key_of_the_model(values: dict[str, Any]) -> None:
+    assert previewed(values)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@given(some.stack_files())
+@hypothesis.settings(max_examples=1000)
+def test_what_the_settings_accept_of_a_stack_file_the_program_previews(values: dict[str, Any]) -> None:
+    previewed(values)
 
 
 def test_another_cluster_stops_the_program_before_anything_is_registered() -> None:

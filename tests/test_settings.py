@@ -6,6 +6,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,10 @@ import pulumi
 import pytest
 import yaml
 from hypothesis import given
+from pydantic.alias_generators import to_camel
 
 from components import settings
-from components.model import Color, Timing, priority_band
+from components.model import Color, Health, Replicas, Timing, priority_band
 from components.settings import SettingsError, StackSettings, parse
 from tests import strategies as some
 from tests.pages import commands
@@ -153,6 +155,20 @@ def test_the_project_declares_exactly_the_keys_that_the_settings_know() -> None:
 def test_every_declared_key_has_a_type_that_the_engine_checks_and_a_description(key: str) -> None:
     assert DECLARED[key]["type"] in {"string", "integer", "boolean", "object", "array"}
     assert len(DECLARED[key]["description"]) > 20
+
+
+def test_the_project_describes_every_key_below_those_that_it_declares() -> None:
+    below = [key for key in declared(settings._json_schema()) if len(key) > 1 and key[-1] != "*"]
+    assert len(below) > 80
+    words = {key: set(re.findall(r"\w+", each["description"])) for key, each in DECLARED.items()}
+    assert [".".join(key) for key in below if key[-1] not in words[key[0]]] == []
+
+
+@pytest.mark.parametrize("group", [Timing(), Health(), Replicas()], ids=lambda group: type(group).__name__)
+def test_a_default_that_the_project_describes_is_the_one_of_the_model(group: Timing | Health | Replicas) -> None:
+    said = DECLARED["services"]["description"]
+    stated = {to_camel(name): value for name, value in asdict(group).items() if value is not None}
+    assert [key for key, value in stated.items() if f"{key} {value}" not in said] == []
 
 
 def test_declared_defaults_are_the_defaults_of_the_settings() -> None:

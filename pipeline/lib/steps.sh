@@ -57,12 +57,11 @@ served() { # STACK SERVICE: where the last update has put the service and what t
     fail "no service of $1 is called $2; known: $(jq --raw-output 'keys | join(", ")' <<<"$services")"
   pulumi config --json --stack "$1" | jq --compact-output --arg service "$2" --argjson services "$services" '
     . as $stack | .["hueshift:services"] | (.objectValue // (.value | fromjson))[$service] as $own
-    | $services[$service] | {url, testUrls, namespace} + {
+    | $services[$service] | {url, testUrls, namespace, canaryHeader} + {
         own: $own | with_entries(select(.key == "activeColor" or .key == "canaryWeight")),
-        active: ($own.activeColor // $stack["hueshift:activeColor"].value // "blue"),
-        canary: ($own.canaryWeight // $stack["hueshift:canaryWeight"].value // 0) | tonumber,
-        versions: $own.colors | map_values(.version),
-        running: $own.colors | map_values(select(.parked | not).version)}'
+        active: ($own.activeColor // ($own.colors | select(length == 1) | keys[0]) // $stack["hueshift:activeColor"].value // "blue"),
+        canary: ($own.canaryWeight // ($own.colors | select(length == 1) | 0) // $stack["hueshift:canaryWeight"].value // 0) | tonumber,
+        versions: $own.colors | map_values(.version)}'
 }
 
 live() { # STACK SERVICE: whether the load balancer has what the stack file says, so that its idle color is idle

@@ -46,15 +46,16 @@ def test_a_weight_moved_behind_the_stack_is_found_by_refresh_and_put_back_by_up(
     actions = client.describe_rules(RuleArns=[rule])["Rules"][0]["Actions"]
     moved = json.loads(json.dumps(actions))
     moved[0].pop("TargetGroupArn", None)
-    for group, weight in zip(moved[0]["ForwardConfig"]["TargetGroups"], (70, 30), strict=True):
-        group["Weight"] = weight
+    for group in moved[0]["ForwardConfig"]["TargetGroups"]:
+        group["Weight"] = {100: 70, 0: 30}[group["Weight"]]
     client.modify_rule(RuleArn=rule, Actions=moved)
     drift = cloud.pulumi("preview", "--refresh", "--diff").stdout
     assert "weight" in drift
     cloud.pulumi("refresh", "--yes", "--skip-preview")
     assert cloud.update() == {"update": 1}
-    weights = client.describe_rules(RuleArns=[rule])["Rules"][0]["Actions"][0]["ForwardConfig"]["TargetGroups"]
-    assert [group["Weight"] for group in weights] == [100, 0]
+    now = client.describe_rules(RuleArns=[rule])["Rules"][0]["Actions"][0]["ForwardConfig"]["TargetGroups"]
+    before = actions[0]["ForwardConfig"]["TargetGroups"]
+    assert {g["TargetGroupArn"]: g["Weight"] for g in now} == {g["TargetGroupArn"]: g["Weight"] for g in before}
 
 
 def test_a_target_narrows_an_update_to_one_resource() -> None:

@@ -118,6 +118,9 @@ func fields(name string, upstream tfshim.Resource) map[string]*tfbridge.SchemaIn
 	}
 	for argument, other := range renamed[name] {
 		all[argument] = &tfbridge.SchemaInfo{Name: other}
+		if name == "aws_route53_record" { // at most one of each, and a list all the same
+			all[argument].MaxItemsOne = tfbridge.False()
+		}
 	}
 	if size, ok := autonamed[name]; ok {
 		argument := "name"
