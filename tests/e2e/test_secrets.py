@@ -127,7 +127,7 @@ def test_a_new_value_reaches_the_color_that_is_given_it_and_no_other_place() -> 
 
         assert names("blue") == blue
         assert not names("green") & green
-        assert accepts("green", value)
+        cloud.wait_until("green's old pods get no more requests", lambda: accepts("green", value), 10)
         assert not accepts("blue", value)
         assert accepts("blue", fakes.SECRET_VALUES["JWT_SECRET"])
         after = status()
