@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import yaml
 
 from sandbox import paths
+from sandbox.steps import StepError
 
 Object = dict[str, Any]
 
@@ -111,7 +112,7 @@ def commands(folder: Path) -> dict[str, list[str]]:
     Prometheus itself begins when the operator's first configuration has come, so its ``/-/ready`` stands for all.
 
     Raises:
-        ValueError: the kubeconfig holds no client certificate, and Prometheus runs no credential plugin.
+        StepError: the kubeconfig holds no client certificate, and Prometheus runs no credential plugin.
 
     """
     _write_credentials()
@@ -163,7 +164,7 @@ def _write_credentials() -> None:
         elif field in source:
             content = (paths.KUBECONFIG.parent / source[field]).read_bytes()
         else:
-            raise ValueError(f"{paths.KUBECONFIG} has no {field}: Prometheus here needs a client certificate")
+            raise StepError(f"{paths.KUBECONFIG} has no {field}: Prometheus here needs a client certificate")
         Path(file).touch(mode=0o600)
         Path(file).write_bytes(content)
 

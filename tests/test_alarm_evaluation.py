@@ -23,7 +23,7 @@ from sandbox.aws.clock import Clock, parse_scale
 from sandbox.aws.cloudwatch import CloudWatch
 from sandbox.aws.metric_math import Kind, MathError, Plan, Series, Value
 from sandbox.aws.server import LocalAws, parse_lateness
-from tests.test_load_balancer import NET, OFFSET, World, client, fetch, fixed, forward, paths_like, until
+from tests.test_load_balancer import NET, OFFSET, World, client, fetch, fixed, forward, paths_like, place_targets, until
 
 pytestmark = pytest.mark.slow  # the local cloud's own parts: `make test` runs them
 
@@ -444,6 +444,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
         delay=0,
         lateness=0,
     )
+    place_targets(cloud)
     cloud.start()
     yield cloud
     scale(1)

@@ -240,6 +240,16 @@ def paths_like(*patterns: str) -> dict[str, Any]:
     return {"Field": "path-pattern", "PathPatternConfig": {"Values": list(patterns)}}
 
 
+def place_targets(cloud: LocalAws) -> None:
+    """Give the VPC the targets' networks, one in a zone of the load balancers' and one in another."""
+    vpc = cloud.seeds.vpcId
+    ec2 = ec2_backends[paths.ACCOUNT][paths.REGION]
+    for subnet, zone in ((NEAR, "a"), (FAR, "c")):
+        network = f"{NET}.{subnet}.0/24"
+        ec2.associate_vpc_cidr_block(vpc, network, False)
+        ec2.create_subnet(vpc, network, availability_zone=f"{paths.REGION}{zone}")
+
+
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
     place = tmp_path_factory.mktemp("cloud")
@@ -253,12 +263,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
         delay=0,
         lateness=0,
     )
-    vpc = cloud.seeds.vpcId
-    ec2 = ec2_backends[paths.ACCOUNT][paths.REGION]
-    for subnet, zone in ((NEAR, "a"), (FAR, "c")):
-        network = f"{NET}.{subnet}.0/24"
-        ec2.associate_vpc_cidr_block(vpc, network, False)
-        ec2.create_subnet(vpc, network, availability_zone=f"{paths.REGION}{zone}")
+    place_targets(cloud)
     cloud.start()
     yield cloud
     cloud.stop()

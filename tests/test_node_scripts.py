@@ -63,7 +63,10 @@ def test_the_scripts_and_the_python_parts_name_the_same_addresses(monkeypatch: p
     for name in ("HUESHIFT_HOST_IP", "HUESHIFT_NODE_IP", "HUESHIFT_REGISTRY"):
         monkeypatch.delenv(name, raising=False)
     paths = runpy.run_path(str(ROOT / "sandbox/paths.py"))
-    shell = common('echo "$host_ip" "$node_ip" "$pod_cidr" "$webhook_port" "$postgres_port" "127.0.0.1:$registry_port"')
+    shell = common(
+        'echo "$host_ip" "$node_ip" "$pod_cidr" "$webhook_port" "$postgres_port" "127.0.0.1:$registry_port"; '
+        'echo "$zone" "$instance"'
+    )
     assert shell.stdout.split() == [
         paths["HOST_IP"],
         paths["NODE_IP"],
@@ -71,6 +74,8 @@ def test_the_scripts_and_the_python_parts_name_the_same_addresses(monkeypatch: p
         str(paths["WEBHOOK_PORT"]),
         str(paths["POSTGRES_PORT"]),
         paths["REGISTRY"],
+        paths["ZONE"],
+        paths["INSTANCE_ID"],
     ]
 
 

@@ -17,6 +17,7 @@ from kubernetes.client.exceptions import ApiException
 from prometheus_client import CollectorRegistry, generate_latest
 
 from sandbox import paths, prometheus, prometheus_files, state_metrics
+from sandbox.steps import StepError
 
 Object = dict[str, Any]
 
@@ -95,7 +96,7 @@ def test_a_kubeconfig_file_may_name_its_certificates(places: Path) -> None:
 
 def test_a_kubeconfig_without_a_client_certificate_is_refused(places: Path) -> None:
     given(token="t")
-    with pytest.raises(ValueError, match="kubeconfig has no client-certificate"):
+    with pytest.raises(StepError, match="kubeconfig has no client-certificate"):
         prometheus.commands(places)
 
 

@@ -540,7 +540,7 @@ def test_the_files_of_a_stack_mean_to_the_commands_what_they_mean_to_the_program
 
 def test_secrets_manager_is_asked_in_the_region_of_the_stack(world: World) -> None:
     file = world.folder / "Pulumi.staging.yaml"
-    file.write_text(file.read_text().replace("aws:region: eu-west-1", "aws:region: eu-central-1"))
+    file.write_text(file.read_text().replace("eu-west-1", "eu-central-1"))
     assert stack.load("staging").aws().region_name == "eu-central-1"
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from sandbox import __main__ as sandbox
 from sandbox import paths, processes
 
 SLEEP = ["sleep", "60"]
@@ -59,4 +60,11 @@ def test_a_sweep_that_keeps_nothing_ends_all_and_nobody_elses(tmp_path: Path) ->
         assert processes.sweep() == sorted(pids.values())
         assert other.poll() is None
         other.kill()
+    assert not processes.marked()
+
+
+def test_the_end_of_the_local_cloud_reaches_what_only_another_version_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paths, "OWN_NODE", False)
+    started("aws", "controllers")
+    sandbox._end()
     assert not processes.marked()

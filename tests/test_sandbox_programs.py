@@ -1,6 +1,8 @@
 """What the local cloud builds: what is missing is known beforehand, and a failure says what to do."""
 
 import io
+import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -77,6 +79,41 @@ def test_what_is_missing_is_asked_of_all_parts_at_once(monkeypatch: pytest.Monke
 def test_every_part_has_a_time_and_can_be_built() -> None:
     assert set(programs.MINUTES) >= {*programs.NODE, *programs.CONTROLLERS}
     assert all((paths.ROOT / "tools" / part).is_dir() for part in programs.MINUTES)
+
+
+def test_the_readme_says_how_long_a_first_run_builds_as_the_run_itself_does() -> None:
+    minutes = f"{sum(programs.MINUTES.values()):.0f}"
+    assert f"about {minutes} minutes on two idle cores" in (paths.ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("said", "file", "pinned"),
+    [
+        (r"AWS Load Balancer Controller ([\d.]+)", "build.sh", r"version.GitVersion=v([\d.]+)"),
+        (r"External Secrets ([\d.]+)", "external-secrets/prepare.sh", r"external-secrets@v([\d.]+)"),
+        (
+            r"Prometheus Operator ([\d.]+)",
+            "prometheus-operator/go.mod",
+            r"prometheus-operator/prometheus-operator v([\d.]+)",
+        ),
+        (r"Kubernetes ([\d.]+)", "build.sh", r"gitVersion=v(\d+\.\d+)"),
+    ],
+)
+def test_the_readme_names_the_versions_that_are_built(said: str, file: str, pinned: str) -> None:
+    (version,) = set(re.findall(pinned, (paths.ROOT / "tools" / file).read_text()))
+    assert {found.rstrip(".") for found in re.findall(said, (paths.ROOT / "sandbox/README.md").read_text())} == {
+        version
+    }
+
+
+@pytest.mark.parametrize("lacking", ["go", "jq"])
+def test_a_machine_without_a_program_that_builds_need_is_told_its_name(tmp_path: Path, lacking: str) -> None:
+    for name in {"bash", "dirname", "env", "go", "jq"} - {lacking}:
+        (tmp_path / name).symlink_to(str(shutil.which(name)))
+    variables = {"PATH": str(tmp_path), "HUESHIFT_CACHE": str(tmp_path)}
+    done = subprocess.run([SCRIPT, "--missing", "dns"], env=variables, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert f"the program {lacking} is missing" in done.stderr
 
 
 def test_a_part_is_missing_until_its_folder_is_there_and_asking_builds_nothing(

@@ -81,6 +81,9 @@ build() {
   echo "$out"
 }
 
+for program in go jq; do
+  [ -n "$(type -P "$program")" ] || { echo "build.sh: the program $program is missing; install it, then run this again" >&2; exit 1; }
+done
 if [ "${1:-}" = --missing ]; then
   for name in "${@:2}"; do [ -d "$(place "$name")" ] || echo "$name"; done
   exit

@@ -173,7 +173,7 @@ def _condition(condition: Json) -> list[str]:
         raise ValidationError(f"You cannot provide both Values and '{name}' for a condition of type '{field}'")
     values = list(config.get("Values") or condition.get("Values") or [])
     if field == "query-string":
-        return [part for pair in values for part in [f"{pair.get('Key', '')}={pair.get('Value', '')}"]]
+        return [f"{pair.get('Key', '')}={pair.get('Value', '')}" for pair in values]
     for value in values:
         if len(value) > _LONGEST_VALUE:
             raise ValidationError(f"The '{field}' value is too long; the limit is '{_LONGEST_VALUE}'")

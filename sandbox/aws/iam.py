@@ -3,14 +3,13 @@
 Names, numbers and texts: IAM user guide, "IAM and AWS STS quotas"; whitespace does not count.
 """
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 from moto.iam.exceptions import LimitExceededException
 from moto.iam.models import IAMBackend, ManagedPolicy, PolicyVersion, Role, iam_backends
 
-_INLINE: Final = {"role": 10_240, "group": 5_120, "user": 2_048}
-"""All inline policies of one of them together."""
+_INLINE: Final = 10_240
+"""All inline policies of a role together."""
 _MANAGED: Final = 6_144
 _TRUST: Final = 2_048
 _ATTACHED: Final = 10
@@ -44,16 +43,9 @@ class Iam(IAMBackend):
         super().attach_role_policy(policy_arn, role_name)
 
     def put_role_policy(self, role_name: str, policy_name: str, policy_json: str) -> None:
-        _inline("role", role_name, self.get_role(role_name).policies, policy_name, policy_json)
+        if sum(map(_size, {**self.get_role(role_name).policies, policy_name: policy_json}.values())) > _INLINE:
+            raise LimitExceededException(f"Maximum policy size of {_INLINE} bytes exceeded for role {role_name}")
         super().put_role_policy(role_name, policy_name, policy_json)
-
-    def put_group_policy(self, group_name: str, policy_name: str, policy_json: str) -> None:
-        _inline("group", group_name, self.get_group(group_name).policies, policy_name, policy_json)
-        super().put_group_policy(group_name, policy_name, policy_json)
-
-    def put_user_policy(self, user_name: str, policy_name: str, policy_json: str) -> None:
-        _inline("user", user_name, self.get_user(user_name).policies, policy_name, policy_json)
-        super().put_user_policy(user_name, policy_name, policy_json)
 
 
 def _size(document: str) -> int:
@@ -63,11 +55,6 @@ def _size(document: str) -> int:
 def _within(document: str, most: int, name: str) -> None:
     if _size(document) > most:
         raise LimitExceededException(f"Cannot exceed quota for {name}: {most}")
-
-
-def _inline(kind: str, name: str, present: Mapping[str, str], policy: str, document: str) -> None:
-    if sum(map(_size, {**present, policy: document}.values())) > _INLINE[kind]:
-        raise LimitExceededException(f"Maximum policy size of {_INLINE[kind]} bytes exceeded for {kind} {name}")
 
 
 def fill() -> None:

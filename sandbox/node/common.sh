@@ -6,11 +6,10 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 node=sandbox             # the node's name
-zone=eu-west-1a          # where it stands: that of the first subnet of sandbox/aws/server.py
 host_if=sandbox0         # this machine's end of the cable to the node
 host_ip=10.250.0.1
 node_ip=10.250.0.2
-zone=eu-west-1a          # and what the node is in the EC2 API, for the controllers
+zone=eu-west-1a          # what it is in the EC2 API, for the controllers: in the first subnet of sandbox/aws/server.py
 instance=i-0b17e9c5a3d24f680
 webhook_port=9443        # the one port of host_ip that the node may reach
 registry_port=5000

@@ -1,1 +1,1 @@
-"""Stand-ins for the official provider plugins, for machines that cannot install those."""
+"""What stands in for the official docker plugin, and programs that the local cloud's engine starts."""

@@ -34,21 +34,7 @@ class Unknown:
 UNKNOWN: Final = Unknown()
 TYPE: Final = "docker:index/image:Image"
 VERSION: Final = "5.0.0"
-_BUILD: Final = frozenset(
-    {
-        "addHosts",
-        "args",
-        "builderVersion",
-        "cacheFrom",
-        "context",
-        "contextDigest",
-        "dockerfile",
-        "network",
-        "platform",
-        "target",
-    }
-)
-_BUILDERS: Final = {"BuilderBuildKit": "1", "BuilderV1": "0"}
+_BUILD: Final = frozenset({"args", "context", "contextDigest", "dockerfile", "platform"})
 _ARGUMENTS: Final = frozenset({"build", "buildOnPreview", "imageName", "registry", "skipPush"})
 _LONGEST: Final = 3600.0
 """Seconds for a build or a push where the program sets no timeout."""
@@ -180,18 +166,12 @@ def build_command(inputs: Properties) -> tuple[list[str], dict[str, str]]:
     """Give the arguments of ``docker`` and its environment; the values of build arguments stay off the command line."""
     build = inputs.get("build", {})
     arguments = ["build", "--tag", inputs["imageName"], "--file", _dockerfile(build).as_posix()]
-    for flag, key in (("--target", "target"), ("--platform", "platform"), ("--network", "network")):
-        if key in build:
-            arguments += [flag, build[key]]
-    for host in build.get("addHosts", []):
-        arguments += ["--add-host", host]
-    for image in build.get("cacheFrom", {}).get("images", []):
-        arguments += ["--cache-from", image]
+    if "platform" in build:
+        arguments += ["--platform", build["platform"]]
     values = {key: str(value) for key, value in build.get("args", {}).items()}
     for key in values:
         arguments += ["--build-arg", key]
-    kit = _BUILDERS[build.get("builderVersion", "BuilderBuildKit")]
-    return [*arguments, build.get("context", ".")], {**values, "DOCKER_BUILDKIT": kit}
+    return [*arguments, build.get("context", ".")], {**values, "DOCKER_BUILDKIT": "1"}
 
 
 def _dockerfile(build: Properties) -> Path:
@@ -219,8 +199,6 @@ def check(new: Properties) -> Properties:
         return new
     for key in sorted(build.keys() - _BUILD):
         raise InputError(f"build.{key}", "the stand-in provider docker does not support it")
-    if build.get("builderVersion", "BuilderV1") not in (*_BUILDERS, UNKNOWN):
-        raise InputError("build.builderVersion", f"{build['builderVersion']!r} is none of {', '.join(_BUILDERS)}")
     if UNKNOWN in (build.get("context"), build.get("dockerfile")):
         return new
     digest = context_digest(Path(build.get("context", ".")), _dockerfile(build))
@@ -350,10 +328,8 @@ class Docker(protocol.Provider):
         return protocol.ConfigureResponse(accept_secrets=True, supports_preview=True)
 
     async def check(self, request: protocol.CheckRequest) -> protocol.CheckResponse:
-        if request.type != TYPE:
-            raise NotImplementedError(
-                f"stand-in provider docker: the type {request.type} is not supported, only {TYPE}"
-            )
+        if (kind := request.type.rpartition("$")[2]) != TYPE:  # what comes before are the parents' types
+            raise NotImplementedError(f"stand-in provider docker: the type {kind} is not supported, only {TYPE}")
         try:
             checked = check(_plain(request.new_inputs))
         except InputError as error:

@@ -109,6 +109,30 @@ def queue() -> Iterator[str]:
 
 
 @pytest.mark.usefixtures("fast_minutes")
+def test_a_color_that_lost_its_pods_is_told_gets_no_traffic_and_is_well_once_they_are_back() -> None:
+    lost = {"sandbox-shop-green", "sandbox-shop-green-too-few"}
+    wait_for(set(), 200)  # a load that an earlier test ended is a drop of traffic, remembered for half an hour
+    with cloud.stack_file():
+        try:
+            cloud.kubectl("scale", "deployment", "shop-green", "--replicas=0")  # the autoscaler leaves none alone
+            wait_for(lost, 120)
+            (color,) = boto3.client("cloudwatch").describe_alarms(
+                AlarmNames=["sandbox-shop-green"], AlarmTypes=["CompositeAlarm"]
+            )["CompositeAlarms"]
+            assert ":alarm:sandbox-shop-green-too-few transitioned to ALARM" in color["StateReason"]
+            assert "docs/alerts/too-few.md" in color["AlarmDescription"]
+
+            cloud.configure("canaryWeight", 10)
+            refused = cloud.pulumi("up", "--yes", "--skip-preview", check=False)
+            assert refused.returncode != 0
+            assert "its alarm sandbox-shop-green is on" in refused.stdout + refused.stderr
+            assert sorted(live_weights().values()) == [0, 100]
+        finally:
+            cloud.kubectl("scale", "deployment", "shop-green", "--replicas=2")
+        wait_for(set(), 120)
+
+
+@pytest.mark.usefixtures("fast_minutes")
 def test_a_service_that_fails_is_told_once_gets_no_more_traffic_and_may_be_left(queue: str) -> None:
     arn = boto3.client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"][
         "QueueArn"
@@ -149,27 +173,3 @@ def test_a_service_that_fails_is_told_once_gets_no_more_traffic_and_may_be_left(
                 fail(color, **EVERYTHING_OFF)
         wait_for(set(), 120)  # canary-errors judges ten minutes
         wait_to_hear(queue, ("sandbox-shop-green", "OK"), ("sandbox-shop-blue", "OK"))
-
-
-@pytest.mark.usefixtures("fast_minutes")
-def test_a_color_that_lost_its_pods_is_told_gets_no_traffic_and_is_well_once_they_are_back() -> None:
-    lost = {"sandbox-shop-green", "sandbox-shop-green-too-few"}
-    wait_for(set(), 120)  # a load that an earlier test ended is a drop of traffic
-    with cloud.stack_file():
-        try:
-            cloud.kubectl("scale", "deployment", "shop-green", "--replicas=0")  # the autoscaler leaves none alone
-            wait_for(lost, 120)
-            (color,) = boto3.client("cloudwatch").describe_alarms(
-                AlarmNames=["sandbox-shop-green"], AlarmTypes=["CompositeAlarm"]
-            )["CompositeAlarms"]
-            assert ":alarm:sandbox-shop-green-too-few transitioned to ALARM" in color["StateReason"]
-            assert "docs/alerts/too-few.md" in color["AlarmDescription"]
-
-            cloud.configure("canaryWeight", 10)
-            refused = cloud.pulumi("up", "--yes", "--skip-preview", check=False)
-            assert refused.returncode != 0
-            assert "its alarm sandbox-shop-green is on" in refused.stdout + refused.stderr
-            assert sorted(live_weights().values()) == [0, 100]
-        finally:
-            cloud.kubectl("scale", "deployment", "shop-green", "--replicas=2")
-        wait_for(set(), 120)

@@ -64,7 +64,7 @@ NOT_AS_IN_THE_SDK = "wafv2/webAcl.rules.statement."
 
 def test_every_type_of_the_aws_plugin_has_the_arguments_of_the_sdk_at_every_depth(schema: dict[str, Any]) -> None:
     seen: set[str] = set()
-    found = []
+    found: list[str] = []
     for token, resource in schema["resources"].items():
         _, place, name = token.split(":")
         module = MODULES[place.partition("/")[0]]
