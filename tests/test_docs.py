@@ -151,6 +151,12 @@ def test_every_file_that_the_coverage_names_exists() -> None:
     assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
 
 
+def test_every_test_that_the_coverage_names_exists() -> None:
+    named = re.findall(r"`((?:e2e/)?test_\w+\.py)::(\w+)`", COVERAGE.read_text())
+    assert len(named) > 60
+    assert [name for file, name in named if f"def {name}(" not in (ROOT / "tests" / file).read_text()] == []
+
+
 def test_every_test_on_the_local_cloud_is_in_the_coverage() -> None:
     text = COVERAGE.read_text()
     of_the_cloud_itself = {"test_world.py"}
