@@ -248,8 +248,7 @@ def _controllers(built: dict[str, Path], vpc: str) -> None:
     for name in (controllers.LOAD_BALANCER, controllers.EXTERNAL_SECRETS):
         controllers.install(built[name] / "crds", controllers.objects(name, built[name]))
     for name, (command, variables) in controllers.commands(built, vpc).items():
-        if not processes.running(name):
-            processes.start(name, command, {**os.environ, **variables})
+        processes.ensure(name, command, {**os.environ, **variables})
     _await(controllers.LOAD_BALANCER, paths.LOAD_BALANCER_CONTROLLER)
     _await(controllers.EXTERNAL_SECRETS, paths.EXTERNAL_SECRETS)
 
@@ -257,8 +256,7 @@ def _controllers(built: dict[str, Path], vpc: str) -> None:
 def _prometheus(program: Path) -> None:
     controllers.install(program / "crds", prometheus.objects())
     for name, command in prometheus.commands(program).items():
-        if not processes.running(name):
-            processes.start(name, command, os.environ)
+        processes.ensure(name, command, os.environ)
     _await("prometheus", f"{paths.PROMETHEUS_URL}/-/ready")
 
 

@@ -38,6 +38,16 @@ def start(name: str, command: Sequence[str], environment: Mapping[str, str]) -> 
     return process.pid
 
 
+def ensure(name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
+    """Start ``command`` unless it runs; one that another command has started, such as an older build's, is ended."""
+    if running(name):
+        line = (Path("/proc") / str(_pid(name)) / "cmdline").read_bytes().decode().removesuffix("\0").split("\0")
+        if list(command[-len(line) :]) == line:  # a shell may have put the program in its own place
+            return
+        stop(name)
+    start(name, command, environment)
+
+
 def running(name: str) -> bool:
     """Whether the process that was started under this name still lives."""
     if _pid(name) in marked():

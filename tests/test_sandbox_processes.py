@@ -40,6 +40,24 @@ def test_several_are_ended_in_the_time_of_one(monkeypatch: pytest.MonkeyPatch, t
     assert not any(map(processes.running, ("one", "two", "three")))
 
 
+def test_a_process_is_kept_while_its_command_is_the_same_and_replaced_by_another_one(tmp_path: Path) -> None:
+    def ensured(*command: str) -> str:
+        processes.ensure("controller", command, os.environ)
+        return (tmp_path / "controller.pid").read_text()
+
+    first = ensured("sleep", "60")
+    assert ensured("sleep", "60") == first
+    second = ensured("sleep", "61")
+    assert second != first
+    assert not Path(f"/proc/{first.strip()}").exists()
+    through_a_shell = "sh", "-c", 'exec "$@"', "sh", "sleep", "62"
+    third = ensured(*through_a_shell)
+    assert third != second
+    while b"sh\0" in Path(f"/proc/{third.strip()}/cmdline").read_bytes():
+        time.sleep(0.01)
+    assert ensured(*through_a_shell) == third
+
+
 def test_only_the_named_are_ended_and_one_that_never_ran_is_no_error() -> None:
     started("one", "two", "other")
     processes.stop("one", "two", "never")
