@@ -3,11 +3,12 @@
 import base64
 import json
 import os
+import signal
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -93,6 +94,26 @@ def stack_file() -> Iterator[Path]:
         if file.read_text() != before:
             file.write_text(before)
             update()
+
+
+def kill(update: "subprocess.Popen[Any]") -> None:
+    """End an update of the engine and all that it has started, none of which can do anything about it.
+
+    Not while the state is being written: the backend of files writes one in two steps, as none in a bucket does.
+    """
+
+    def signal_all(number: signal.Signals) -> None:
+        for pid in run("ps", "-o", "pid=", "--sid", str(update.pid)).stdout.split():
+            with suppress(ProcessLookupError):
+                os.kill(int(pid), number)
+
+    signal_all(signal.SIGSTOP)
+    while list(paths.PULUMI_STATE.rglob("*.tmp")):
+        signal_all(signal.SIGCONT)
+        time.sleep(0.01)
+        signal_all(signal.SIGSTOP)
+    signal_all(signal.SIGKILL)
+    update.wait()
 
 
 def configure(path: str, value: object) -> None:

@@ -545,8 +545,7 @@ def test_an_update_that_was_killed_is_mended(desk: Desk) -> None:
     desk.give("green", secretVersions={"app": "00000000-0000-4000-8000-00000000dead"})
     with desk.begun("exec pulumi up") as update:
         cloud.wait_until("a creation is pending", lambda: desk.waits_for("creating", "ExternalSecret"))
-        os.killpg(update.pid, signal.SIGKILL)
-        update.wait()
+        cloud.kill(update)
     assert "the stack is currently locked by 1 lock" in desk.shell("pulumi up", fails=True)
     told = desk.run("ended-badly", "An interrupted up", 0)
     (name,) = re.findall(r"^creating urn:pulumi:\S+ExternalSecret::\S+ (\S+)$", told, re.MULTILINE)

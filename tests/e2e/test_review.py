@@ -2,8 +2,6 @@
 
 import base64
 import json
-import os
-import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -124,13 +122,6 @@ def left() -> dict[str, list[str]]:
     }
 
 
-def kill_all_of(process: "subprocess.Popen[bytes]") -> None:
-    """End a process and all that it has started, none of which can do anything about it."""
-    for number in cloud.run("ps", "-o", "pid=", "--sid", str(process.pid)).stdout.split():
-        os.kill(int(number), signal.SIGKILL)
-    process.wait()
-
-
 def answer() -> tuple[int, dict[str, str], str]:
     """Request the review's URL, whose name leads to a load balancer of its own."""
     name = cloud.run("pulumi", "stack", "output", "loadBalancer", "--stack", NAME).stdout.partition("-1.")[0]
@@ -148,7 +139,7 @@ def test_a_review_whose_update_was_killed_goes_without_a_trace(project: Path) ->
     )
     pods = ("kubectl", "get", "pods", "--namespace", NAMESPACE, "-l", "hueshift.dev/color=blue", "--output=name")
     cloud.wait_until("its first pod is made", lambda: cloud.run(*pods).stdout, 120)
-    kill_all_of(making)
+    cloud.kill(making)
     assert left()["stacks"] == [NAME]
     review(project, "down", NAME)
     assert left() == NOTHING

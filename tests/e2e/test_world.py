@@ -94,8 +94,7 @@ def test_a_lost_emulator_and_a_killed_update_are_noticed_and_the_world_rebuilt()
         )
         state = paths.PULUMI_STATE / ".pulumi/stacks/hueshift/sandbox.json"
         cloud.wait_until("an operation is pending", lambda: '"pending_operations"' in state.read_text())
-        os.killpg(update.pid, signal.SIGKILL)
-        update.wait()
+        cloud.kill(update)
         os.kill(int((paths.STATE / "aws.pid").read_text()), signal.SIGKILL)
         file.write_text(before)
         assert "clear a lost world" in make("sandbox")[0]

@@ -87,7 +87,7 @@ var functions = map[string]string{
 // autonamed resources get a random suffix where no name is given; the number is the longest name.
 var autonamed = map[string]int{
 	"aws_cloudwatch_metric_alarm": 255, "aws_ecr_repository": 256, "aws_iam_role": 64, "aws_kms_alias": 255, "aws_lb": 32,
-	"aws_lb_target_group": 32, "aws_secretsmanager_secret": 255, "aws_security_group": 255, "aws_sns_topic": 256, "aws_wafv2_web_acl": 128,
+	"aws_lb_target_group": 32, "aws_s3_bucket": 63, "aws_secretsmanager_secret": 255, "aws_security_group": 255, "aws_sns_topic": 256, "aws_wafv2_web_acl": 128,
 }
 
 // renamed arguments are those that the SDK spells otherwise than the bridge would.
@@ -123,11 +123,14 @@ func fields(name string, upstream tfshim.Resource) map[string]*tfbridge.SchemaIn
 		}
 	}
 	if size, ok := autonamed[name]; ok {
-		argument := "name"
-		if name == "aws_cloudwatch_metric_alarm" {
+		argument, property := "name", "name"
+		switch name {
+		case "aws_cloudwatch_metric_alarm":
 			argument = "alarm_name"
+		case "aws_s3_bucket":
+			argument, property = "bucket", "bucket"
 		}
-		all[argument] = tfbridge.AutoName("name", size, "-")
+		all[argument] = tfbridge.AutoName(property, size, "-")
 	}
 	return all
 }

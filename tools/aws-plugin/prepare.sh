@@ -11,6 +11,9 @@ install grafts/generate_config.go sdkfork/helper/schema/
 sed -i 's#(conf.Delay, conf.PollInterval, conf.MinTimeout)#(conf.Delay/20, conf.PollInterval/20, conf.MinTimeout/20)#' upstream/internal/retry/state.go
 sed -i '/) WaitForStateContext(/a conf.Delay, conf.PollInterval, conf.MinTimeout = conf.Delay/20, conf.PollInterval/20, conf.MinTimeout/20' sdkfork/helper/retry/state.go
 [ "$(grep -l MinTimeout/20 upstream/internal/retry/state.go sdkfork/helper/retry/state.go | wc -l)" = 2 ]
+# It asks for the tags of a bucket at a host named by the account, which loopback has none of, before it asks the bucket.
+sed -i 's/accountID := c.AccountID(ctx); accountID != ""/accountID := ""; accountID != ""/' upstream/internal/service/s3/tags.go
+grep -q 'accountID := ""' upstream/internal/service/s3/tags.go
 touch schema.json metadata.json
 CGO_ENABLED=0 go build -v -trimpath -tags grpcnotrace -ldflags "$1" -o generator .
 ./generator generate

@@ -6,7 +6,7 @@ from pathlib import Path
 
 PACKAGES = [
     *("acm", "cloudwatch", "ec2", "ecr", "eks", "elbv2", "iam", "kms", "meta"),
-    *("route53", "s3", "s3control", "secretsmanager", "sns", "sts", "wafv2"),
+    *("route53", "s3", "secretsmanager", "sns", "sts", "wafv2"),
 ]
 CLIENTS = [
     *("ACM", "Account", "CloudFormation", "CloudFront", "CloudFrontKeyValueStore", "CloudWatch", "EC2", "ECR"),
