@@ -753,3 +753,10 @@ def test_findings_that_no_scanner_could_report_are_not_planted(body: bytes) -> N
     with pytest.raises(ValueError, match=r'wanted is \{"digest"'):
         scans.plant(body)
     assert scans.planted == {}
+
+
+def test_a_bucket_has_the_tags_that_it_is_created_with(client: Client) -> None:
+    s3 = client("s3")
+    place: Any = {"LocationConstraint": paths.REGION, "Tags": [{"Key": "environment", "Value": "sandbox"}]}
+    s3.create_bucket(Bucket="logs-with-tags", CreateBucketConfiguration=place)
+    assert s3.get_bucket_tagging(Bucket="logs-with-tags")["TagSet"] == place["Tags"]
