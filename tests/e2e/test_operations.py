@@ -534,6 +534,7 @@ def test_an_update_that_waits_for_a_color_locks_the_stack_and_is_looked_at_and_e
 
     desk.give("green", **before["green"])
     desk.shell("pulumi up")
+    cloud.wait_until("the pods without an image are gone", lambda: "ImagePull" not in kubectl("get", "pods"))
     desk.run("ended-badly", "A color that does not become ready", 2)
     desk.run("ended-badly", "A color that does not become ready", 1)
     cloud.wait_until("green answers with 1.5.0", lambda: served(desk, f"green.{HOST}", 8443) == ("green", "1.5.0"))
