@@ -59,7 +59,7 @@ def test_the_controller_lets_the_load_balancer_and_nobody_else_into_the_security
     (group,) = boto3.client("ec2").describe_security_groups(Filters=owned)["SecurityGroups"]
     (rule,) = group["IpPermissions"]
     (pair,) = rule["UserIdGroupPairs"]
-    assert (rule["IpProtocol"], rule["FromPort"], rule["ToPort"], rule["IpRanges"]) == ("tcp", 8080, 8080, [])
+    assert (rule["IpProtocol"], rule["FromPort"], rule["ToPort"], rule["IpRanges"]) == ("tcp", 0, 65535, [])
     assert [pair["GroupId"]] == balancer["SecurityGroups"]
     assert pair["Description"] == "elbv2.k8s.aws/targetGroupBinding=shared"
 
