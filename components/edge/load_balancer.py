@@ -8,7 +8,7 @@ import pulumi
 from pulumi_aws import ec2, lb, vpc
 
 from components.edge.log_bucket import ACCESS_LOGS, CONNECTION_LOGS
-from components.model import CONTENT_SECURITY_POLICY
+from components.spec import CONTENT_SECURITY_POLICY
 
 TLS_POLICY: Final = "ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09"
 """TLS 1.3 and 1.2, post-quantum key exchange; unset, AWS takes a policy that allows TLS 1.0 (ELB guide, policies)."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import pulumi
 from pulumi_aws import cloudwatch
 
-from components.model import Color, Resources, alarm_name, color_labels, namespace, service_labels
+from components.model import Color, alarm_name, color_labels, namespace, service_labels
 from components.observe.alert_catalog import (
     CERTIFICATE,
     COLOR_ALERTS,
@@ -30,6 +30,7 @@ from components.observe.cloudwatch import (
     needs_insights,
 )
 from components.observe.prometheus import prometheus_rule, prometheus_rules
+from components.spec import Resources
 
 
 @dataclass(frozen=True, kw_only=True)

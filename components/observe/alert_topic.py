@@ -7,7 +7,7 @@ from hashlib import sha256
 import pulumi
 from pulumi_aws import sns
 
-from components.model import Subscription
+from components.spec import Subscription
 
 
 @dataclass(frozen=True, kw_only=True)

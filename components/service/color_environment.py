@@ -8,20 +8,7 @@ import pulumi
 from pulumi_kubernetes import apps, autoscaling, core, meta, networking, policy
 from pulumi_kubernetes.apiextensions import CustomResource
 
-from components.model import (
-    Color,
-    Egress,
-    Given,
-    Health,
-    Replicas,
-    Resources,
-    Strategy,
-    StrategyKind,
-    Timing,
-    color_labels,
-    selector,
-    version_label,
-)
+from components.model import Color, Given, color_labels, selector, version_label
 from components.service.identity import WorkloadIdentity
 from components.service.secret_entries import SecretMount, deliver
 from components.service.workload import (
@@ -37,6 +24,7 @@ from components.service.workload import (
     patience,
     requirements,
 )
+from components.spec import Egress, Health, Replicas, Resources, Strategy, StrategyKind, Timing
 
 REVISIONS: Final = 5
 """Old ReplicaSets kept for ``kubectl rollout undo``: the previous versions that stay deployable."""

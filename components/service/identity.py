@@ -9,7 +9,8 @@ from typing import Final
 import pulumi
 from pulumi_aws import eks, iam
 
-from components.model import Color, IdentityKind
+from components.model import Color
+from components.spec import IdentityKind
 
 AUDIENCE: Final = "sts.amazonaws.com"
 """Whom the token of a service account must be meant for."""

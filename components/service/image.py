@@ -7,7 +7,7 @@ from typing import Final
 import pulumi
 from pulumi_aws import ecr
 
-from components.model import Build
+from components.spec import Build
 
 RELEASES_KEPT: Final = 500
 """Images with a version for a tag, which `hueshift image record` gives to what a stack has run.

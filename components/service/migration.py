@@ -12,7 +12,7 @@ from typing import Final
 import pulumi
 from pulumi_kubernetes import batch, core, meta
 
-from components.model import Color, Given, Resources, color_labels, service_labels
+from components.model import Color, Given, color_labels, service_labels
 from components.service.secret_entries import SecretMount, deliver
 from components.service.workload import (
     RESTRICTED_CONTAINER,
@@ -26,6 +26,7 @@ from components.service.workload import (
     patience,
     requirements,
 )
+from components.spec import Resources
 
 PREFIX: Final = "MIGRATION_"
 """What the secret keys begin with that only the Job gets, such as the URL of a role that may change the schema."""

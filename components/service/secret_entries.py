@@ -13,7 +13,8 @@ import pulumi
 from pulumi_aws import secretsmanager
 from pulumi_kubernetes.apiextensions import CustomResource
 
-from components.model import SecretEntry, SecretSource, fit_name, secret_name
+from components.model import fit_name, secret_name
+from components.spec import SecretEntry, SecretSource
 
 SECRET_STORE: Final = "aws-secrets-manager"
 """The ClusterSecretStore through which the cluster's External Secrets operator reads Secrets Manager."""

@@ -9,22 +9,7 @@ from pulumi_kubernetes.apiextensions import CustomResource
 
 from components.edge.load_balancer import LoadBalancer
 from components.edge.network import Network
-from components.model import (
-    Cluster,
-    Color,
-    Egress,
-    Health,
-    Release,
-    Replicas,
-    Resources,
-    SecretEntry,
-    Strategy,
-    Timing,
-    color_host,
-    namespace,
-    newer,
-    service_labels,
-)
+from components.model import Color, color_host, namespace, newer, service_labels
 from components.observe.alert_rules import AlertRules, AlertRulesArgs, ServiceAlerts, ServiceAlertsArgs
 from components.observe.cloudwatch import AlertRouting
 from components.service.color_environment import ColorEnvironment, ColorEnvironmentArgs
@@ -33,6 +18,7 @@ from components.service.image import Image, ImageArgs
 from components.service.migration import PREFIX, Migration, MigrationArgs, declare, record
 from components.service.secret_entries import SecretEntries, SecretEntriesArgs, SecretMount
 from components.service.workload import READINESS_GATE_LABEL, RESTRICTED_LABELS, network_policy, pod_monitor
+from components.spec import Cluster, Egress, Health, Release, Replicas, Resources, SecretEntry, Strategy, Timing
 from components.traffic.target_groups import TargetGroups, TargetGroupsArgs
 from components.traffic.traffic_split import TestRoutes, TestRoutesArgs, TrafficSplit, TrafficSplitArgs
 

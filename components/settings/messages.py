@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 from components import rules
 from components.rules import Problem
 from components.rules.advice import unknown_key
-from components.settings.schema import ProblemsError, StackSettings
+from components.settings.schema import KEYS, ProblemsError
 
 
 class SettingsError(pulumi.RunError, ValueError):
@@ -109,7 +109,7 @@ def _shown(value: object) -> str:
 
 @cache
 def _json_schema() -> dict[str, Any]:
-    return StackSettings.model_json_schema()
+    return KEYS.json_schema()
 
 
 def _schema(loc: Sequence[int | str]) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from typing import Final
 import pulumi
 from pulumi_aws import lb
 
-from components.model import Color, Health, fit_name
+from components.model import Color, fit_name
+from components.spec import Health
 
 NAME_LIMIT: Final = 24
 """Characters of a logical name: the API takes 32, of which autonaming uses 8 (pulumi-aws#1317)."""

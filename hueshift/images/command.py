@@ -13,8 +13,9 @@ from typing import Annotated, Any, Final
 import typer
 from rich.table import Table
 
+from components import spec
 from components.model import Color, precedence
-from components.settings import RECORD, ServiceSettings, parse, ran
+from components.settings import RECORD, parse, ran
 from hueshift.images import registry
 from hueshift.images.scans import Image, scan
 from hueshift.report import Json, RefusedError, StackName, console, emit, reported, unknown
@@ -287,7 +288,7 @@ def _tagged(place: Stack, service: str, running: Iterable[Running]) -> list[Ran]
     ]
 
 
-def _by_digest(service: str, color: Color, settings: ServiceSettings, image: str, place: Stack) -> str:
+def _by_digest(service: str, color: Color, settings: spec.Service, image: str, place: Stack) -> str:
     if settings.colors[color].build:
         return "the registry gave no digest: build it anew under another version"
     name, _, tag = (image.partition("/")[2] or image).partition(":")

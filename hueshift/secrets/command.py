@@ -17,9 +17,10 @@ from uuid import uuid4
 import typer
 from rich.table import Table
 
-from components.model import Color, SecretEntry, secret_name
+from components import spec
+from components.model import Color, secret_name
 from components.rules import advice, secret_version_problem
-from components.settings import ServiceSettings
+from components.spec import SecretEntry
 from hueshift.report import Json, RefusedError, StackName, console, emit, reported, unknown
 from hueshift.secrets.bootstrap import MAKE_CONTAINERS
 from hueshift.secrets.containers import CURRENT, PENDING, PREVIOUS, Container, SecretsManager, Version
@@ -207,7 +208,7 @@ class _Place:
     stack: Stack
     service: str
     entry: str
-    settings: ServiceSettings
+    settings: spec.Service
     wanted: SecretEntry
     secrets_manager: SecretsManager
 

@@ -2,18 +2,7 @@
 
 from components.edge.load_balancer import LoadBalancer, LoadBalancerArgs
 from components.edge.network import Network
-from components.model import (
-    Cluster,
-    Color,
-    Health,
-    Release,
-    Replicas,
-    Resources,
-    SecretEntry,
-    Strategy,
-    Subscription,
-    Timing,
-)
+from components.model import Color
 from components.observe.alert_rules import AlertRulesArgs, EdgeAlertsArgs, ServiceAlertsArgs
 from components.observe.alert_topic import AlertTopicArgs
 from components.observe.cloudwatch import AlertRouting
@@ -21,6 +10,7 @@ from components.service.color_environment import ColorEnvironmentArgs
 from components.service.migration import MigrationArgs
 from components.service.secret_entries import SecretEntriesArgs, SecretMount
 from components.service.service import BlueGreenServiceArgs
+from components.spec import Cluster, Health, Release, Replicas, Resources, SecretEntry, Strategy, Subscription, Timing
 from components.traffic.target_groups import TargetGroupsArgs
 from components.traffic.traffic_split import TestRoutesArgs, TrafficSplitArgs
 

@@ -7,8 +7,9 @@ import pytest
 from components.edge.edge import Edge, EdgeArgs
 from components.edge.load_balancer import AnotherLoadBalancerError
 from components.edge.network import NetworkError
-from components.model import CONTENT_SECURITY_POLICY, Color
+from components.model import Color
 from components.observe.cloudwatch import AlertRouting
+from components.spec import CONTENT_SECURITY_POLICY
 from tests.support import samples
 from tests.support.engine import Engine, in_stack, installed
 

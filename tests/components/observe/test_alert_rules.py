@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from components.model import ALARM_PERIOD, ALARM_PERIODS, Color, Resources, alarm_name
+from components.model import ALARM_PERIOD, ALARM_PERIODS, Color, alarm_name
 from components.observe.alert_catalog import (
     ALERTS,
     COLOR_ALERTS,
@@ -20,6 +20,7 @@ from components.observe.alert_catalog import (
 )
 from components.observe.alert_rules import AlertRules, EdgeAlerts, ServiceAlerts
 from components.observe.cloudwatch import AlertRouting
+from components.spec import Resources
 from sandbox.aws.alarms import EXTRA, Rule, State, judge
 from sandbox.aws.metric_math import Plan
 from tests.support import samples

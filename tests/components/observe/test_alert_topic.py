@@ -4,8 +4,8 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from components.model import Subscription
 from components.observe.alert_topic import AlertTopic
+from components.spec import Subscription
 from tests.support import samples
 from tests.support.engine import Engine, in_stack
 

@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
-from components.model import Color, Resources
+from components.model import Color
 from components.observe.alert_rules import AlertRules, ServiceAlerts
+from components.spec import Resources
 from sandbox import prometheus
 from tests.support import samples
 from tests.support.engine import Engine, in_stack, installed

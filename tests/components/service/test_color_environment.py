@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 from pulumi_kubernetes import core, networking
 
-from components.model import Color, Egress, Given, Health, Replicas, Strategy, StrategyKind, Timing
+from components.model import Color, Given
 from components.rules import NOT_SECRETS
 from components.service.color_environment import ColorEnvironment
 from components.service.identity import WorkloadIdentity
 from components.service.workload import network_policy
+from components.spec import Egress, Health, Replicas, Strategy, StrategyKind, Timing
 from tests.components.service.test_identity import IRSA, POD_IDENTITY
 from tests.support import samples
 from tests.support.engine import UNKNOWN, Engine, in_stack

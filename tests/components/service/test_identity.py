@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from components.model import Color, IdentityKind
+from components.model import Color
 from components.service.identity import WorkloadIdentity, WorkloadIdentityArgs
+from components.spec import IdentityKind
 from tests.support import samples
 from tests.support.engine import UNKNOWN, Engine, in_stack
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 from hashlib import sha1
 from typing import Any
 
-from components.model import Build
 from components.service.image import BUILDS_KEPT, Image, ImageArgs, ImageRepository, ImageRepositoryArgs
+from components.spec import Build
 from tests.support.ecr import Ecr
 from tests.support.engine import Engine, Secret, in_stack
 from tests.support.program import ROOT

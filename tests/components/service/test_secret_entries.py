@@ -8,8 +8,8 @@ from typing import Any
 import pulumi
 import pytest
 
-from components.model import Rotation, SecretEntry, SecretSource
 from components.service.secret_entries import SecretEntries, SecretEntriesArgs, SecretMount, deliver
+from components.spec import Rotation, SecretEntry, SecretSource
 from tests.support import samples
 from tests.support.engine import Engine, Registration, in_stack
 

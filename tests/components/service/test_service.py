@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from components.edge.load_balancer import LoadBalancer
-from components.model import Color, Release, Replicas, SecretEntry
+from components.model import Color
 from components.service.service import BlueGreenService
+from components.spec import Release, Replicas, SecretEntry
 from tests.support import samples
 from tests.support.engine import Engine, in_stack
 

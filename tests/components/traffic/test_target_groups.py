@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from components.model import Color, Health
+from components.model import Color
+from components.spec import Health
 from components.traffic.target_groups import TargetGroups
 from tests.support import samples
 from tests.support.engine import Engine, in_stack

@@ -4,8 +4,8 @@ import pulumi
 from pulumi_kubernetes import core
 from pulumi_kubernetes.apiextensions import CustomResource
 
-from components.model import SecretEntry, SecretSource
 from components.service.secret_entries import SecretEntries, SecretEntriesArgs, deliver
+from components.spec import SecretEntry, SecretSource
 
 config = pulumi.Config()
 version = config.require("version")

@@ -1,0 +1,198 @@
+"""What a key of a stack file says of itself beside its type: which values it takes and why, and one example.
+
+A key is one field of a class of this package, declared like this::
+
+    interval: Annotated[int, Between(5, 300, "what a target group takes")] = 10
+    \"\"\"Seconds between two checks.\"\"\"
+
+The settings judge by it, and the reference, the schema of stack files and `Pulumi.yaml` are made from it.
+"""
+
+import ast
+import inspect
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+from components.rules import Problem
+
+
+class Facts(NamedTuple):
+    """What the value of a key may depend on beside itself."""
+
+    production: bool
+    region: str | None
+    """Where the stack is, if that is known."""
+
+
+@runtime_checkable
+class Judge(Protocol):
+    """A mark that refuses values."""
+
+    def problem(self, value: Any, facts: Facts) -> str | None:  # noqa: ANN401 - of the key's type
+        """Return why a value is refused; it is never None."""
+
+    @property
+    def allowed(self) -> str:
+        """The values it takes, in few words; empty where only a sentence says it."""
+
+    @property
+    def why(self) -> str:
+        """The reason; may be empty."""
+
+    @property
+    def keywords(self) -> Mapping[str, object]:
+        """The same in JSON Schema, as far as that can say it."""
+
+
+@dataclass(frozen=True)
+class Between:
+    """Both ends included."""
+
+    least: int
+    most: int
+    why: str = ""
+
+    def problem(self, value: int, _: Facts) -> str | None:
+        """Return why a value is refused."""
+        within = self.least <= value <= self.most
+        return None if within else f"{value} is out of range; allowed are {self.allowed}"
+
+    @property
+    def allowed(self) -> str:
+        """The range."""
+        return f"{self.least} to {self.most}"
+
+    @property
+    def keywords(self) -> Mapping[str, object]:
+        """The range in JSON Schema."""
+        return {"minimum": self.least, "maximum": self.most}
+
+
+@dataclass(frozen=True)
+class Like:
+    """Text of a pattern, in which a word and a digit are of ASCII; no pattern may take longer than in proportion."""
+
+    pattern: str
+    form: str
+    """What is allowed, for people."""
+    limit: int = 2048
+    why: str = ""
+
+    def problem(self, value: str, _: Facts) -> str | None:
+        """Return why a text is refused."""
+        if len(value) <= self.limit and re.fullmatch(self.pattern, value, re.ASCII):
+            return None
+        return f"{value!r} has the wrong form; allowed is {self.form}"
+
+    @property
+    def allowed(self) -> str:
+        """The form."""
+        return self.form
+
+    @property
+    def keywords(self) -> Mapping[str, object]:
+        """The pattern in JSON Schema, which has no other end of a text than the end."""
+        return {"pattern": f"^({self.pattern})$", "maxLength": self.limit}
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A predicate of `rules`."""
+
+    predicate: Callable[..., str | None]
+    by_environment: bool = False
+    """Whether production is held to more; the predicate is then told."""
+
+    def problem(self, value: object, facts: Facts) -> str | None:
+        """Return why a value is refused."""
+        return self.predicate(value, production=facts.production) if self.by_environment else self.predicate(value)
+
+    @property
+    def allowed(self) -> str:
+        """Only the predicate knows."""
+        return ""
+
+    @property
+    def why(self) -> str:
+        """The first paragraph of the predicate's description."""
+        return inspect.cleandoc(self.predicate.__doc__ or "").partition("\n\n")[0].replace("\n", " ")
+
+    @property
+    def keywords(self) -> Mapping[str, object]:
+        """Not to be told in JSON Schema."""
+        return {}
+
+
+@dataclass(frozen=True)
+class Here:
+    """The ARN of what AWS takes from the stack's own region alone."""
+
+    allowed: str = ""
+    why: str = "AWS takes it from the stack's own region alone."
+
+    def problem(self, arn: str, facts: Facts) -> str | None:
+        """Return why an ARN is refused."""
+        if facts.region is None or arn.split(":")[3] == facts.region:
+            return None
+        return f"{arn!r} is not in the region of the stack; name one in {facts.region}"
+
+    @property
+    def keywords(self) -> Mapping[str, object]:
+        """No file says where its stack is in a way that JSON Schema could ask."""
+        return {}
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A rule about a key and another that stands before it in the same class, which the predicate is given too."""
+
+    predicate: Callable[..., Iterable[Problem]]
+    other: str
+    otherwise: object
+    """What stands for the other where that is refused itself."""
+
+
+@dataclass(frozen=True)
+class Unset:
+    """What a key is that the stack file leaves out, where that depends on others; the settings fill it in."""
+
+    meaning: str
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """One value, of a key without a default."""
+
+    value: object
+
+
+def arn(service: str, resource: str, *, region: str = "[a-z0-9-]+") -> Like:
+    """Return the form of an ARN of one service; ``resource`` is a pattern."""
+    example = re.sub(r"\(.*?\)|\[.*?\]", "…", resource).replace("+", "").replace("…", "<name>")
+    return Like(rf"arn:aws[a-z-]*:{service}:{region}:([0-9]{{12}}|aws):{resource}", f"arn:aws:{service}:…:{example}")
+
+
+@cache
+def meanings(spec: type) -> Mapping[str, str]:
+    """Return what the string below each field of a class says of it, in one line; a field without one is left out."""
+    found = {}
+    (body,) = (
+        node.body
+        for node in _tree(inspect.getfile(spec)).body
+        if isinstance(node, ast.ClassDef) and node.name == spec.__name__
+    )
+    for field, said in pairwise(body):
+        match field, said:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                found[name] = " ".join(text.split())
+    return found
+
+
+@cache
+def _tree(file: str) -> ast.Module:
+    with open(file, encoding="utf-8") as source:  # noqa: PTH123 - imported by every update
+        return ast.parse(source.read())
