@@ -1,11 +1,12 @@
 """The bucket that holds a load balancer's logs, and the policy that lets it write there."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import pulumi
 from pulumi_aws import s3
+
+from components.context.context import Context
 
 _ROOT: Final = "load-balancer/"
 ACCESS_LOGS: Final = f"{_ROOT}access"
@@ -25,11 +26,8 @@ _UNFINISHED_DAYS: Final = 7
 class LogBucketArgs:
     """What is plain decides what may be deleted."""
 
-    account_id: pulumi.Input[str]
-    """Whose load balancers may write."""
-    production: bool
-    """Protected and kept with its content; elsewhere a destroy empties and deletes it."""
-    tags: Mapping[str, str]
+    context: Context
+    """Its account's load balancers may write. In production it is kept; elsewhere a destroy empties and deletes it."""
 
 
 class LogBucket(pulumi.ComponentResource):
@@ -43,9 +41,9 @@ class LogBucket(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         bucket = s3.Bucket(
             f"{name}-bucket",
-            force_destroy=not args.production,
-            tags=args.tags,
-            opts=pulumi.ResourceOptions(parent=self, protect=args.production or None),
+            force_destroy=not args.context.production,
+            tags=args.context.tags,
+            opts=pulumi.ResourceOptions(parent=self, protect=args.context.production or None),
         )
         # S3 has all of these on for a new bucket; stated, so that a refresh shows who switched one off.
         block = s3.BucketPublicAccessBlock(
@@ -84,7 +82,7 @@ class LogBucket(pulumi.ComponentResource):
         policy = s3.BucketPolicy(
             f"{name}-policy",
             bucket=bucket.bucket,
-            policy=_policy(bucket.arn, args.account_id),
+            policy=_policy(bucket.arn, args.context.account_id),
             # S3 refuses two changes of one bucket's access at the same time.
             opts=pulumi.ResourceOptions(parent=self, depends_on=[block]),
         )

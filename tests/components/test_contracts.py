@@ -117,6 +117,7 @@ def test_a_component_takes_name_args_and_opts_and_its_args_are_frozen_and_by_key
     assert is_dataclass(args)
     assert args.__dataclass_params__.frozen  # type: ignore[union-attr]
     assert all(field.kw_only for field in fields(args))
+    assert len(fields(args)) <= 11, "what belongs together is handed on together: a spec, a context"
 
 
 def test_options_of_children_name_their_parent_and_are_never_merged_with_the_components() -> None:
@@ -183,11 +184,22 @@ def test_nothing_is_made_and_nothing_is_judged_inside_apply() -> None:
     assert users == {"edge.dns"}, "what an apply does is missing from the preview"
 
 
-def test_the_program_is_wiring() -> None:
-    source = (ROOT / "__main__.py").read_text()
-    assert len(source.splitlines()) <= 150
-    kinds = (ast.If, ast.For, ast.While, ast.FunctionDef, ast.ClassDef, ast.Try)
-    assert not [node for node in ast.walk(ast.parse(source)) if isinstance(node, kinds)]
+def test_the_program_is_wiring_whose_only_choice_is_given_or_made() -> None:
+    wiring = ast.parse((ROOT / "__main__.py").read_text())
+    statements = (ast.Import, ast.ImportFrom, ast.Assign, ast.Expr)
+    assert [ast.unparse(node) for node in wiring.body if not isinstance(node, statements)] == []
+    logic = (ast.IfExp, ast.Compare, ast.BinOp, ast.UnaryOp, ast.Lambda, ast.Subscript, ast.NamedExpr, ast.JoinedStr)
+    assert [ast.unparse(node) for node in ast.walk(wiring) if isinstance(node, logic)] == []
+    assert [node for node in ast.walk(wiring) if isinstance(node, ast.comprehension) and node.ifs] == []
+    choices = [node for node in ast.walk(wiring) if isinstance(node, ast.BoolOp)]
+    assert choices
+    for choice in choices:
+        given, made = choice.values
+        assert isinstance(choice.op, ast.Or)
+        assert ast.unparse(given).startswith("settings.")
+        assert isinstance(made, ast.Attribute)
+        assert isinstance(made.value, ast.Call)
+        assert ast.unparse(made.value.func) in component_classes()
 
 
 # What the sources register

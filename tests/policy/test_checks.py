@@ -26,6 +26,7 @@ from policy import checks as ready
 from policy import pack
 from policy.checks import CHECKS, Check, Resource
 from sandbox.engine import Engine as SandboxEngine
+from tests.support import samples
 from tests.support.engine import Engine, in_stack, installed
 from tests.support.program import ROOT, run
 
@@ -46,7 +47,7 @@ def compliant() -> tuple[Resource, ...]:
     with installed(stack="production") as engine:
 
         async def repository(_: object) -> None:
-            args = ImageRepositoryArgs(service="shop", reader_accounts=[], keep=True, tags={})
+            args = ImageRepositoryArgs(context=samples.SHOP, reader_accounts=["444455556666"])
             ImageRepository("shop", args)
             await engine.settle()
 

@@ -7,7 +7,6 @@ the kubelet and kube-state-metrics tell has no color, and a `service` that is no
 import json
 import subprocess
 from collections.abc import Iterable
-from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -43,7 +42,12 @@ def rules(tmp_path_factory: pytest.TempPathFactory) -> Path:
     async def program(engine: Engine) -> None:
         for color in Color:
             AlertRules(
-                f"shop-{color}", replace(samples.ALERTS, color=color, resources=Resources(cpu="100m", memory="128Mi"))
+                f"shop-{color}",
+                samples.change(
+                    samples.ALERTS,
+                    color=color,
+                    resources=Resources(cpu="100m", memory="128Mi"),
+                ),
             )
         ServiceAlerts("shop-all", samples.SERVICE_ALERTS)
         for rule in await engine.of_type("PrometheusRule"):
