@@ -6,7 +6,7 @@ from typing import Final
 
 
 def policies_problem(arns: Sequence[str]) -> str | None:
-    """What a role can have (IAM quotas: managed policies attached to a role, 20 where the account was raised)."""
+    """At most 20, as a role can have where the account was raised (IAM quotas, managed policies attached to a role)."""
     return None if len(arns) <= 20 else f"{len(arns)} policies; allowed are 20 for a role: put some into one"
 
 
@@ -15,7 +15,7 @@ MOST_REPLICAS: Final = 1000
 
 
 def replica_problem(minimum: int, *, production: bool) -> str | None:
-    """A single pod is an outage whenever its node is drained."""
+    """1, in production 2, to 1000: a single pod is an outage whenever its node is drained."""
     least = 2 if production else 1
     if minimum > MOST_REPLICAS:
         return f"{minimum} is too many; at most {MOST_REPLICAS}, the targets of a load balancer"

@@ -73,5 +73,5 @@ def repeated_problem(items: Sequence[object]) -> str | None:
 
 
 def empty_problem(items: Collection[object]) -> str | None:
-    """A list that means nothing, or all, when it is empty."""
+    """Not empty, which would mean nothing or all."""
     return None if items else "is empty; name one or more"

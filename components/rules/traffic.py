@@ -13,7 +13,7 @@ def parked_problem(color: Color, *, active: Color, canary_weight: int) -> str | 
 
 
 def canary_problem(weight: int) -> str | None:
-    """A part of the requests; all of them is a flip, and the key for that is another."""
+    """0 to 99: all of the requests is a flip, and the key for that is another."""
     if 0 <= weight < 100:
         return None
     remedy = ": all of the traffic is a flip, set activeColor to the other color and canaryWeight to 0"

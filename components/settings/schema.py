@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, field, fields, is_dataclass
 from enum import Enum
-from functools import cache, reduce
+from functools import cache, partial, reduce
 from operator import or_
 from types import UnionType
 from typing import Annotated, Any, Final, TypeVar, Union, cast, get_args, get_origin, get_type_hints
@@ -73,10 +73,9 @@ def as_settings(cls: type[T]) -> type[T]:
     cls.__doc__ = spec.__doc__
     cls.__annotations__ = {}
     for each in fields(spec):
-        resolved = any(isinstance(mark, Unset) for mark in _marks(hints[each.name]))
-        described = pydantic.Field(
-            description=told[each.name], json_schema_extra=_without_default if resolved else None
-        )
+        resolved = next((mark for mark in _marks(hints[each.name]) if isinstance(mark, Unset)), None)
+        extra = partial(_as_resolved, resolved) if resolved else None
+        described = pydantic.Field(description=told[each.name], json_schema_extra=extra)
         cls.__annotations__[each.name] = Annotated[_read(hints[each.name]), described]
         if is_dataclass(each.default):
             setattr(cls, each.name, field(default_factory=settings_of(type(each.default))))  # type: ignore[arg-type]
@@ -102,8 +101,9 @@ def _judged(self: Any) -> Any:  # noqa: ANN401 - of any class of `spec` with rul
     return self
 
 
-def _without_default(schema: dict[str, Any]) -> None:
+def _as_resolved(unset: Unset, schema: dict[str, Any]) -> None:
     schema.pop("default", None)
+    schema["description"] += f" Unset: {unset.meaning}."
 
 
 def _marks(hint: Any) -> tuple[Any, ...]:  # noqa: ANN401 - a type
@@ -183,7 +183,7 @@ def as_switch(value: object) -> object:
 class StackSettings(Stack):
     """One environment."""
 
-    @field_validator("dns", "kms_key_arn", mode="before")
+    @field_validator(*(each.name for each in fields(Stack) if each.default is None), mode="before")
     @classmethod
     def _unset(cls, value: object) -> object:
         """The engine hands over the default of ``Pulumi.yaml``, which has no way to say nothing but emptiness."""

@@ -151,7 +151,7 @@ class Service:
     port: Annotated[int, Between(1024, 65535, "below 1024 takes root"), Example(8080)]
     """Where the pods listen."""
     priority_band: Annotated[
-        int, Between(BANDS.start, BANDS.stop - 1, "one for each service"), Unset("a hash of its name")
+        int, Between(BANDS.start, BANDS.stop - 1, "one for each service"), Unset("from a hash of its name"), Example(7)
     ]
     """Where the rules of the service stand on the listeners; to set where two services have the same."""
     active_color: Annotated[Color, Unset("the stack's")] = Color.BLUE

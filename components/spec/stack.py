@@ -221,9 +221,9 @@ class Alerts:
 class Stack:
     """One environment."""
 
-    environment: Annotated[str, Rule(rules.environment_problem), Unset("the name of the stack")]
+    environment: Annotated[str, Rule(rules.environment_problem), Unset("the name of the stack"), Example("staging")]
     """The name of the environment."""
-    production: Annotated[bool, Unset("true if a word of its name is production or prod")]
+    production: Annotated[bool, Unset("true if a word of the name is production or prod"), Example(True)]
     """Whether the strict rules hold: images by digest, two pods or more, policies that block."""
     active_color: Color = Color.BLUE
     """The color that gets the traffic; changing it is the flip. A service may override it."""
@@ -234,7 +234,7 @@ class Stack:
     dns: Dns | None = None
     """Where the hosts' records are made; unset, they are yours to make."""
     load_balancer: LoadBalancerSpec = LoadBalancerSpec()
-    """The load balancer: certificateArn."""
+    """The load balancer that all services of the stack share."""
     cluster: Cluster = Cluster()
     """The Kubernetes cluster."""
     registry: Registry = Registry()
