@@ -105,7 +105,7 @@ class Record:
 
     id: int
     unit: str
-    services: Sequence[str]
+    services: tuple[str, ...]
     old: Color
     """The color that the stack file trusts."""
     new: Color
@@ -115,7 +115,7 @@ class Record:
     """By service: what the new color runs, by digest."""
     strategies: Mapping[str, Strategy]
     """By service, as they were at the start; their steps are alike."""
-    steps: Sequence[Step]
+    steps: tuple[Step, ...]
     """Those of the strategies, less what a person skips; the last is 100 percent."""
     pods: Mapping[str, int]
     """By service: how many carry all of its traffic, the healthy targets of the old color at the start."""
@@ -138,12 +138,13 @@ class Record:
     held: Held | None = None
     rejected: str | None = None
     """Why the release was undone, if what it ran was judged bad."""
-    events: Sequence[Event] = ()
+    events: tuple[Event, ...] = ()
 
     def __post_init__(self) -> None:
-        begun = self.phase not in (Phase.TRYING, Phase.UNDOING, Phase.UNDONE)
-        if not self.steps or self.steps[-1].weight != 100 or not begun <= self.step <= len(self.steps):
-            raise ValueError(f"step {self.step} of {len(self.steps)} cannot be {self.phase}, or the last is not 100 %")
+        last = len(self.steps)
+        least = {Phase.MOVING: 1, Phase.BAKING: 1, Phase.SETTLING: last, Phase.PROMOTED: last}.get(self.phase, 0)
+        if not self.steps or self.steps[-1].weight != 100 or not least <= self.step <= last:
+            raise ValueError(f"step {self.step} of {last} cannot be {self.phase}, or the last is not 100 %")
 
     @property
     def weight(self) -> int:
@@ -321,7 +322,7 @@ def _ended(record: Record, seen: Seen, *, calm: bool) -> str | None:
 def _onward(record: Record, seen: Seen) -> Action:
     """The next step, or what it waits for; a step that did not arrive everywhere is sent again."""
     moving, full = record.phase is Phase.MOVING, record.asked is Asked.FULL
-    steps = [*record.steps[: record.step], record.steps[-1]] if full and not record.last else record.steps
+    steps = (*record.steps[: record.step], record.steps[-1]) if full and not record.last else record.steps
     after = replace(record, steps=steps, intent=seen.now, held=None)
     if not moving:
         step = min(record.step + 1, len(steps))
@@ -402,7 +403,7 @@ def asking(record: Record, what: Asked, *, by: str, now: float) -> Record:
 
 def noted(record: Record, *, by: str, now: float, what: str) -> Record:
     """Return the record with one more event."""
-    return replace(record, events=[*record.events, Event(at=now, what=what, by=by)][-MOST_EVENTS:])
+    return replace(record, events=(*record.events, Event(at=now, what=what, by=by))[-MOST_EVENTS:])
 
 
 def _noted(record: Record, seen: Seen, what: str) -> Record:
@@ -482,29 +483,29 @@ def to_data(record: Record) -> dict[str, Any]:
     }
 
 
-def from_data(data: Mapping[str, Any]) -> Record:
+def from_data(data: object) -> Record:
     """Return the record that ``to_data`` wrote.
 
     Raises ``ValueError`` if it did not.
     """
-    if data.get("format") != FORMAT:
-        raise ValueError(
-            f"a record of format {data.get('format')!r}, and this hueshift reads {FORMAT}; use the one that wrote it"
-        )
+    if not isinstance(data, Mapping) or data.get("format") != FORMAT:
+        found = data.get("format") if isinstance(data, Mapping) else None
+        raise ValueError(f"a record of format {found!r}, and this hueshift reads {FORMAT}; use the one that wrote it")
     try:
         fields = {key: value for key, value in data.items() if key != "format"}
         fields |= {
+            "services": tuple(data["services"]),
             "old": Color(data["old"]),
             "new": Color(data["new"]),
             "versions": {service: tuple(pair) for service, pair in data["versions"].items()},
             "strategies": {service: _strategy(value) for service, value in data["strategies"].items()},
-            "steps": [_step(step) for step in data["steps"]],
+            "steps": tuple(map(_step, data["steps"])),
             "phase": Phase(data["phase"]),
             "since": _time(data["since"]),
             "intent": _time(data["intent"]),
             "asked": Asked(data["asked"]) if data["asked"] else None,
             "held": data["held"] and Held(kind=Hold(data["held"]["kind"]), since=_time(data["held"]["since"])),
-            "events": [Event(at=_time(e["at"]), what=e["what"], by=e["by"]) for e in data["events"]],
+            "events": tuple(Event(at=_time(e["at"]), what=e["what"], by=e["by"]) for e in data["events"]),
         }
         return Record(**fields)
     except (KeyError, TypeError, AttributeError) as error:
@@ -512,15 +513,17 @@ def from_data(data: Mapping[str, Any]) -> Record:
 
 
 def _step(data: Mapping[str, Any]) -> Step:
-    return Step(**{**data, "gates": [Gate(**gate) for gate in data["gates"]]})
+    return Step(**{**data, "gates": tuple(map(_gate, data["gates"]))})
+
+
+def _gate(data: Mapping[str, Any]) -> Gate:
+    return Gate(**{**data, "command": tuple(data["command"])})
+
+
+def _check(data: Mapping[str, Any]) -> Check:
+    return Check(**{**data, "command": tuple(data["command"])})
 
 
 def _strategy(data: Mapping[str, Any]) -> Strategy:
-    return Strategy(
-        **{
-            **data,
-            "steps": [_step(step) for step in data["steps"]],
-            "smoke": [Check(**check) for check in data["smoke"]],
-            "gates": [Gate(**gate) for gate in data["gates"]],
-        }
-    )
+    parts = {"steps": _step, "smoke": _check, "gates": _gate}
+    return Strategy(**{**data, **{key: tuple(map(made, data[key])) for key, made in parts.items()}})

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from components.model import Color, precedence, split
 from hueshift.release.judge import CLUMPING, FLOOR, enough
@@ -115,6 +116,10 @@ def plan(
     )
 
 
+_LONGEST_BAKE: Final = 48 * 3600
+"""Seconds; who needs longer has too little traffic to learn from."""
+
+
 def spoken(seconds: float) -> str:
     """Return a duration as people say it."""
     minutes = round(seconds / 60)
@@ -169,21 +174,21 @@ def _proof(step: Step, it: Candidate) -> tuple[str, str | None]:
     )
     if needed <= rate * allowed:
         return said, None
+    takes = needed / rate if rate else math.inf
     mends = []
-    if rate and not math.isinf(needed):
-        mends.append(f"bake: {math.ceil(needed / rate / 60)}m in the step")
+    if takes <= _LONGEST_BAKE:
+        mends.append(f"bake: {math.ceil(takes / 60)}m in the step")
     seen = next((p for p in (2, 3, 5, 10, 20) if p > limit and needs(step.weight, p) <= rate * allowed), None)
     if seen:
         mends.append(f"compare.limit: {seen}")
     heavier = range(step.weight + 5, 100, 5)
     if begin := next((w for w in heavier if needs(w, limit) <= it.rate * w / 100 * allowed), None):
         mends.append(f"begin at {begin}")
-    time = f"needs {spoken(needed / rate)}" if rate and not math.isinf(needed) else "proves nothing"
-    why = (
-        f"beside {it.failing:.2%} errors of the old color {limit:g} % is not seen"
-        if math.isinf(needed)
-        else f"{it.rate:.3g} req/s: the {step.weight} % step {time} to see {limit:g} % errors"
-    )
+    if math.isinf(needed):
+        why = f"beside {it.failing:.2%} errors of the old color {limit:g} % is not seen"
+    else:
+        time = "proves nothing" if math.isinf(takes) else f"needs {spoken(takes)}"
+        why = f"{it.rate:.3g} req/s: the {step.weight} % step {time} to see {limit:g} % errors"
     return said, f"{it.service}: {why}; under {key} set {', '.join([*mends, ''])}or {off}"
 
 

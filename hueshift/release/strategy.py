@@ -21,7 +21,7 @@ class Gate:
     below: float | None = None
     above: float | None = None
     """What the query's value must be, at least one of the two."""
-    command: Sequence[str] = ()
+    command: tuple[str, ...] = ()
     """Exit status 0 is good, 1 is bad, any other says nothing."""
 
 
@@ -35,7 +35,7 @@ class Check:
     """Seconds that the answer may take."""
     contains: str | None = None
     """Text that the body must hold."""
-    command: Sequence[str] = ()
+    command: tuple[str, ...] = ()
     """Exit status 0 is good, 1 is bad, any other says nothing."""
 
 
@@ -49,7 +49,7 @@ class Step:
     """Seconds."""
     approval: bool = False
     """Whether a person must agree before the next step."""
-    gates: Sequence[Gate] = ()
+    gates: tuple[Gate, ...] = ()
     """Besides those of the strategy."""
 
 
@@ -57,10 +57,10 @@ class Step:
 class Strategy:
     """The way of a new version to all of the traffic."""
 
-    steps: Sequence[Step]
+    steps: tuple[Step, ...]
     """Weights rise; the last is 100."""
-    smoke: Sequence[Check] = ()
-    gates: Sequence[Gate] = ()
+    smoke: tuple[Check, ...] = ()
+    gates: tuple[Gate, ...] = ()
     limit: float | None = 1.0
     """Percent of bad requests that must not go unseen where both colors have traffic; None to compare nothing."""
     patience: int = 600
@@ -104,7 +104,7 @@ def strategy(data: Mapping[str, object], *, bake: int, least_bake: int, producti
     if not steps or steps[-1].weight < 100:
         steps.append(Step(weight=100, bake=bake))
     weights = [step.weight for step in steps]
-    if weights != sorted(set(weights)):
+    if weights != sorted(set(weights)) and not read.problems:
         read.refuse("steps", f"weights must rise; got {', '.join(map(str, weights))}")
     if len(steps) > MOST_STEPS:
         read.refuse("steps", f"{len(steps)} steps; allowed are {MOST_STEPS}")
@@ -119,8 +119,8 @@ def strategy(data: Mapping[str, object], *, bake: int, least_bake: int, producti
     else:
         read.refuse("compare", f"must be false or a mapping with limit; got {compare!r}")
     found = Strategy(
-        steps=steps,
-        smoke=[read.check(f"smoke[{place}]", check) for place, check in enumerate(smoke)],
+        steps=tuple(steps),
+        smoke=tuple(read.check(f"smoke[{place}]", check) for place, check in enumerate(smoke)),
         gates=read.gates("gates", data.get("gates", [])),
         limit=limit,
         patience=int(read.duration("patience", data.get("patience", Strategy.patience), least=60)),
@@ -181,11 +181,11 @@ class _Reader:
         self.refuse(key, f"must be text in quotes; got {value!r}")
         return None
 
-    def command(self, key: str, value: object) -> Sequence[str]:
+    def command(self, key: str, value: object) -> tuple[str, ...]:
         words = self.items(key, value)
         if not all(isinstance(word, str) for word in words):
             self.refuse(key, "must be a list of texts: the program and its arguments")
-        return [str(word) for word in words]
+        return tuple(str(word) for word in words)
 
     def step(self, key: str, value: object, bake: int, least_bake: int) -> Step:
         if isinstance(value, int) and not isinstance(value, bool):
@@ -207,8 +207,8 @@ class _Reader:
             gates=self.gates(f"{key}.gates", data.get("gates", [])),
         )
 
-    def gates(self, key: str, value: object) -> Sequence[Gate]:
-        return [self.gate(f"{key}[{place}]", gate) for place, gate in enumerate(self.items(key, value))]
+    def gates(self, key: str, value: object) -> tuple[Gate, ...]:
+        return tuple(self.gate(f"{key}[{place}]", gate) for place, gate in enumerate(self.items(key, value)))
 
     def gate(self, key: str, value: object) -> Gate:
         data = self.mapping(key, value, ("name", "query", "below", "above", "command"))

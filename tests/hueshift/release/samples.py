@@ -1,8 +1,9 @@
 """Records and looks at them, in every form that they can have."""
 
 from dataclasses import replace
-
-from hypothesis import strategies as st
+from functools import cache
+from random import Random
+from typing import Literal
 
 from components.model import Color, split
 from hueshift.release.drive import Asked, Held, Hold, Phase, Record, Seen, Verdict
@@ -13,8 +14,8 @@ SERVICES = ("shop", "pricing")
 STEPS = (Step(weight=10, bake=300), Step(weight=50, bake=600, approval=True), Step(weight=100, bake=300))
 PLAN = Strategy(
     steps=STEPS,
-    smoke=[Check(path="/items", within=0.5)],
-    gates=[Gate(name="orders", query="sum(orders)", below=0.2)],
+    smoke=(Check(path="/items", within=0.5),),
+    gates=(Gate(name="orders", query="sum(orders)", below=0.2),),
 )
 
 RELEASE = Record(
@@ -55,75 +56,61 @@ def seen(record: Record, after: float = 0, **changes: object) -> Seen:
     )
 
 
-weights = st.lists(st.integers(1, 99), max_size=4, unique=True).map(lambda found: [*sorted(found), 100])
-steps = weights.flatmap(
-    lambda found: st.tuples(
-        *(
-            st.builds(Step, weight=st.just(weight), bake=st.integers(0, 100_000), approval=st.booleans())
-            for weight in found
-        )
-    )
-)
-times = st.integers(NOW - 3000, NOW + 3000)
-
-
-@st.composite
-def records(draw: st.DrawFn) -> Record:
+def record(dice: Random) -> Record:
     """Any record."""
-    plan = draw(steps)
-    phase = draw(st.sampled_from(Phase))
-    least = phase not in (Phase.TRYING, Phase.UNDOING, Phase.UNDONE)
-    old = draw(st.sampled_from(Color))
+    rising = [*sorted(dice.sample(range(1, 100), dice.randrange(4))), 100]
+    steps = tuple(Step(weight=weight, bake=dice.randrange(2000), approval=dice.random() < 0.3) for weight in rising)
+    phase, old = dice.choice([*Phase]), dice.choice([*Color])
+    last = len(steps)
+    least = {Phase.MOVING: 1, Phase.BAKING: 1, Phase.SETTLING: last, Phase.PROMOTED: last}.get(phase, 0)
     return replace(
         RELEASE,
-        services=draw(st.sampled_from([SERVICES, SERVICES[:1]])),
+        services=dice.choice([SERVICES, SERVICES[:1]]),
         old=old,
         new=old.other,
-        steps=plan,
+        steps=steps,
         phase=phase,
-        step=draw(st.integers(least, 0 if phase is Phase.TRYING else len(plan))),
-        since=draw(times),
-        intent=draw(times),
-        owner=draw(st.sampled_from(["anna", "ben"])),
-        asked=draw(st.sampled_from([None, *Asked])),
-        held=draw(st.none() | st.builds(Held, kind=st.sampled_from(Hold), since=times)),
-        forced=draw(st.none() | st.just("a fix")),
+        step=0 if phase is Phase.TRYING else dice.randint(least, last),
+        since=_time(dice),
+        intent=_time(dice),
+        owner=dice.choice(["anna", "anna", "anna", "ben"]),
+        asked=dice.choice([None, None, *Asked]),
+        held=dice.choice([None, Held(kind=dice.choice([*Hold]), since=_time(dice))]),
+        forced=dice.choice([None, None, "a fix"]),
     )
 
 
-shares: st.SearchStrategy[dict[Color, int]] = (
-    st.integers(0, 100).map(lambda weight: split(Color.BLUE, weight)) | st.just({}) | st.just({Color.BLUE: 0})
-)
-counts = st.dictionaries(st.sampled_from(Color), st.integers(0, 20))
-verdicts = st.builds(
-    Verdict,
-    gate=st.sampled_from(["health", "failed"]),
-    state=st.sampled_from(["good", "bad", "alike", "unknown"]),
-    why=st.just("because"),
-    needs=st.none() | st.integers(1, 9),
-)
-
-
-@st.composite
-def looks(draw: st.DrawFn, record: Record) -> Seen:
-    """Any look at a release, in most of which the weights are some that it has had."""
-    held = [split(record.old, weight) for weight in (record.weight, record.before, 0)]
-    share = shares | st.sampled_from(held) | st.sampled_from(held)
-    alike = st.sampled_from(held).map(lambda found: dict.fromkeys(record.services, found))
+def look(dice: Random, of: Record) -> Seen:
+    """Any look at a release; in most of them it has weights that it had, and nothing is wrong."""
+    alike = dict.fromkeys(of.services, split(of.old, dice.choice([of.weight, of.weight, of.before, 0])))
+    odd: list[dict[Color, int]] = [split(of.old, dice.randint(0, 100)), {}, {Color.BLUE: 0}]
+    well = {service: {Color.BLUE: 12, Color.GREEN: 12} for service in SERVICES}
+    good: list[Literal["good", "bad", "alike", "unknown"]] = ["good"]
+    states = [*good * 9, "bad", "alike", "unknown", "unknown"]
     return Seen(
         me="anna",
-        now=draw(times),
-        live=draw(alike | st.none() | st.dictionaries(st.sampled_from(SERVICES), share)),
-        healthy=draw(
-            st.just({key: {Color.BLUE: 12, Color.GREEN: 12} for key in SERVICES})
-            | st.dictionaries(st.sampled_from(SERVICES), counts)
+        now=_time(dice),
+        live=dice.choice(
+            [alike] * 5 + [None, {service: dice.choice([*alike.values(), *odd]) for service in of.services[:2]}]
         ),
-        prepared=draw(st.sampled_from([True, True, False])),
-        settled=draw(st.sampled_from([None, *Color])),
-        refusals=draw(st.just([]) | st.just(["no"])),
-        verdicts=draw(st.just([]) | st.lists(verdicts, max_size=3)),
-        frozen_until=draw(st.none() | st.just(NOW + 9999.0)),
+        healthy=dice.choice([well, well, well, {"shop": {c: dice.randrange(20) for c in dice.choices([*Color], k=2)}}]),
+        prepared=dice.random() < 0.9,
+        settled=dice.choice([None, *Color]),
+        refusals=dice.choice([[], [], [], ["no"]]),
+        verdicts=[
+            Verdict(gate="failed", state=dice.choice(states), why="because", needs=dice.choice([None, 7]))
+            for _ in range(dice.randrange(3))
+        ],
+        frozen_until=dice.choice([None, None, NOW + 9999.0]),
     )
 
 
-worlds = records().flatmap(lambda record: st.tuples(st.just(record), looks(record)))
+def _time(dice: Random) -> int:
+    return NOW + dice.randint(-3000, 3000)
+
+
+@cache
+def worlds() -> list[tuple[Record, Seen]]:
+    """Ten thousand records with a look at each, the same in every run; drawn by hypothesis they would take minutes."""
+    dice = Random(13)
+    return [(it := record(dice), look(dice, it)) for _ in range(10_000)]

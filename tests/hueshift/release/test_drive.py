@@ -1,10 +1,10 @@
 """What a release does next, turn by turn, and what it never does whatever it sees."""
 
 import json
+from collections import Counter
 from dataclasses import replace
 
 import pytest
-from hypothesis import assume, given, settings
 
 from components.model import Color, split
 from hueshift.release import drive
@@ -20,16 +20,14 @@ from hueshift.release.drive import (
     Phase,
     Prepare,
     Record,
-    Seen,
     Settle,
     Verdict,
     Wait,
     Write,
     decide,
 )
-from tests.hueshift.release.samples import NOW, RELEASE, SERVICES, baking, looks, records, seen, worlds
+from tests.hueshift.release.samples import NOW, RELEASE, SERVICES, baking, seen, worlds
 
-MANY = settings(max_examples=1500)
 BAD = Verdict(gate="failed", state="bad", why="13 of 1,500")
 GREEN_ALL = dict.fromkeys(SERVICES, split(Color.BLUE, 100))
 OLD_DEAD = {key: {Color.BLUE: 0, Color.GREEN: 12} for key in SERVICES}
@@ -40,133 +38,109 @@ def wrote(action: Action) -> Record:
     return action.record
 
 
-# What never happens
+# What never happens, in ten thousand worlds
 
 
-@MANY
-@given(worlds)
-def test_every_record_and_every_look_has_an_answer_and_the_same_one_twice(world: tuple[Record, Seen]) -> None:
-    assert decide(*world) == decide(*world)
+def test_every_record_and_every_look_has_an_answer_and_the_same_one_twice() -> None:
+    kinds = Counter(type(decide(*world)) for world in worlds() if decide(*world) == decide(*world))
+
+    assert kinds.total() == len(worlds())
+    assert set(kinds) == {Write, Forward, Back, Prepare, Settle, Wait, Done}
+    assert min(kinds.values()) > 40
 
 
-@MANY
-@given(worlds)
-def test_traffic_goes_forward_only_by_steps_that_rise_and_only_for_a_color_that_is_free_to_take_it(
-    world: tuple[Record, Seen],
-) -> None:
-    record, look = world
-    action = decide(record, look)
-    assume(isinstance(action, Forward))
-    assert isinstance(action, Forward)
-
-    for service, weights in action.weights.items():
-        assert sum(weights.values()) == 100
-        assert weights == split(record.old, action.record.weight)
-        assert look.healthy[service][record.new] >= max(1, action.record.weight * record.pods[service] / 100)
-    assert set(action.weights) == set(record.services)
-    assert action.record.weight > record.weight or action.record == replace(
-        record, intent=look.now, held=None, events=action.record.events, steps=action.record.steps
-    )
-    assert action.record.intent == look.now
-    assert action.record.owner == look.me == record.owner
-    assert not look.refusals
-    assert look.prepared
-    assert look.frozen_until is None or record.forced
-    assert record.asked not in (Asked.ABORT, Asked.PAUSE)
-    assert not [verdict for verdict in look.verdicts if verdict.state in ("bad", "alike")]
-    assert not [verdict for verdict in look.verdicts if verdict.state == "unknown" and verdict.needs is None]
+def test_traffic_goes_forward_only_by_steps_that_rise_and_only_for_a_color_that_is_free_to_take_it() -> None:
+    for record, look in worlds():
+        action = decide(record, look)
+        if not isinstance(action, Forward):
+            continue
+        for service, weights in action.weights.items():
+            assert weights == split(record.old, action.record.weight)
+            assert look.healthy[service][record.new] >= max(1, action.record.weight * record.pods[service] / 100)
+        assert set(action.weights) == set(record.services)
+        if record.phase is Phase.MOVING:
+            assert action.record.weight == record.weight
+        else:
+            assert action.record.weight > record.weight
+        assert action.record.intent == look.now
+        assert action.record.owner == look.me == record.owner
+        assert not look.refusals
+        assert look.prepared
+        assert look.frozen_until is None or record.forced
+        assert record.asked not in (Asked.ABORT, Asked.PAUSE)
+        for verdict in look.verdicts:
+            assert verdict.state == "good" or (verdict.state == "unknown" and verdict.needs)
 
 
-@MANY
-@given(worlds)
-def test_a_step_is_left_only_after_its_time_and_with_all_its_evidence(world: tuple[Record, Seen]) -> None:
-    record, look = replace(world[0], phase=Phase.BAKING, step=max(1, world[0].step)), world[1]
-    assume(record.asked is not Asked.FULL)
-    action = decide(record, look)
-    left = isinstance(action, Forward) or (isinstance(action, Write) and action.record.phase is Phase.SETTLING)
-    assume(left)
-
-    assert look.now >= record.since + record.steps[record.step - 1].bake
-    assert {verdict.state for verdict in look.verdicts} <= {"good"}
-    assert not record.steps[record.step - 1].approval or record.asked is Asked.PROMOTE
-
-
-@MANY
-@given(worlds)
-def test_the_way_back_of_an_open_release_waits_for_no_freeze_gate_data_engine_or_store(
-    world: tuple[Record, Seen],
-) -> None:
-    record, look = world
-    assume(not record.phase.closed)
-    record = replace(record, owner=look.me, asked=Asked.ABORT)
-    alive = {key: {record.old: 1, record.new: 20} for key in record.services}
-    action = decide(record, replace(look, healthy=alive))
-
-    if record.phase is not Phase.UNDOING:
-        assert wrote(action).phase is Phase.UNDOING
-        record = wrote(action)
-    action = decide(record, replace(look, healthy=alive, live=None))
-    assert isinstance(action, Back)
-    assert action.weights == dict.fromkeys(record.services, split(record.old, 0))
+def test_a_step_is_left_only_after_its_time_and_with_all_its_evidence() -> None:
+    left = 0
+    for record, look in worlds():
+        action = decide(record, look)
+        onward = isinstance(action, Forward) or (isinstance(action, Write) and action.record.phase is Phase.SETTLING)
+        if onward and record.phase is Phase.BAKING and record.asked is not Asked.FULL:
+            left += 1
+            assert look.now >= record.since + record.steps[record.step - 1].bake
+            assert {verdict.state for verdict in look.verdicts} <= {"good"}
+            assert not record.steps[record.step - 1].approval or record.asked is Asked.PROMOTE
+    assert left > 20
 
 
-@MANY
-@given(worlds)
-def test_bad_news_is_never_waited_out_while_the_old_color_can_serve(world: tuple[Record, Seen]) -> None:
-    record, look = replace(world[0], owner="anna"), replace(world[1], verdicts=[BAD])
-    assume(not record.phase.closed and record.phase is not Phase.UNDOING)
-    look = replace(look, healthy={key: {record.old: 1} for key in record.services})
-
-    after = wrote(decide(record, look))
-    assert after.phase is Phase.UNDOING
-    assert after.rejected == "failed: 13 of 1,500"
-
-
-@MANY
-@given(worlds)
-def test_a_record_is_closed_only_by_a_look_after_the_last_call_can_have_landed(world: tuple[Record, Seen]) -> None:
-    record, look = world
-    action = decide(record, look)
-    assume(isinstance(action, Write) and action.record.phase.closed)
-    color = record.new if wrote(action).phase is Phase.PROMOTED else record.old
-
-    assert look.now > record.intent + LANDED
-    assert look.settled is color
-    assert look.live is not None
-    assert all(look.live[service][color] == 100 for service in record.services)
+def test_the_way_back_of_an_open_release_waits_for_no_freeze_gate_data_engine_or_store() -> None:
+    for found, look in worlds():
+        if found.phase.closed:
+            continue
+        record = replace(found, owner=look.me, asked=Asked.ABORT)
+        serves = replace(look, healthy={service: {record.old: 1, record.new: 20} for service in record.services})
+        if record.phase is not Phase.UNDOING:
+            record = wrote(decide(record, serves))
+            assert record.phase is Phase.UNDOING
+        action = decide(record, replace(serves, live=None))
+        assert isinstance(action, Back)
+        assert action.weights == dict.fromkeys(record.services, split(record.old, 0))
 
 
-@MANY
-@given(worlds)
-def test_a_driver_touches_nothing_of_another(world: tuple[Record, Seen]) -> None:
-    record = replace(world[0], owner="ben")
-
-    assert isinstance(decide(record, world[1]), Done)
-
-
-@given(records())
-def test_a_record_survives_json(record: Record) -> None:
-    kept = json.loads(json.dumps(drive.to_data(record)))
-
-    assert drive.to_data(drive.from_data(kept)) == drive.to_data(record)
-    assert drive.from_data(kept).steps == list(record.steps)
+def test_bad_news_is_never_waited_out_while_the_old_color_can_serve() -> None:
+    for record, look in worlds():
+        if record.phase.closed or record.phase is Phase.UNDOING or record.owner != look.me:
+            continue
+        serves = {service: {record.old: 1} for service in record.services}
+        after = wrote(decide(record, replace(look, healthy=serves, verdicts=[*look.verdicts, BAD])))
+        assert after.phase is Phase.UNDOING
+        assert after.rejected
 
 
-@given(records().flatmap(looks), records())
-def test_a_driver_that_reads_the_record_again_goes_on_as_one_that_never_ended(look: Seen, record: Record) -> None:
-    again = drive.from_data(json.loads(json.dumps(drive.to_data(record))))
+def test_a_record_is_closed_only_by_a_look_after_the_last_call_can_have_landed() -> None:
+    closed = Counter[Phase]()
+    for record, look in worlds():
+        action = decide(record, look)
+        if not isinstance(action, Write) or not action.record.phase.closed:
+            continue
+        closed[action.record.phase] += 1
+        color = record.new if action.record.phase is Phase.PROMOTED else record.old
+        assert look.now > record.intent + LANDED
+        assert look.settled is color
+        assert look.live
+        assert all(look.live[service][color] == 100 for service in record.services)
+    assert min(closed.values()) > 10
 
-    one, other = decide(record, look), decide(again, look)
-    assert type(one) is type(other)
-    if isinstance(one, Write | Forward) and isinstance(other, Write | Forward):
-        assert drive.to_data(one.record) == drive.to_data(other.record)
+
+def test_a_driver_touches_nothing_of_another() -> None:
+    for record, look in worlds():
+        assert isinstance(decide(replace(record, owner="ben"), look), Done)
+
+
+def test_a_driver_that_reads_the_record_again_goes_on_as_one_that_never_ended() -> None:
+    for record, look in worlds()[:600]:
+        again = drive.from_data(json.loads(json.dumps(drive.to_data(record))))
+        assert again == record
+        assert decide(again, look) == decide(record, look)
 
 
 # A release from end to end
 
 
 def test_a_good_release_takes_its_bakes_and_little_more() -> None:
-    record, now, live = replace(RELEASE, steps=[replace(step, approval=False) for step in RELEASE.steps]), NOW, 0
+    record, now, live = replace(RELEASE, steps=tuple(replace(step, approval=False) for step in RELEASE.steps)), NOW, 0
     settled, written = Color.BLUE, []
     for _ in range(2000):
         look = seen(record, now - NOW, settled=settled, live=dict.fromkeys(SERVICES, split(Color.BLUE, live)))

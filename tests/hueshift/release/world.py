@@ -22,11 +22,11 @@ SHOP = "shop"
 ABORT, GUARD = 2, 3
 """Who else sends calls, besides the drivers 0 and 1."""
 
-PLAN = Strategy(steps=[Step(weight=100, bake=0)])
+PLAN = Strategy(steps=(Step(weight=100, bake=0),))
 RECORD = Record(
     id=1,
     unit=SHOP,
-    services=[SHOP],
+    services=(SHOP,),
     old=Color.BLUE,
     new=Color.GREEN,
     versions={SHOP: ("1.4.0", "1.5.0")},
@@ -137,11 +137,10 @@ class World:
         def go(to: "str | Look | int", s: State = s) -> State:
             return s._replace(drivers=_put(s.drivers, me, to))
 
-        if at == "off" and me:
+        if at in ("off", "over"):  # `hueshift resume`, a new process
             owner = s.kept.owner
-            gone = owner < 2 and s.drivers[owner] in ("off", "over") and s.flying[owner] is None
-            gone = gone or (owner == ABORT and s.abort == "dead" and s.flying[ABORT] is None)
-            if not s.kept.phase.closed and (gone or not self.silence):
+            gone = s.abort == "dead" if owner == ABORT else s.drivers[owner] in ("off", "over")
+            if not s.kept.phase.closed and ((gone and s.flying[owner] is None) or not self.silence):
                 yield go("idle", s._replace(kept=s.kept._replace(owner=me), version=s.version + 1))
         elif at == "idle":
             yield go(look(s))
@@ -221,7 +220,7 @@ class World:
     ) -> tuple[str, Kept | Color | None]:
         record = replace(
             RECORD,
-            steps=[Step(weight=weight, bake=0) for weight in self.steps],
+            steps=tuple(Step(weight=weight, bake=0) for weight in self.steps),
             phase=kept.phase,
             step=kept.step,
             owner=str(kept.owner),
