@@ -1,6 +1,5 @@
 """How a service is released: its steps, what judges them, and when none may be taken; pure, read from plain data."""
 
-import difflib
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +7,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from components.rules import Problem
+from components.rules import Problem, unknown_key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,9 +143,7 @@ class _Reader:
 
     def known(self, key: str, data: Mapping[str, object], allowed: Sequence[str]) -> None:
         for name in sorted(map(str, data.keys() - set(allowed))):
-            near = difflib.get_close_matches(name, allowed, n=1)
-            advice = f"did you mean {near[0]}?" if near else f"known here: {', '.join(allowed)}"
-            self.refuse(f"{key}.{name}".removeprefix("."), f"unknown key; {advice}")
+            self.refuse(f"{key}.{name}".removeprefix("."), unknown_key(name, allowed))
 
     def items(self, key: str, value: object) -> Sequence[object]:
         if isinstance(value, list | tuple):

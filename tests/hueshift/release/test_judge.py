@@ -59,6 +59,10 @@ def test_evidence_once_found_stays_and_needs_two_scrapes(scrapes: list[Scrape]) 
     assert not any(condemned) or sum(scrape.new_bad > 0 for scrape in scrapes) >= 2
 
 
+def test_who_was_condemned_once_is_not_acquitted_by_what_comes_later() -> None:
+    assert evidence([Scrape(900, 1, 100, 60)] * 2 + [Scrape(900, 9, 100, 0)] * 500).condemned
+
+
 def test_one_scrape_full_of_failures_is_not_enough_and_two_are() -> None:
     bad = Scrape(900, 1, 100, 60)
     assert not evidence([bad]).condemned
@@ -155,7 +159,7 @@ def simulated(
             return dice.binomial(requests, np.clip(at * dice.gamma(0.3, 1 / 0.3, runs), 0, 1))
         if kind == "clumps":  # each event brings one to eight
             events = dice.binomial(requests, at / 4.5)
-            return np.minimum(requests, [dice.integers(1, 9, size=count).sum() for count in events])
+            return np.minimum(requests, dice.multinomial(events, [1 / 8] * 8) @ np.arange(1, 9))
         return dice.binomial(requests, at)
 
     if clumps is None:
@@ -210,13 +214,14 @@ def test_of_good_releases_whose_failures_come_alone_none_is_condemned() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("kind", ["alone", "wanders", "wanders far", "clumps"])
 @pytest.mark.parametrize(("share", "rate", "failing"), CELLS)
-def test_of_good_releases_none_is_condemned_however_failures_come(
+def test_of_good_releases_at_most_one_in_a_thousand_is_condemned_however_failures_come(
     kind: str, share: float, rate: float, failing: float
 ) -> None:
-    assert simulated(3000, share=share, rate=rate, old=failing, new=failing, kind=kind)[0] == 0
+    condemned, _, _ = simulated(3000, share=share, rate=rate, old=failing, new=failing, kind=kind)
+    assert condemned <= (0 if kind == "alone" else 1 / ODDS)
 
 
 @pytest.mark.parametrize(
