@@ -5,6 +5,7 @@ import fast_start  # noqa: F401 - before all that takes time
 # isort: split
 
 import os
+from dataclasses import replace
 
 import pulumi
 import pulumi_aws as aws
@@ -67,7 +68,7 @@ services = {
             secret_readers=settings.secret_readers,
             repository_url=repositories.get(name),
             prometheus_labels=settings.prometheus.selected_by,
-            routing=alerts,
+            routing=replace(alerts, owner=settings.alerts.owner_of(name)),
         ),
     )
     for name, service in settings.services.items()

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, fields
 from typing import overload
 
-from components.model import Color, color_labels, namespace, service_labels
+from components.model import Color, namespace
 from components.spec import Cluster
 
 
@@ -49,7 +49,12 @@ class ServiceContext(Context):
     @property
     def labels(self) -> dict[str, str]:
         """Of everything of the service in Kubernetes."""
-        return service_labels(self.service, self.environment)
+        return {
+            "app.kubernetes.io/name": self.service,
+            "app.kubernetes.io/part-of": "hueshift",
+            "app.kubernetes.io/managed-by": "pulumi",
+            "hueshift.dev/environment": self.environment,
+        }
 
     @property
     def namespace(self) -> str:
@@ -71,7 +76,7 @@ class ColorContext(ServiceContext):
     @property
     def labels(self) -> dict[str, str]:
         """Of everything of the color in Kubernetes."""
-        return color_labels(self.service, self.environment, self.color)
+        return {**super().labels, "hueshift.dev/color": self.color.value}
 
     @property
     def name(self) -> str:

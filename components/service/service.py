@@ -41,7 +41,6 @@ class BlueGreenServiceArgs:
     prometheus_labels: Mapping[str, str] | None
     """By which the Prometheus Operator selects what is made for it; None where there is none."""
     routing: AlertRouting
-    """Without an owner it is the team of the service's own name."""
 
 
 class BlueGreenService(pulumi.ComponentResource):
@@ -111,7 +110,6 @@ class BlueGreenService(pulumi.ComponentResource):
                 spec=pod_monitor(name),
                 opts=child,
             )
-        routing = replace(args.routing, owner=args.routing.owner or name)
         whole = ServiceAlerts(
             f"{name}-alerts",
             ServiceAlertsArgs(
@@ -121,7 +119,7 @@ class BlueGreenService(pulumi.ComponentResource):
                 target_groups=groups.arn_suffixes,
                 expects_traffic=spec.expects_traffic,
                 prometheus_labels=args.prometheus_labels,
-                routing=routing,
+                routing=args.routing,
             ),
             opts=child,
         )
@@ -166,7 +164,7 @@ class BlueGreenService(pulumi.ComponentResource):
                     target_group=groups.arn_suffixes[color],
                     prometheus_labels=args.prometheus_labels,
                     moving=whole.moving,
-                    routing=routing,
+                    routing=args.routing,
                 ),
                 opts=child,
             )

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple
 
 from components.rules import Problem
 
@@ -28,28 +28,31 @@ class Facts(NamedTuple):
     """Where the stack is, if that is known."""
 
 
-@runtime_checkable
-class Judge(Protocol):
+class Judge:
     """A mark that refuses values."""
 
-    def problem(self, value: Any, facts: Facts) -> str | None:  # noqa: ANN401 - of the key's type
-        """Return why a value is refused; it is never None."""
+    def problem(self, value: Any, facts: Facts) -> str | None:  # noqa: ANN401 - of the key's type, and never None
+        """Return why a value is refused."""
+        raise NotImplementedError
 
     @property
     def allowed(self) -> str:
         """The values it takes, in few words; empty where only a sentence says it."""
+        return ""
 
     @property
     def why(self) -> str:
         """The reason; may be empty."""
+        return ""
 
     @property
     def keywords(self) -> Mapping[str, object]:
         """The same in JSON Schema, as far as that can say it."""
+        return {}
 
 
 @dataclass(frozen=True)
-class Between:
+class Between(Judge):
     """Both ends included."""
 
     least: int
@@ -57,93 +60,67 @@ class Between:
     why: str = ""
 
     def problem(self, value: int, _: Facts) -> str | None:
-        """Return why a value is refused."""
         within = self.least <= value <= self.most
         return None if within else f"{value} is out of range; allowed are {self.allowed}"
 
     @property
     def allowed(self) -> str:
-        """The range."""
         return f"{self.least} to {self.most}"
 
     @property
     def keywords(self) -> Mapping[str, object]:
-        """The range in JSON Schema."""
         return {"minimum": self.least, "maximum": self.most}
 
 
 @dataclass(frozen=True)
-class Like:
+class Like(Judge):
     """Text of a pattern, in which a word and a digit are of ASCII; no pattern may take longer than in proportion."""
 
     pattern: str
     form: str
     """What is allowed, for people."""
     limit: int = 2048
-    why: str = ""
 
     def problem(self, value: str, _: Facts) -> str | None:
-        """Return why a text is refused."""
         if len(value) <= self.limit and re.fullmatch(self.pattern, value, re.ASCII):
             return None
         return f"{value!r} has the wrong form; allowed is {self.form}"
 
     @property
     def allowed(self) -> str:
-        """The form."""
         return self.form
 
     @property
     def keywords(self) -> Mapping[str, object]:
-        """The pattern in JSON Schema, which has no other end of a text than the end."""
         return {"pattern": f"^({self.pattern})$", "maxLength": self.limit}
 
 
 @dataclass(frozen=True)
-class Rule:
-    """A predicate of `rules`."""
+class Rule(Judge):
+    """A predicate of `rules`, whose description says what is allowed and why."""
 
     predicate: Callable[..., str | None]
     by_environment: bool = False
     """Whether production is held to more; the predicate is then told."""
 
     def problem(self, value: object, facts: Facts) -> str | None:
-        """Return why a value is refused."""
         return self.predicate(value, production=facts.production) if self.by_environment else self.predicate(value)
 
     @property
-    def allowed(self) -> str:
-        """Only the predicate knows."""
-        return ""
-
-    @property
     def why(self) -> str:
-        """The first paragraph of the predicate's description."""
         return inspect.cleandoc(self.predicate.__doc__ or "").partition("\n\n")[0].replace("\n", " ")
-
-    @property
-    def keywords(self) -> Mapping[str, object]:
-        """Not to be told in JSON Schema."""
-        return {}
 
 
 @dataclass(frozen=True)
-class Here:
+class Here(Judge):
     """The ARN of what AWS takes from the stack's own region alone."""
 
-    allowed: str = ""
-    why: str = "AWS takes it from the stack's own region alone."
+    why: str = "AWS takes it from the stack's own region alone"
 
     def problem(self, arn: str, facts: Facts) -> str | None:
-        """Return why an ARN is refused."""
         if facts.region is None or arn.split(":")[3] == facts.region:
             return None
         return f"{arn!r} is not in the region of the stack; name one in {facts.region}"
-
-    @property
-    def keywords(self) -> Mapping[str, object]:
-        """No file says where its stack is in a way that JSON Schema could ask."""
-        return {}
 
 
 @dataclass(frozen=True)

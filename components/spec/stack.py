@@ -216,6 +216,10 @@ class Alerts:
     ] = None
     """Where the folder docs/alerts can be read, for links in messages; unset, they name its pages without a link."""
 
+    def owner_of(self, service: str) -> str:
+        """Return the team that answers for a service: that of its own name unless one answers for all."""
+        return self.owner or service
+
 
 @dataclass(frozen=True, kw_only=True)
 class Stack:

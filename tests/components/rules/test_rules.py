@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components import rules, spec
-from components.model import ALARM_PERIOD, ALARM_PERIODS, SHUTDOWN_MARGIN, Color, Given, color_labels
+from components.model import ALARM_PERIOD, ALARM_PERIODS, SHUTDOWN_MARGIN, Color, Given
 from components.spec import Health, Replicas, Strategy, StrategyKind, Timing
+from tests.support import samples
 from tests.support import strategies as some
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
@@ -34,7 +35,7 @@ def chain(timing: Timing, idle_timeout: int = 60) -> str | None:
 
 
 def test_a_label_that_everything_of_a_color_has_cannot_be_given_again() -> None:
-    for label in color_labels("shop", "staging", Color.BLUE):
+    for label in samples.CONTEXT.of("shop", Color.BLUE).labels:
         assert "is set already" in (rules.label_key_problem(label) or "")
     for label in ("release", "app.kubernetes.io/instance", "a" * 63, f"{'a.' * 126}a/Up_to-63.x"):
         assert rules.label_key_problem(label) is None

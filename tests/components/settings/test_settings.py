@@ -282,6 +282,26 @@ def test_prometheus_has_an_operator_unless_it_is_said_otherwise() -> None:
     assert (chosen.enabled, chosen.labels) == (False, labels)
 
 
+def test_what_depends_on_production_or_scheme_is_settled_before_anything_is_built() -> None:
+    for stack, scheme in (("staging", "internal"), ("staging", "internet-facing"), ("production", "internet-facing")):
+        values = put("network.scheme", scheme)
+        values["loadBalancer"]["testListenerCidrs"] = ["203.0.113.10/32"]
+        found = parse(values, stack=stack)
+        production = stack == "production"
+        assert (found.production, found.load_balancer.access_logs) == (production, production)
+        assert found.services["shop"].expects_traffic is production
+        assert found.load_balancer.waf is (scheme == "internet-facing")
+        assert found.alerts.owner_of("shop") == "team-shop"
+    nobody = put("alerts.owner", ...) | {"production": "false"}
+    nobody["loadBalancer"] |= {"accessLogs": True, "waf": True}
+    put(f"{SHOP}.expectsTraffic", True, nobody)
+    stated = parse(nobody, stack="staging")
+    assert stated.alerts.owner_of("shop") == "shop"
+    assert stated.load_balancer.access_logs
+    assert stated.load_balancer.waf
+    assert stated.services["shop"].expects_traffic
+
+
 def test_the_longest_place_of_the_runbooks_is_eighty_characters() -> None:
     place = "https://example.com/" + "x" * 60
     assert parse(put("alerts.runbooks", place), stack="dev").alerts.runbooks == place
