@@ -17,8 +17,10 @@ from components.alert_topic import AlertTopic, AlertTopicArgs
 from components.cluster import confirm
 from components.edge import Edge, EdgeArgs
 from components.encryption_key import EncryptionKey, EncryptionKeyArgs
+from components.guard import Guard, GuardArgs
 from components.image import ImageRepository, ImageRepositoryArgs
 from components.network import find
+from components.private_bucket import PrivateBucket, PrivateBucketArgs
 from components.rules import PRIVATE
 from components.service import BlueGreenService, BlueGreenServiceArgs
 from components.settings import load
@@ -104,6 +106,11 @@ edge = Edge(
         tags=tags,
     ),
 )
+releases = PrivateBucket(f"{environment}-releases", PrivateBucketArgs(production=production, tags=tags))
+guard = Guard(
+    f"{environment}-guard",
+    GuardArgs(environment=environment, account_id=account, bucket=releases.name, hearers=hearers, tags=tags),
+)
 services = {
     name: BlueGreenService(
         name,
@@ -143,4 +150,6 @@ services = {
 }
 
 pulumi.export("loadBalancer", edge.load_balancer.dns_name)
+pulumi.export("releases", releases.name)
+pulumi.export("guard", guard.arn)
 pulumi.export("services", {name: service.summary for name, service in services.items()})

@@ -259,8 +259,16 @@ class EdgeAlerts(pulumi.ComponentResource):
 
         def alarm(alert: Alert, suffix: str, about: str, dimensions: Dimensions) -> str:
             full = alarm_name(args.environment, "edge", suffix)
-            whose = _Whose(f"{about} in {args.environment}", args.hearers, args.tags)
-            _alarm(f"{name}-{suffix}", alert, self, whose, full, lambda *_: dimensions, topics=args.hearers.topic_arns)
+            own_alarm(
+                f"{name}-{suffix}",
+                alert,
+                parent=self,
+                about=f"{about} in {args.environment}",
+                physical=full,
+                dimensions=lambda *_: dimensions,
+                hearers=args.hearers,
+                tags=args.tags,
+            )
             return full
 
         balancer = {"LoadBalancer": args.load_balancer}
@@ -274,6 +282,26 @@ class EdgeAlerts(pulumi.ComponentResource):
             names[suffix] = alarm(CERTIFICATE, suffix, f"certificate {certificate}", {"CertificateArn": arn})
         self.alarm_names = names
         self.register_outputs({"alarm_names": self.alarm_names})
+
+
+def own_alarm(
+    resource: str,
+    alert: Alert,
+    *,
+    parent: pulumi.Resource,
+    about: str,
+    physical: str,
+    dimensions: Callable[[str, Metric], Dimensions | None],
+    hearers: Hearers,
+    tags: Mapping[str, str],
+) -> None:
+    """Make the alarm of something that is no service: it sends its own messages.
+
+    ``about`` is what it is of, as a message says it; ``dimensions`` gives those of a metric, by the name that the
+    alert gives it.
+    """
+    whose = _Whose(about, hearers, tags)
+    _alarm(resource, alert, parent, whose, physical, dimensions, topics=hearers.topic_arns)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""IAM's quotas on policies, which moto reports and does not apply.
+"""IAM's quotas on policies, which moto reports and does not apply, and the policy of the guard.
 
 Names, numbers and texts: IAM user guide, "IAM and AWS STS quotas"; whitespace does not count.
 """
@@ -7,6 +7,8 @@ from typing import Any, Final
 
 from moto.iam.exceptions import LimitExceededException
 from moto.iam.models import IAMBackend, ManagedPolicy, PolicyVersion, Role, iam_backends
+
+from sandbox import paths
 
 _INLINE: Final = 10_240
 """All inline policies of a role together."""
@@ -60,3 +62,10 @@ def _within(document: str, most: int, name: str) -> None:
 def fill() -> None:
     """Puts the subclass in moto's place."""
     iam_backends.backend = Iam
+
+
+def seed() -> None:
+    """Put the guard's policy into the account, which people make on AWS (docs/roles.md)."""
+    text = (paths.ROOT / "docs/roles/guard.json").read_text()
+    document = text.replace("ACCOUNT", paths.ACCOUNT).replace("REGION", paths.REGION)
+    iam_backends[paths.ACCOUNT]["aws"].create_policy("", "/", document, "hueshift-guard", [])
