@@ -12,18 +12,18 @@ atexit.register(gc.freeze)
 import pulumi
 import pulumi_aws as aws
 
-from components.alert_rules import Hearers
-from components.alert_topic import AlertTopic, AlertTopicArgs
-from components.cluster import confirm
-from components.edge import Edge, EdgeArgs
-from components.encryption_key import EncryptionKey, EncryptionKeyArgs
-from components.guard import Guard, GuardArgs
-from components.image import ImageRepository, ImageRepositoryArgs
-from components.network import find
-from components.private_bucket import PrivateBucket, PrivateBucketArgs
+from components.context.cluster import confirm
+from components.edge.edge import Edge, EdgeArgs
+from components.edge.encryption_key import EncryptionKey, EncryptionKeyArgs
+from components.edge.network import find
+from components.edge.private_bucket import PrivateBucket, PrivateBucketArgs
+from components.observe.alert_topic import AlertTopic, AlertTopicArgs
+from components.observe.cloudwatch import AlertRouting
 from components.rules import PRIVATE
-from components.service import BlueGreenService, BlueGreenServiceArgs
+from components.service.image import ImageRepository, ImageRepositoryArgs
+from components.service.service import BlueGreenService, BlueGreenServiceArgs
 from components.settings import load
+from components.traffic.guard import Guard, GuardArgs
 
 settings = load(pulumi.Config(), pulumi.get_stack())
 environment, production = settings.environment, settings.production
@@ -66,7 +66,7 @@ own_topic = alerts.subscriptions and AlertTopic(
     ),
 )
 topics: list[pulumi.Input[str]] = [*alerts.topic_arns, *([own_topic.arn] if own_topic else [])]
-hearers = Hearers(topic_arns=topics, owner=alerts.owner, on_call=alerts.on_call, runbooks=alerts.runbooks)
+routing = AlertRouting(topic_arns=topics, owner=alerts.owner, on_call=alerts.on_call, runbooks=alerts.runbooks)
 repositories = {
     name: ImageRepository(
         name,
@@ -102,14 +102,14 @@ edge = Edge(
         cors_origin=front.cors_origin,
         idle_timeout=front.idle_timeout,
         deletion_protection=front.deletion_protection,
-        hearers=hearers,
+        routing=routing,
         tags=tags,
     ),
 )
 releases = PrivateBucket(f"{environment}-releases", PrivateBucketArgs(production=production, tags=tags))
 guard = Guard(
     f"{environment}-guard",
-    GuardArgs(environment=environment, account_id=account, bucket=releases.name, hearers=hearers, tags=tags),
+    GuardArgs(environment=environment, account_id=account, bucket=releases.name, routing=routing, tags=tags),
 )
 services = {
     name: BlueGreenService(
@@ -142,7 +142,7 @@ services = {
             policy_arns=service.policy_arns,
             expects_traffic=production if service.expects_traffic is None else service.expects_traffic,
             prometheus_labels=settings.prometheus.labels if settings.prometheus.enabled else None,
-            hearers=hearers,
+            routing=routing,
             tags=tags,
         ),
     )

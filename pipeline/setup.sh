@@ -30,8 +30,8 @@ import sys
 from pathlib import Path
 
 from components.settings import decoded
-from release.report import RefusedError
-from release.stack_yaml import read, section
+from hueshift.report import RefusedError
+from hueshift.stack_yaml import read, section
 
 file = Path(sys.argv[1])
 try:

@@ -1,4 +1,4 @@
-"""The policy pack: ``pulumi preview --policy-pack policy``; it holds the checks of ``components/readiness.py``."""
+"""The policy pack: ``pulumi preview --policy-pack policy``; it holds the checks of ``policy/checks.py``."""
 
 import sys
 from pathlib import Path

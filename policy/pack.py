@@ -17,8 +17,8 @@ from pulumi_policy import (
 )
 from pulumi_policy.proxy import UnknownValueError
 
-from components.readiness import CHECKS, Check, NotKnownYetError, Resource
 from components.rules import is_production
+from policy.checks import CHECKS, Check, NotKnownYetError, Resource
 
 _NAMELESS = "stack"
 """What the SDK calls the stack of a process that was not told of any."""

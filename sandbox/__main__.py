@@ -20,9 +20,9 @@ from rich.console import Console
 from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from components.model import Color
-from release import live
-from release.bootstrap import MAKE_CONTAINERS
-from release.report import RefusedError
+from hueshift.report import RefusedError
+from hueshift.secrets.bootstrap import MAKE_CONTAINERS
+from hueshift.traffic import live
 from sandbox import controllers, environment, fakes, images, paths, processes, programs, prometheus
 from sandbox import engine as engines
 from sandbox.steps import Step, StepError, Steps

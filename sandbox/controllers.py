@@ -1,6 +1,6 @@
 """The controllers that a cluster on AWS has: their kinds, webhooks and stores, and how each is started here.
 
-Both are their own code, built by ``tools/build.sh``, and run on this machine with the
+Both are their own code, built by ``sandbox/go/build.sh``, and run on this machine with the
 node's kubeconfig: from here they reach the AWS APIs, which listen on loopback.
 """
 

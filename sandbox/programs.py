@@ -1,4 +1,4 @@
-"""What has to be built on this machine, once for each set of pins (``tools/build.sh``), and about how long it takes."""
+"""What has to be built on this machine, once for each set of pins (``sandbox/go/build.sh``), and how long it takes."""
 
 import subprocess
 import time
@@ -22,7 +22,7 @@ MINUTES = {
 """Each part, in the order in which they are built, with its minutes on two cores that do nothing else."""
 NODE = "kubenode", "dns", "pause"
 CONTROLLERS = "load-balancer-controller", "external-secrets", "prometheus-operator"
-_SCRIPT = paths.ROOT / "tools/build.sh"
+_SCRIPT = paths.ROOT / "sandbox/go/build.sh"
 _TELL_EVERY = 30.0
 """Seconds between two lines on progress where nobody sits before a terminal."""
 

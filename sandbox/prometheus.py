@@ -1,6 +1,6 @@
 """The Prometheus Operator and the Prometheus that it configures: what they are given, and how they are started here.
 
-Both are their own code, built by ``tools/build.sh``, and run on this machine. The operator makes
+Both are their own code, built by ``sandbox/go/build.sh``, and run on this machine. The operator makes
 configuration and rules of the cluster's PodMonitors and PrometheusRules; `prometheus_files` brings
 them to the files that Prometheus reads.
 """
@@ -20,7 +20,7 @@ from sandbox.steps import StepError
 Object = dict[str, Any]
 
 OPERATOR = "prometheus-operator"
-"""Of ``tools/build.sh``: the folder of the operator, ``prometheus``, ``promtool`` and ``crds``."""
+"""Of ``sandbox/go/build.sh``: the folder of the operator, ``prometheus``, ``promtool`` and ``crds``."""
 PROCESSES = "prometheus", "state-metrics", "prometheus-files", OPERATOR
 NAMESPACE = "monitoring"
 NAME = "kube-prometheus-stack"
@@ -139,7 +139,7 @@ def commands(folder: Path) -> dict[str, list[str]]:
 
 def program(name: str) -> Path:
     """Return ``promtool`` or another program of `OPERATOR`, built unless it is cached."""
-    build = [str(paths.ROOT / "tools/build.sh"), OPERATOR]
+    build = [str(paths.ROOT / "sandbox/go/build.sh"), OPERATOR]
     return Path(subprocess.run(build, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()) / name
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import hypothesis
 import pytest
 
-from tests.engine import Engine, installed
+from tests.support.engine import Engine, installed
 
 # A program registers ten thousand objects that live until the test ends: looking for garbage among them takes a fifth
 # of the time.

@@ -6,7 +6,7 @@ set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 bin=$PWD/.venv/bin
-actionlint=$(tools/build.sh actionlint)/actionlint
+actionlint=$(sandbox/go/build.sh actionlint)/actionlint
 said=$(mktemp -d)
 trap 'rm -rf "$said"' EXIT
 

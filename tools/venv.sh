@@ -12,7 +12,7 @@ python=${PYTHON:-python3}
   { echo "venv.sh: $("$python" --version) is too old; Python 3.11 or newer is needed, name it with PYTHON=" >&2; exit 1; }
 
 venv=$cache/venv-$(
-  { "$python" -c 'import sys; print(sys.version, sys.base_prefix)'; cat "$root"/constraints.txt "$root"/requirements*.txt "$root/app/requirements.txt"; } | sha256sum | cut -c1-12
+  { "$python" -c 'import sys; print(sys.version, sys.base_prefix)'; cat "$root"/constraints.txt "$root"/requirements*.txt "$root"/{app,sandbox}/requirements.txt; } | sha256sum | cut -c1-12
 )
 mkdir -p "$cache"
 if [ ! -f "$venv/complete" ]; then

@@ -173,9 +173,9 @@ if ! running || [ ! -e "$cluster/plugged" ]; then
   check
   root=$("$here/packages.sh" node)
   say "Debian packages unpacked"
-  kubenode=$("$here/../../tools/build.sh" kubenode)
-  dns=$("$here/../../tools/build.sh" dns)
-  pause=$("$here/../../tools/build.sh" pause)
+  kubenode=$("$here/../go/build.sh" kubenode)
+  dns=$("$here/../go/build.sh" dns)
+  pause=$("$here/../go/build.sh" pause)
   say "Kubernetes built"
   # neither writes to the home directory, and no proxy stands between
   program kubectl "export KUBECACHEDIR=$cluster/kubectl NO_PROXY=\$NO_PROXY,$node_ip

@@ -162,7 +162,7 @@ class Load:
         self, limit: float, headers: Mapping[str, str] | None = None, rate: int = RATE, host: str = HOST
     ) -> None:
         """Attack for at most ``limit`` seconds."""
-        vegeta = Path(run(str(paths.ROOT / "tools/build.sh"), "vegeta").stdout.strip()) / "vegeta"
+        vegeta = Path(run(str(paths.ROOT / "sandbox/go/build.sh"), "vegeta").stdout.strip()) / "vegeta"
         self._vegeta = str(vegeta)
         self._results = tempfile.NamedTemporaryFile(suffix=".bin", dir=paths.STATE)  # noqa: SIM115 (lives as long as the load)
         extra = [f"-header={name}: {value}" for name, value in (headers or {}).items()]

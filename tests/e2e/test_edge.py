@@ -10,7 +10,7 @@ import boto3
 import pytest
 import yaml
 
-from components.log_bucket import ACCESS_LOGS, CONNECTION_LOGS
+from components.edge.log_bucket import ACCESS_LOGS, CONNECTION_LOGS
 from sandbox import paths
 from sandbox.aws.server import ZONE
 from tests.e2e import cloud

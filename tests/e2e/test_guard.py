@@ -8,7 +8,7 @@ import boto3
 import pytest
 
 from components.model import Color
-from release.release import guard
+from hueshift.release import guard
 from tests.e2e import cloud
 from tests.e2e.test_alerts import EVERYTHING_OFF, SCALE, fail, load, wait_for
 from tests.e2e.test_gate import live_weights

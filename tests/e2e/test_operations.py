@@ -24,7 +24,7 @@ from psycopg import sql
 
 from sandbox import ca, fakes, images, paths
 from tests.e2e import cloud
-from tests.pages import Block, commands
+from tests.support.pages import Block, commands
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 

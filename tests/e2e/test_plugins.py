@@ -31,7 +31,7 @@ def test_nothing_but_docker_is_played() -> None:
 def schema() -> dict[str, Any]:
     """Return the schema of the plugin of aws that is built here."""
     folder = subprocess.run(
-        [paths.ROOT / "tools/build.sh", "aws-plugin"], stdout=subprocess.PIPE, text=True, check=True
+        [paths.ROOT / "sandbox/go/build.sh", "aws-plugin"], stdout=subprocess.PIPE, text=True, check=True
     ).stdout.strip()
     found: dict[str, Any] = json.loads((Path(folder) / "schema.json").read_text())
     return found

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from components.readiness import CHECKS
+from policy.checks import CHECKS
 from sandbox import paths
 from tests.e2e import cloud
 

@@ -12,8 +12,8 @@ import boto3
 import pytest
 
 from sandbox import paths
+from tests.docs.test_docs import blocks
 from tests.e2e import cloud
-from tests.test_docs import blocks
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 

@@ -14,7 +14,7 @@ import boto3
 import pytest
 import yaml
 
-from release.bootstrap import MAKE_CONTAINERS
+from hueshift.secrets.bootstrap import MAKE_CONTAINERS
 from sandbox import controllers, fakes, paths, processes
 from tests.e2e import cloud
 

@@ -19,7 +19,7 @@ import requests
 import yaml
 
 from components.model import secret_name
-from release.bootstrap import MAKE_CONTAINERS
+from hueshift.secrets.bootstrap import MAKE_CONTAINERS
 from sandbox import fakes, images, paths
 from sandbox.aws.server import ZONE
 from tests.e2e import cloud

@@ -15,7 +15,7 @@ import requests
 from sandbox import paths
 from tests.e2e import cloud
 from tests.e2e.pipeline.sample import VERSION, Sample, host
-from tests.test_forge import served
+from tests.pipeline.test_forge import served
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 

@@ -10,7 +10,7 @@ import yaml
 
 from sandbox import paths
 from tests.e2e.pipeline.sample import Sample
-from tests.test_forge import TOKEN, Forge, served
+from tests.pipeline.test_forge import TOKEN, Forge, served
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 

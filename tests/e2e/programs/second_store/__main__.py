@@ -5,7 +5,7 @@ from pulumi_kubernetes import core
 from pulumi_kubernetes.apiextensions import CustomResource
 
 from components.model import SecretEntry, SecretSource
-from components.secret_entries import SecretEntries, SecretEntriesArgs, deliver
+from components.service.secret_entries import SecretEntries, SecretEntriesArgs, deliver
 
 config = pulumi.Config()
 version = config.require("version")

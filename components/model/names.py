@@ -1,0 +1,62 @@
+"""What things are called in Kubernetes and AWS, and the variables that the program gives to pods."""
+
+from enum import StrEnum
+from hashlib import sha256
+from typing import Final
+
+from components.model.color import Color
+
+_HASH: Final = 6
+
+
+def fit_name(prefix: str, name: str, suffix: str, limit: int) -> str:
+    """``prefix + name + suffix`` in at most ``limit`` characters; a name that is too long is cut and ends in its hash.
+
+    The same arguments always give the same name, and two names that are cut alike differ in the hash.
+    Raises ``ValueError`` if prefix and suffix leave no room for one character and the hash.
+    """
+    room = limit - len(prefix) - len(suffix)
+    if len(name) <= room:
+        return prefix + name + suffix
+    if room < _HASH + 2:
+        raise ValueError(f"{prefix!r} and {suffix!r} leave {room} of {limit} characters for a name; {_HASH + 2} needed")
+    kept = name[: room - _HASH - 1].rstrip("-")
+    return f"{prefix}{kept}-{sha256(name.encode()).hexdigest()[:_HASH]}{suffix}"
+
+
+def namespace(environment: str, service: str) -> str:
+    """The Kubernetes namespace of a service."""
+    return f"{environment}-{service}"
+
+
+def secret_name(environment: str, service: str, entry: str) -> str:
+    """The name of a service's entry in AWS Secrets Manager."""
+    return f"{environment}/{service}/{entry}"
+
+
+def alarm_name(environment: str, *parts: str) -> str:
+    """The name of an alarm in CloudWatch, whose limit of 255 characters no settings reach.
+
+    ``alarm_name(environment, service, color, alert)`` of a color, without the color of a service; without the alert it
+    is the color's composite alarm. Those of a load balancer are of the service ``edge``.
+    """
+    return "-".join((environment, *parts))
+
+
+def color_host(color: Color, host: str) -> str:
+    """The name by which the test listener reaches one color whatever the weights."""
+    return f"{color}.{host}"
+
+
+class Given(StrEnum):
+    """The variables that pods and migrations are given by the program, and that no setting may give them too."""
+
+    APP_ENV = "APP_ENV"
+    PORT = "PORT"
+    APP_VERSION = "APP_VERSION"
+    APP_COLOR = "APP_COLOR"
+    KEEP_ALIVE_SECONDS = "KEEP_ALIVE_SECONDS"
+    SHUTDOWN_SECONDS = "SHUTDOWN_SECONDS"
+    DECLARED_SCHEMAS = "DECLARED_SCHEMAS"
+    RUNNING_SCHEMA_BLUE = "RUNNING_SCHEMA_BLUE"
+    RUNNING_SCHEMA_GREEN = "RUNNING_SCHEMA_GREEN"

@@ -1,0 +1,54 @@
+"""Where the rules of each service stand on the listeners, and how many fit."""
+
+from enum import IntEnum
+from hashlib import sha256
+from typing import Final
+
+from components.model.color import Color
+
+
+class RuleKind(IntEnum):
+    """The listener rules of a service, by their place in its band; a lower place is evaluated first."""
+
+    CANARY = 10
+    """On the production listener: ``x-canary: true`` reaches the newer color."""
+    PRODUCTION = 20
+    """On the production listener: the weights."""
+    TEST_BLUE = 30
+    TEST_GREEN = 40
+
+    @classmethod
+    def test(cls, color: Color) -> "RuleKind":
+        """The rule that reaches ``color`` on the test listener."""
+        return cls.TEST_BLUE if color is Color.BLUE else cls.TEST_GREEN
+
+
+BANDS: Final = range(1, 500)
+"""One for each service, of 100 priorities each (an ALB has 1 to 50,000). Band 0 belongs to the listeners."""
+
+LISTENER_RULES: Final = 4
+"""How many rules may belong to the listeners and to no service (priorities 1 to 99)."""
+
+MAX_SERVICES: Final = (100 - LISTENER_RULES) // len(RuleKind)
+"""An ALB has at most 100 rules, default actions not counted, unless AWS raises that quota (L-7EED9B64; ELB guide)."""
+
+CERTIFICATES: Final = 25
+"""An ALB has at most as many, default ones not counted, and each counts once for every listener that it is on, unless
+AWS raises that quota (L-9365A611; ELB guide, and aws-load-balancer-controller#3480 for the counting)."""
+
+CERTIFIED_SERVICES: Final = CERTIFICATES // 2
+"""How many services fit where each has a certificate of its own, which is on both TLS listeners."""
+
+
+def priority_band(service: str) -> int:
+    """The band of a service that states none: a hash of its name alone.
+
+    A place in a list would move when a service comes or goes, and two rules cannot exchange their priorities in one
+    update (``PriorityInUse``, ELBv2 CreateRule).
+    """
+    return BANDS.start + int(sha256(service.encode()).hexdigest(), 16) % len(BANDS)
+
+
+def rule_priority(band: int, kind: RuleKind) -> int:
+    """The priority of a service's rule."""
+    return band * 100 + kind

@@ -1,0 +1,265 @@
+"""The alerts of a color, a service and a load balancer, in CloudWatch and in Prometheus."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import pulumi
+from pulumi_aws import cloudwatch
+
+from components.model import Color, Resources, alarm_name, color_labels, namespace, service_labels
+from components.observe.alert_catalog import (
+    CERTIFICATE,
+    COLOR_ALERTS,
+    LOAD_BALANCER_ERRORS,
+    MOVING,
+    SERVICE_ALERTS,
+    TOO_FEW,
+    TRAFFIC,
+    Alert,
+    Metric,
+    Severity,
+)
+from components.observe.cloudwatch import (
+    EXTENSION,
+    WAIT,
+    AlarmContext,
+    AlertRouting,
+    Dimensions,
+    description,
+    metric_alarm,
+    needs_insights,
+)
+from components.observe.prometheus import prometheus_rule, prometheus_rules
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlertRulesArgs:
+    """What the load balancer supplies is an Input; the rest is plain."""
+
+    service: str
+    color: Color
+    environment: str
+    namespace: pulumi.Input[str]
+    load_balancer: pulumi.Input[str]
+    """``arn_suffix`` of the load balancer."""
+    target_group: pulumi.Input[str]
+    """``arn_suffix`` of the color's target group."""
+    resources: Resources
+    """Of a pod: what its use is compared with."""
+    minimum: int
+    """Pods of a color that is not parked."""
+    parked: bool
+    prometheus_labels: Mapping[str, str] | None
+    """By which the Prometheus Operator selects its rules; None where there is none, and no rules are made."""
+    cluster_name: str | None = None
+    """In EKS, where Container Insights watches the pods; without it only Prometheus knows of memory and CPU."""
+    moving: pulumi.Input[str] | None = None
+    """`ServiceAlerts.moving`: the alarm that holds messages back; None for a service with one color."""
+    routing: AlertRouting
+    tags: Mapping[str, str]
+
+
+class AlertRules(pulumi.ComponentResource):
+    """The alarms of one color. They belong to it for life: after a flip the old color keeps being watched."""
+
+    alarm_names: Mapping[str, str]
+    """In CloudWatch, by the name of the alert."""
+    composite_name: str
+    """The alarm that is on when one of those is that a person would hear of; what the gate reads."""
+
+    def __init__(self, name: str, args: AlertRulesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("hueshift:alert_rules:AlertRules", name, None, opts)
+        about = f"{args.service} {args.color} in {args.environment}"
+        whose = AlarmContext(about, args.routing, args.tags)
+        prefix = (args.environment, args.service, args.color.value)
+        alerts = [
+            replace(alert, threshold=args.minimum) if alert is TOO_FEW else alert
+            for alert in COLOR_ALERTS
+            if alert is not TOO_FEW or not args.parked
+        ]
+        watched = [
+            alert
+            for alert in alerts
+            if alert.cloudwatch and (args.cluster_name or not needs_insights(alert.cloudwatch))
+        ]
+        self.alarm_names = {alert.name: alarm_name(*prefix, alert.name) for alert in watched}
+        alarms = [
+            metric_alarm(f"{name}-{alert.name}", alert, self, whose, self.alarm_names[alert.name], _of_color(args))
+            for alert in watched
+        ]
+        self.composite_name = alarm_name(*prefix)
+        heard = [alert for alert in watched if alert.severity is not Severity.NONE]
+        pages = {
+            severity: " ".join(alert.page(whose.runbooks) for alert in heard if alert.severity is severity)
+            for severity in (Severity.CRITICAL, Severity.WARNING)
+        }
+        cloudwatch.CompositeAlarm(
+            f"{name}-composite",
+            alarm_name=self.composite_name,
+            # CloudWatch's reason for the state names the child that changed.
+            alarm_description=description(
+                whose,
+                "an alarm of it is on, which the reason of this message names",
+                "One incident is one message.",
+                "that of the alarm",
+                "; ".join(f"{severity}: {found}" for severity, found in pages.items()),
+            ),
+            alarm_rule=" OR ".join(f'ALARM("{self.alarm_names[alert.name]}")' for alert in heard),
+            actions_suppressor=None
+            if args.moving is None
+            else {"alarm": args.moving, "wait_period": WAIT, "extension_period": EXTENSION},
+            alarm_actions=args.routing.topic_arns or None,
+            ok_actions=args.routing.topic_arns or None,
+            tags=whose.tagged(min((alert.severity for alert in heard), key=list(Severity).index)),
+            # By name alone the API would be asked too early, and too late when they go.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=alarms),
+        )
+        own = {"service": args.service, "color": args.color.value, "environment": args.environment}
+        prometheus_rules(
+            f"{name}-prometheus",
+            self,
+            {
+                "name": f"{args.service}-{args.color}",
+                "namespace": args.namespace,
+                "labels": color_labels(args.service, args.environment, args.color),
+            },
+            [prometheus_rule(alert, whose, own, args.resources) for alert in alerts if alert.prometheus],
+            args.prometheus_labels,
+        )
+        self.register_outputs({"alarm_names": self.alarm_names, "composite_name": self.composite_name})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceAlertsArgs:
+    """What the load balancer supplies is an Input; the rest is plain."""
+
+    service: str
+    environment: str
+    namespace: pulumi.Input[str]
+    load_balancer: pulumi.Input[str]
+    """``arn_suffix`` of the load balancer."""
+    target_groups: Mapping[Color, pulumi.Input[str]]
+    """``arn_suffix`` of the target group of each color that the service has."""
+    expects_traffic: bool = True
+    """Whether five minutes without a request are wrong; not so for a service that may be quiet at night."""
+    prometheus_labels: Mapping[str, str] | None
+    """By which the Prometheus Operator selects its rules; None where there is none, and no rules are made."""
+    routing: AlertRouting
+    tags: Mapping[str, str]
+
+
+class ServiceAlerts(pulumi.ComponentResource):
+    """The alarms of a service as a whole: of the sum over its colors, so that no weight matters."""
+
+    alarm_names: Mapping[str, str]
+    """In CloudWatch, by the name of the alert."""
+    moving: pulumi.Output[str] | None
+    """The name of the alarm that is on while traffic moves between colors; None if there is one color."""
+
+    def __init__(self, name: str, args: ServiceAlertsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("hueshift:alert_rules:ServiceAlerts", name, None, opts)
+        whose = AlarmContext(f"{args.service} in {args.environment}", args.routing, args.tags)
+        watched = [
+            alert
+            for alert in SERVICE_ALERTS
+            if (alert is not TRAFFIC or args.expects_traffic) and (alert is not MOVING or len(args.target_groups) > 1)
+        ]
+
+        def of_color(color: str, _: Metric) -> Dimensions | None:
+            group = args.target_groups.get(Color(color))
+            return {"LoadBalancer": args.load_balancer, "TargetGroup": group} if group is not None else None
+
+        self.alarm_names = {
+            alert.name: alarm_name(args.environment, args.service, alert.name) for alert in watched if alert.cloudwatch
+        }
+        total = " + ".join(f"FILL({color}, 0)" for color in Color if color in args.target_groups)
+        alarms = {
+            alert.name: metric_alarm(
+                f"{name}-{alert.name}",
+                alert,
+                self,
+                whose,
+                self.alarm_names[alert.name],
+                of_color,
+                topics=args.routing.topic_arns,
+                total=total,
+            )
+            for alert in watched
+            if alert.cloudwatch
+        }
+        prometheus_rules(
+            f"{name}-prometheus",
+            self,
+            {
+                "name": args.service,
+                "namespace": args.namespace,
+                "labels": service_labels(args.service, args.environment),
+            },
+            [
+                prometheus_rule(alert, whose, {"service": args.service, "environment": args.environment})
+                for alert in watched
+                if alert.prometheus
+            ],
+            args.prometheus_labels,
+        )
+        self.moving = alarms[MOVING.name].name if MOVING.name in alarms else None
+        self.register_outputs({"alarm_names": self.alarm_names})
+
+
+@dataclass(frozen=True, kw_only=True)
+class EdgeAlertsArgs:
+    """What the load balancer supplies is an Input; the rest is plain."""
+
+    environment: str
+    load_balancer: pulumi.Input[str]
+    """``arn_suffix`` of the load balancer."""
+    certificates: Mapping[str, pulumi.Input[str]]
+    """The ARN of each certificate, by a name that becomes part of an alarm's."""
+    routing: AlertRouting
+    tags: Mapping[str, str]
+
+
+class EdgeAlerts(pulumi.ComponentResource):
+    """The alarms of what all services share: the load balancer's own errors, and its certificates."""
+
+    alarm_names: Mapping[str, str]
+    """In CloudWatch, by the name of the alert, of a certificate with its own behind it."""
+
+    def __init__(self, name: str, args: EdgeAlertsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("hueshift:alert_rules:EdgeAlerts", name, None, opts)
+
+        def alarm(alert: Alert, suffix: str, about: str, dimensions: Dimensions) -> str:
+            full = alarm_name(args.environment, "edge", suffix)
+            whose = AlarmContext(f"{about} in {args.environment}", args.routing, args.tags)
+            metric_alarm(
+                f"{name}-{suffix}", alert, self, whose, full, lambda *_: dimensions, topics=args.routing.topic_arns
+            )
+            return full
+
+        balancer = {"LoadBalancer": args.load_balancer}
+        names = {
+            LOAD_BALANCER_ERRORS.name: alarm(
+                LOAD_BALANCER_ERRORS, LOAD_BALANCER_ERRORS.name, "the load balancer", balancer
+            )
+        }
+        for certificate, arn in args.certificates.items():
+            suffix = f"{CERTIFICATE.name}-{certificate}"
+            names[suffix] = alarm(CERTIFICATE, suffix, f"certificate {certificate}", {"CertificateArn": arn})
+        self.alarm_names = names
+        self.register_outputs({"alarm_names": self.alarm_names})
+
+
+def _of_color(args: AlertRulesArgs) -> Callable[[str, Metric], Dimensions]:
+    """Return what gives a metric of a color its dimensions; a set of dimensions is a metric of its own."""
+    physical = f"{args.service}-{args.color}"
+    cluster = {"ClusterName": args.cluster_name or "", "Namespace": namespace(args.environment, args.service)}
+
+    def dimensions(_: str, metric: Metric) -> Dimensions:
+        if metric.namespace != "ContainerInsights":
+            return {"LoadBalancer": args.load_balancer, "TargetGroup": args.target_group}
+        # What a pod reserves is reported by workload only; so both halves of the share are taken from there.
+        if metric.name.startswith("pod_cpu"):
+            return {**cluster, "PodName": physical}
+        return {**cluster, "Service": physical}
+
+    return dimensions

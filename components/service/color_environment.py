@@ -1,0 +1,437 @@
+"""Everything in the cluster that makes up one color of a service."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import pulumi
+from pulumi_kubernetes import apps, autoscaling, core, meta, networking, policy
+from pulumi_kubernetes.apiextensions import CustomResource
+
+from components.model import (
+    Color,
+    Egress,
+    Given,
+    Health,
+    Replicas,
+    Resources,
+    Strategy,
+    StrategyKind,
+    Timing,
+    color_labels,
+    selector,
+    version_label,
+)
+from components.service.identity import WorkloadIdentity
+from components.service.secret_entries import SecretMount, deliver
+from components.service.workload import (
+    RESTRICTED_CONTAINER,
+    RESTRICTED_POD,
+    TMP_MOUNT,
+    TMP_VOLUME,
+    app_env,
+    environment_variables,
+    from_secrets,
+    network_policy,
+    not_secrets,
+    patience,
+    requirements,
+)
+
+REVISIONS: Final = 5
+"""Old ReplicaSets kept for ``kubectl rollout undo``: the previous versions that stay deployable."""
+
+STARTUP_CHECKS: Final = 60
+"""Failed startup checks, ``STARTUP_INTERVAL`` apart, after which a container is restarted: two minutes to start."""
+STARTUP_INTERVAL: Final = 2
+"""Seconds. Short, since every start of a pod waits for the next check."""
+
+REQUEST_METRIC: Final = "http_requests_per_second"
+"""What an adapter of the cluster's (such as prometheus-adapter) must call a pod's rate of requests."""
+
+PORT: Final = "http"
+"""The name of the port where pods listen. All but the pods know only this name, so that a changed number finds every
+pod where it listens, old and new: a Service without the port that a binding names empties the target group."""
+
+ZONE_LABEL: Final = "topology.kubernetes.io/zone"
+
+SCALE_DOWN_WINDOWS: Final = (300, 3600)
+"""Least (the default of Kubernetes) and most (its limit) seconds of low load after which pods are removed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColorEnvironmentArgs:
+    """What other resources supply is an Input; the rest is plain, configuration decides it."""
+
+    service: str
+    color: Color
+    environment: str
+    production: bool
+    namespace: pulumi.Input[str]
+    """With the readiness-gate and Pod Security labels of `workload.py`."""
+    target_group_arn: pulumi.Input[str]
+    load_balancer_security_group_id: pulumi.Input[str]
+    """Whose traffic may reach the pods."""
+    load_balancer_cidrs: Sequence[pulumi.Input[str]]
+    """The subnets it comes from, for the network policy."""
+    zones: Sequence[str]
+    """Their availability zones: a pod in any other never gets a request, and never becomes ready."""
+    monitoring_namespace: str | None
+    """Whose pods may scrape; None where metrics come from elsewhere."""
+    egress: Sequence[Egress]
+    """What pods may call besides DNS."""
+    identity: WorkloadIdentity | None = None
+    """None for pods that may do nothing in AWS."""
+    strategy: Strategy
+    priority_class: str | None = None
+    """A PriorityClass of the cluster; None for its default."""
+    image: pulumi.Input[str]
+    version: str
+    port: int
+    parked: bool
+    """No pods; everything else stays."""
+    env: Mapping[str, str]
+    not_secrets: Sequence[str] = ()
+    """Names in ``env`` that only look like those of secrets."""
+    secrets: Sequence[SecretMount]
+    replicas: Replicas
+    resources: Resources
+    health: Health
+    timing: Timing
+    routes: Sequence[pulumi.Resource]
+    """Rules that keep the target group attached: pods of an unattached group never become ready."""
+    migrations: Sequence[pulumi.Resource] = ()
+    """Jobs that must be complete before a pod starts."""
+
+
+class ColorEnvironment(pulumi.ComponentResource):
+    """One color: its pods, their configuration and secrets, and their way into the target group.
+
+    All objects are called ``<service>-<color>`` for life, except the ConfigMap and the Secrets, which
+    pods read once: other content gets another name, so that pods roll and none is changed under a
+    running pod.
+    """
+
+    deployment: apps.v1.Deployment
+    """Ready when all pods of this version are, as the load balancer sees them."""
+
+    def __init__(self, name: str, args: ColorEnvironmentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("hueshift:color_environment:ColorEnvironment", name, None, opts)
+        labels = color_labels(args.service, args.environment, args.color)
+        # On nothing else, so that a new version changes nothing else.
+        versioned = {**labels, **version_label(args.version)}
+        match = selector(labels)
+        physical = f"{args.service}-{args.color}"
+        fixed = meta.v1.ObjectMetaArgs(name=physical, namespace=args.namespace, labels=labels)
+        child = pulumi.ResourceOptions(parent=self)
+
+        if args.strategy.kind is StrategyKind.RECREATE and not args.parked:
+            pulumi.log.warn(_downtime(args), resource=self)
+
+        account = core.v1.ServiceAccount(
+            f"{name}-account",
+            metadata=meta.v1.ObjectMetaArgs(
+                name=physical,
+                namespace=args.namespace,
+                labels=labels,
+                annotations=(args.identity and args.identity.account_annotations) or None,
+            ),
+            automount_service_account_token=False,
+            opts=child,
+        )
+        network = networking.v1.NetworkPolicy(
+            f"{name}-network",
+            metadata=fixed,
+            spec=network_policy(
+                match,
+                egress=args.egress,
+                port=PORT,
+                client_cidrs=args.load_balancer_cidrs,
+                monitoring_namespace=args.monitoring_namespace,
+                pod_identity=args.identity is not None and args.identity.pod_identity,
+            ),
+            opts=child,
+        )
+        service = core.v1.Service(
+            f"{name}-service",
+            metadata=meta.v1.ObjectMetaArgs(
+                name=physical,
+                namespace=args.namespace,
+                labels=labels,
+                # To await it would be to wait for endpoints, which wait for their readiness gate.
+                annotations={"pulumi.com/skipAwait": "true"},
+            ),
+            spec=core.v1.ServiceSpecArgs(
+                type="ClusterIP",
+                selector=match,
+                ports=[core.v1.ServicePortArgs(name=PORT, port=args.port, target_port=PORT, protocol="TCP")],
+            ),
+            opts=child,
+        )
+        binding = CustomResource(
+            f"{name}-binding",
+            api_version="elbv2.k8s.aws/v1beta1",
+            kind="TargetGroupBinding",
+            metadata=fixed,
+            spec={
+                "targetGroupARN": args.target_group_arn,
+                "targetType": "ip",
+                "ipAddressType": "ipv4",
+                "serviceRef": {"name": physical, "port": PORT},
+                "networking": {
+                    "ingress": [
+                        {
+                            "from": [{"securityGroup": {"groupID": args.load_balancer_security_group_id}}],
+                            # Every port: that of the pods may change, and the load balancer's own firewall lists it.
+                            # By name the controller could open none for a color without pods.
+                            "ports": [{"protocol": "TCP"}],
+                        }
+                    ]
+                },
+            },
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                depends_on=[service, *args.routes],
+                # The controller's webhook refuses to change these, of which Pulumi knows nothing. Deleted
+                # first, since its name, which is that of the readiness gate, can be taken only once.
+                replace_on_changes=["spec.targetGroupARN", "spec.targetType", "spec.ipAddressType"],
+                delete_before_replace=True,
+            ),
+        )
+        config = core.v1.ConfigMap(
+            f"{name}-config",
+            metadata=meta.v1.ObjectMetaArgs(
+                namespace=args.namespace, labels=labels, annotations=not_secrets(args.not_secrets)
+            ),
+            immutable=True,
+            data={Given.APP_ENV.value: app_env(args.environment, production=args.production), **args.env},
+            opts=child,
+        )
+        # A parked color has no pod that could read a secret, and perhaps no version to read yet.
+        mounts = [] if args.parked else args.secrets
+        secrets = deliver(
+            name,
+            mounts,
+            prefix=physical,
+            pinned=True,
+            namespace=args.namespace,
+            labels=labels,
+            await_timeout=args.timing.await_timeout,
+            parent=self,
+        )
+        policy.v1.PodDisruptionBudget(
+            f"{name}-budget",
+            metadata=fixed,
+            spec=policy.v1.PodDisruptionBudgetSpecArgs(
+                # Not minAvailable, which would block the drain of a node at one replica.
+                max_unavailable=1,
+                # A color that crash-loops would block it too.
+                unhealthy_pod_eviction_policy="AlwaysAllow",
+                selector=meta.v1.LabelSelectorArgs(match_labels=match),
+            ),
+            opts=child,
+        )
+        # An autoscaler cannot hold a color at 0: a parked one has none.
+        autoscalers = [] if args.parked else [_autoscaler(f"{name}-autoscaler", args, fixed, child)]
+
+        timeout = f"{args.timing.await_timeout}s"
+        self.deployment = apps.v1.Deployment(
+            f"{name}-deployment",
+            metadata=meta.v1.ObjectMetaArgs(
+                name=physical,
+                namespace=args.namespace,
+                labels=versioned,
+                # The number of replicas is the autoscaler's since it first scaled: to write 0 is to take it over.
+                annotations={"pulumi.com/patchForce": "true"} if args.parked else None,
+            ),
+            spec=apps.v1.DeploymentSpecArgs(
+                # Otherwise left to the autoscaler, which would contest any number written here.
+                replicas=0 if args.parked else None,
+                selector=meta.v1.LabelSelectorArgs(match_labels=match),
+                revision_history_limit=REVISIONS,
+                progress_deadline_seconds=patience(args.timing.await_timeout),
+                strategy=_strategy(args.strategy),
+                template=core.v1.PodTemplateSpecArgs(
+                    metadata=meta.v1.ObjectMetaArgs(
+                        labels=versioned,
+                        annotations={
+                            **{f"hueshift.dev/secret-{mount.entry}": mount.version or "current" for mount in mounts},
+                            **(args.identity.pod_annotations if args.identity else {}),
+                        }
+                        or None,
+                    ),
+                    spec=core.v1.PodSpecArgs(
+                        service_account_name=physical,
+                        priority_class_name=args.priority_class,
+                        automount_service_account_token=False,
+                        enable_service_links=False,
+                        termination_grace_period_seconds=args.timing.grace_period,
+                        security_context=RESTRICTED_POD,
+                        affinity=_within(args.zones),
+                        topology_spread_constraints=_spread(match),
+                        volumes=[TMP_VOLUME],
+                        containers=[_container(args, config.metadata.name, secrets)],
+                    ),
+                ),
+            ),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                # The controller gives the readiness gate to pods that are created after Service and binding; EKS gives
+                # credentials to those created after the identity; and no pod is open before its policy closes it.
+                depends_on=[
+                    account,
+                    network,
+                    service,
+                    binding,
+                    *secrets.values(),
+                    *autoscalers,
+                    *args.migrations,
+                    *([args.identity] if args.identity else []),
+                ],
+                custom_timeouts=pulumi.CustomTimeouts(create=timeout, update=timeout),
+            ),
+        )
+        self.register_outputs({"deployment": self.deployment.metadata.name})
+
+
+def _downtime(args: ColorEnvironmentArgs) -> str:
+    times = args.timing
+    return (
+        f"strategy recreate: every update of {args.service} stops all its pods before it starts new ones. Users "
+        f"get 503 while the old pods end ({times.pre_stop} to {times.grace_period} s) and until a new one has started "
+        f"and passed a health check (every {args.health.interval} s). Set strategy.kind to "
+        f"{StrategyKind.BLUE_GREEN} to avoid it."
+    )
+
+
+def _strategy(strategy: Strategy) -> apps.v1.DeploymentStrategyArgs:
+    if strategy.kind is StrategyKind.RECREATE:
+        return apps.v1.DeploymentStrategyArgs(type="Recreate")
+    # A color of two is never short of a pod: it is what traffic goes back to. All its new pods start at once, so that a
+    # new version takes as long as one pod; where there is no room for them all, each that is ready makes some.
+    rolling = strategy.kind is StrategyKind.ROLLING
+    surge, missing = (strategy.max_surge, strategy.max_unavailable) if rolling else ("100%", 0)
+    return apps.v1.DeploymentStrategyArgs(
+        type="RollingUpdate",
+        rolling_update=apps.v1.RollingUpdateDeploymentArgs(max_surge=surge, max_unavailable=missing),
+    )
+
+
+def _autoscaler(
+    name: str, args: ColorEnvironmentArgs, metadata: meta.v1.ObjectMetaArgs, opts: pulumi.ResourceOptions
+) -> autoscaling.v2.HorizontalPodAutoscaler:
+    replicas = args.replicas
+
+    def resource(kind: str, percent: int) -> autoscaling.v2.MetricSpecArgs:
+        return autoscaling.v2.MetricSpecArgs(
+            type="Resource",
+            resource=autoscaling.v2.ResourceMetricSourceArgs(
+                name=kind,
+                target=autoscaling.v2.MetricTargetArgs(type="Utilization", average_utilization=percent),
+            ),
+        )
+
+    # Of several metrics the one that asks for most pods decides.
+    metrics = [resource("cpu", replicas.cpu_target)]
+    if replicas.memory_target:
+        metrics.append(resource("memory", replicas.memory_target))
+    if replicas.requests_per_second:
+        metrics.append(
+            autoscaling.v2.MetricSpecArgs(
+                type="Pods",
+                pods=autoscaling.v2.PodsMetricSourceArgs(
+                    metric=autoscaling.v2.MetricIdentifierArgs(name=REQUEST_METRIC),
+                    target=autoscaling.v2.MetricTargetArgs(
+                        type="AverageValue", average_value=str(replicas.requests_per_second)
+                    ),
+                ),
+            )
+        )
+    least, most = SCALE_DOWN_WINDOWS
+    return autoscaling.v2.HorizontalPodAutoscaler(
+        name,
+        metadata=metadata,
+        spec=autoscaling.v2.HorizontalPodAutoscalerSpecArgs(
+            scale_target_ref=autoscaling.v2.CrossVersionObjectReferenceArgs(
+                api_version="apps/v1", kind="Deployment", name=f"{args.service}-{args.color}"
+            ),
+            min_replicas=replicas.min,
+            max_replicas=replicas.max,
+            metrics=metrics,
+            # A flip takes all load from a color at once: it keeps its pods while it may be wanted back.
+            behavior=autoscaling.v2.HorizontalPodAutoscalerBehaviorArgs(
+                scale_down=autoscaling.v2.HPAScalingRulesArgs(
+                    stabilization_window_seconds=min(max(least, args.timing.overlap), most)
+                )
+            ),
+        ),
+        opts=opts,
+    )
+
+
+def _spread(match: Mapping[str, str]) -> list[core.v1.TopologySpreadConstraintArgs]:
+    return [
+        core.v1.TopologySpreadConstraintArgs(
+            topology_key=key,
+            max_skew=1,
+            when_unsatisfiable="ScheduleAnyway",
+            label_selector=meta.v1.LabelSelectorArgs(match_labels=match),
+            # Without it the pods of the version that leaves count as well.
+            match_label_keys=["pod-template-hash"],
+        )
+        for key in (ZONE_LABEL, "kubernetes.io/hostname")
+    ]
+
+
+def _within(zones: Sequence[str]) -> core.v1.AffinityArgs:
+    """Return the rule that keeps pods where the load balancer is."""
+    known = core.v1.NodeSelectorRequirementArgs(key=ZONE_LABEL, operator="In", values=list(zones))
+    term = core.v1.NodeSelectorTermArgs(match_expressions=[known])
+    return core.v1.AffinityArgs(
+        node_affinity=core.v1.NodeAffinityArgs(
+            required_during_scheduling_ignored_during_execution=core.v1.NodeSelectorArgs(node_selector_terms=[term])
+        )
+    )
+
+
+def _container(args: ColorEnvironmentArgs, config: pulumi.Input[str], secrets: Iterable[str]) -> core.v1.ContainerArgs:
+    health = args.health
+
+    def probe(path: str, interval: int, failures: int) -> core.v1.ProbeArgs:
+        return core.v1.ProbeArgs(
+            http_get=core.v1.HTTPGetActionArgs(path=path, port=PORT),
+            period_seconds=interval,
+            timeout_seconds=health.timeout,
+            success_threshold=1,
+            failure_threshold=failures,
+        )
+
+    return core.v1.ContainerArgs(
+        name="app",
+        image=args.image,
+        ports=[core.v1.ContainerPortArgs(name=PORT, container_port=args.port, protocol="TCP")],
+        env=environment_variables(
+            {
+                Given.PORT: str(args.port),
+                Given.APP_VERSION: args.version,
+                Given.APP_COLOR: args.color,
+                Given.KEEP_ALIVE_SECONDS: str(args.timing.keep_alive),
+                Given.SHUTDOWN_SECONDS: str(args.timing.longest_request),
+            }
+        ),
+        env_from=[
+            core.v1.EnvFromSourceArgs(config_map_ref=core.v1.ConfigMapEnvSourceArgs(name=config)),
+            *from_secrets(secrets),
+        ],
+        resources=requirements(args.resources),
+        security_context=RESTRICTED_CONTAINER,
+        volume_mounts=[TMP_MOUNT],
+        # Serves on while the load balancer still sends; needs no shell in the image.
+        lifecycle=core.v1.LifecycleArgs(
+            pre_stop=core.v1.LifecycleHandlerArgs(sleep=core.v1.SleepActionArgs(seconds=args.timing.pre_stop))
+        ),
+        startup_probe=probe(health.startup_path, STARTUP_INTERVAL, STARTUP_CHECKS),
+        readiness_probe=probe(health.path, health.interval, health.unhealthy_threshold),
+        # Twice as patient: a pod first gets no more requests, and is restarted only then.
+        liveness_probe=probe(health.liveness_path, health.interval, 2 * health.unhealthy_threshold),
+    )

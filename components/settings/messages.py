@@ -1,0 +1,133 @@
+"""What pydantic found, in words that name the key, the value and what is allowed."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any, Final
+
+import pulumi
+from pydantic_core import ErrorDetails
+
+from components import rules
+from components.rules import Problem
+from components.rules.advice import unknown_key
+from components.settings.schema import ProblemsError, StackSettings
+
+
+class SettingsError(pulumi.RunError, ValueError):
+    """All problems of a stack's settings, one line each; the engine shows a ``RunError`` without a traceback."""
+
+    def __init__(self, stack: str, problems: Sequence[str]) -> None:
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        super().__init__("\n  ".join([f"{count} in the settings of stack {stack}, Pulumi.{stack}.yaml:", *problems]))
+        self.problems = tuple(problems)
+
+
+JSON: Final = ("{", "[")
+
+
+_ALLOWED: Final = {
+    "int": "a whole number",
+    "string": "text in quotes",
+    "bool": "true or false",
+    "tuple": "a list",
+    "dict": "a mapping",
+    "model": "a mapping",
+    "dataclass": "a mapping",
+}
+_CONTAINERS: Final = {"a list", "a mapping"}
+_PRIVATE: Final = {"env", "secrets", "secretVersions", "args"}
+"""Below these keys a value may be a secret that got into the wrong place."""
+_LONGEST: Final = 80
+"""Characters of a value that a message repeats, and..."""
+_MOST_OF_A_KEY, _MOST_OF_A_REASON = 250, 1500
+"""...of the rest of it, of which names are a part."""
+
+
+def lines_of(error: ErrorDetails) -> Iterator[str]:
+    """What pydantic found, in our words."""
+    *parents, last = error["loc"]
+    kind = error["type"]
+    cause = error.get("ctx", {}).get("error")
+    value = error["input"]
+    private = not _PRIVATE.isdisjoint(error["loc"]) or (isinstance(value, str) and _may_hold_a_secret(value))
+    got = "" if private else f"; got {_shown(value)}"
+    if kind == "missing":
+        reason = f"is required: {_meaning(_schema(parents)['properties'][last])}"
+    elif kind in ("extra_forbidden", "unexpected_keyword_argument"):
+        reason = unknown_key(str(last), list(_schema(parents)["properties"]))
+    elif kind in ("enum", "literal_error"):
+        reason = f"must be {error['ctx']['expected']}{got}".replace("'", "")
+    elif kind == "value_error":
+        reason = str(cause)
+        if isinstance(value, str):
+            shown = "a value that is not shown here" if private else _shortened(repr(value))
+            reason = reason.replace(repr(value), shown)
+    else:
+        allowed = _ALLOWED.get(kind.split("_")[0], "something else")
+        if allowed in _CONTAINERS and isinstance(value, str):
+            # What should be a container of settings may have swallowed some of them.
+            got = "; got text"
+        reason = f"must be {allowed}{got}"
+        if kind == "string_type" and isinstance(value, int | float):
+            reason += "; on the command line add --type string"
+    for key, text in cause.problems if isinstance(cause, ProblemsError) else [Problem("", reason)]:
+        path = "".join(
+            f"[{part}]" if isinstance(part, int) else f".{part}"
+            for part in (*(part if part != "" else '""' for part in error["loc"]), key)
+            if part not in ("[key]", "")
+        )
+        yield f"{full_key(path.removeprefix('.'))}: {_shortened(text, _MOST_OF_A_REASON)}"
+
+
+def _may_hold_a_secret(text: str) -> bool:
+    """Whether a text is one by its form, or JSON that got into the wrong place with all that it holds."""
+    return any(mark in text for mark in JSON) or rules.secret_kind(text) is not None
+
+
+_BELOW_PRIVATE: Final = re.compile(rf"(?:^|\.)(?:{'|'.join(sorted(_PRIVATE))})\.")
+
+
+def full_key(path: str) -> str:
+    """The key as a message names it, in one line; below private keys only what can be a name."""
+    if (private := _BELOW_PRIVATE.search(path)) and not re.fullmatch(r"[\w.\[\]-]+", path[private.end() :], re.ASCII):
+        path = f"{path[: private.end()]}…"
+    # Colons and spaces would end the key for who reads the message.
+    path = path or '""'
+    shown = re.sub(r"[^!-9;-~…]", lambda found: f"\\u{{{ord(found[0]):x}}}", _shortened(path, _MOST_OF_A_KEY))
+    return f"hueshift:{_shortened(shown, _MOST_OF_A_KEY)}"
+
+
+def _shortened(text: str, longest: int = _LONGEST) -> str:
+    return text if len(text) <= longest else f"{text[:longest]}…"
+
+
+def _shown(value: object) -> str:
+    return f"a {type(value).__name__}" if isinstance(value, dict | list) else _shortened(json.dumps(value, default=str))
+
+
+@cache
+def _json_schema() -> dict[str, Any]:
+    return StackSettings.model_json_schema()
+
+
+def _schema(loc: Sequence[int | str]) -> dict[str, Any]:
+    """The JSON schema of what stands at ``loc``."""
+    root = node = _json_schema()
+    for part in loc:
+        if part == "[key]":
+            continue
+        if isinstance(part, int):
+            node = node["items"]
+        else:
+            node = node.get("properties", {}).get(part) or node["additionalProperties"]
+        node = next((choice for choice in node.get("anyOf", ()) if choice.get("type") != "null"), node)  # or null
+        if "$ref" in node:
+            node = root["$defs"][node["$ref"].rpartition("/")[2]]
+    return node
+
+
+def _meaning(field: Mapping[str, str]) -> str:
+    text = field["description"].rstrip(".")
+    return text[0].lower() + text[1:]

@@ -1,0 +1,27 @@
+"""What staging has run: the record beside the stack files."""
+
+import json
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Final
+
+from components.settings.messages import SettingsError
+
+RECORD: Final = "releases.json"
+"""What staging has run, beside the stack files and reviewed like them: digests by service, the newest last."""
+
+
+def ran(record: Path) -> Mapping[str, Collection[str]]:
+    """The digests that staging has run, by service; empty if there is no record.
+
+    Raises ``SettingsError`` if the record is not one.
+    """
+    if not record.exists():
+        return {}
+    try:
+        return {
+            service: [item["digest"] for item in items] for service, items in json.loads(record.read_text()).items()
+        }
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        reason = f"{record}: is no record of releases ({error}); restore it with `git checkout {record}`"
+        raise SettingsError("production", [reason]) from None

@@ -1,0 +1,153 @@
+"""Rules about several settings of a stack."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from components import model, rules
+from components.model import (
+    Color,
+)
+from components.rules import Problem
+
+if TYPE_CHECKING:
+    from components.settings.schema import ClusterSettings, DnsSettings, RegistrySettings, ServiceSettings
+from components.rules.advice import unknown_key
+
+
+class Surroundings(NamedTuple):
+    """What of the stack a service must fit."""
+
+    dns: DnsSettings | None
+    certified: bool
+    """Whether a certificate is given for every host."""
+    cluster: ClusterSettings
+    registry: RegistrySettings
+    production: bool
+    ran: Mapping[str, Collection[str]] | None
+    """The digests that staging ran, by service; None where nobody keeps a record."""
+    region: str | None
+    """Where the stack is, if that is known."""
+
+
+def stack_problems(services: Mapping[str, ServiceSettings], stack: Surroundings) -> Iterator[Problem]:
+    """What is wrong between services; keys relative to ``services``."""
+    if reason := rules.services_problem(len(services), certificates_issued=not stack.certified):
+        yield Problem("", reason)
+    hosts: dict[str, str] = {}
+    bands: dict[int, str] = {}
+    for name, service in services.items():
+        for host in (service.host, *(model.color_host(color, service.host) for color in Color)):
+            # What is no host is refused for that; a message should not repeat it.
+            if rules.host_problem(service.host) is None and (owner := hosts.setdefault(host, name)) != name:
+                yield Problem(f"{name}.host", f"{host!r} already leads to {owner}; give each service a host of its own")
+        if (owner := bands.setdefault(service.priority_band, name)) != name:
+            yield Problem(
+                f"{name}.priorityBand",
+                f"{service.priority_band} is the band of {owner} too; set this key for the newer of the two services, "
+                f"{model.BANDS.start} to {model.BANDS.stop - 1}",
+            )
+
+
+def timing_problems(
+    service: ServiceSettings, idle_timeout: int | None, needed_idle_timeout: int | None
+) -> Iterator[Problem]:
+    """What is wrong between the times of one service; both idle timeouts None where the load balancer's is wrong."""
+    timing, health = service.timing, service.health
+    if idle_timeout is not None and needed_idle_timeout is not None:
+        reason = rules.timing_problem(timing, idle_timeout=idle_timeout, needed_idle_timeout=needed_idle_timeout)
+        if reason is not None:
+            yield Problem("timing", reason)
+    if (reason := rules.interval_problem(health.interval, timeout=health.timeout)) is not None:
+        yield Problem("health.interval", reason)
+    reason = rules.await_problem(
+        timing.await_timeout,
+        health=health,
+        strategy=service.strategy,
+        replicas=service.replicas,
+        grace_period=timing.grace_period,
+    )
+    if reason is not None:
+        yield Problem("timing.awaitTimeout", reason)
+
+
+def service_problems(name: str, service: ServiceSettings, environment: str) -> Iterator[Problem]:
+    """What is wrong between the settings of one service; keys relative to the service."""
+    if service.active_color not in service.colors:
+        yield Problem(
+            "activeColor", f"{service.active_color} runs nothing; set it to {next(iter(service.colors), 'blue')}"
+        )
+    if len(service.colors) == 1 and service.canary_weight:
+        yield Problem("canaryWeight", f"{service.canary_weight}, but there is no second color; set it to 0")
+    for color, settings in service.colors.items():
+        parked = rules.parked_problem(color, active=service.active_color, canary_weight=service.canary_weight)
+        if settings.parked and parked is not None:
+            yield Problem(f"colors.{color}.parked", parked)
+        for entry in service.secrets:
+            known = (
+                rules.entry_problem(entry) is None
+            )  # else it is refused for that, and a message should not repeat it
+            if known and entry not in settings.secret_versions and not settings.parked:
+                yield Problem(
+                    f"colors.{color}.secretVersions.{entry}",
+                    "is required while the color runs, or a rotation changes what it runs with; "
+                    f"`hueshift secrets status` says which to pin of {model.secret_name(environment, name, entry)}",
+                )
+        for entry, version in settings.secret_versions.items():
+            if entry not in service.secrets:
+                entries = [name for name in service.secrets if rules.entry_problem(name) is None]
+                yield Problem(f"colors.{color}.secretVersions.{entry}", unknown_key(entry, entries))
+            elif reason := rules.secret_version_problem(version, external=service.secrets[entry].source is not None):
+                yield Problem(f"colors.{color}.secretVersions.{entry}", reason)
+    owners = dict.fromkeys(service.env, "env")
+    for entry, variables in service.secrets.items():
+        for variable in variables.keys:
+            if (
+                rules.env_name_problem(variable) is None
+                and (owner := owners.setdefault(variable, f"secrets.{entry}")) != f"secrets.{entry}"
+            ):
+                yield Problem(f"secrets.{entry}.keys", f"{variable} is set by {owner} too; name it once")
+    yield from rules.not_secrets_problems(service.not_secrets, env=service.env)
+    for variable, value in service.env.items():
+        reason = rules.plaintext_secret_problem(variable, value, known=service.not_secrets)
+        if reason is not None and rules.env_name_problem(variable) is None:
+            yield Problem(f"env.{variable}", reason)
+    if (reason := rules.maximum_problem(service.replicas.max, minimum=service.replicas.min)) is not None:
+        yield Problem("replicas.max", reason)
+
+
+def fit_problems(name: str, service: ServiceSettings, stack: Surroundings) -> Iterator[Problem]:
+    """What of a service does not fit the rest of the stack; keys relative to the service."""
+    if stack.dns and rules.host_problem(service.host) is None and rules.host_problem(stack.dns.zone) is None:
+        outside = rules.zone_problem(service.host, zone=stack.dns.zone)
+        if reason := outside or (None if stack.certified else rules.certificate_problem(service.host)):
+            yield Problem("host", reason)
+    if service.policy_arns and stack.cluster.name is None and stack.cluster.identity is model.IdentityKind.POD_IDENTITY:
+        yield Problem("policyArns", "needs the name of the EKS cluster; set cluster.name")
+    if (
+        service.policy_arns
+        and stack.cluster.oidc_provider_arn is None
+        and stack.cluster.identity is model.IdentityKind.IRSA
+    ):
+        yield Problem("policyArns", "needs the cluster's OpenID Connect provider; set cluster.oidcProviderArn")
+    if (reason := rules.downtime_problem(service.strategy, production=stack.production)) is not None:
+        yield Problem("strategy.kind", reason)
+    if (reason := rules.surge_problem(service.strategy)) is not None:
+        yield Problem("strategy.maxSurge", reason)
+    for entry, secret in service.secrets.items():
+        for key, value in (("rotation", secret.rotation), ("replicaRegions", secret.replica_regions)):
+            if secret.source and value:
+                yield Problem(
+                    f"secrets.{entry}.{key}", "is the business of the store that source names; remove it here"
+                )
+        if stack.region in secret.replica_regions:
+            yield Problem(f"secrets.{entry}.replicaRegions", f"{stack.region} is where the entry is; name others")
+    for color, release in service.colors.items():
+        if release.build and name not in stack.registry.repositories:
+            yield Problem(f"colors.{color}.build", "has nowhere to push to; name the service in registry.repositories")
+        named = release.image and rules.image_problem(release.image, production=True) is None
+        if stack.production and stack.ran is not None and release.image and named:
+            reason = rules.untried_problem(release.image, service=name, ran=stack.ran.get(name, ()))
+            if reason is not None:
+                yield Problem(f"colors.{color}.image", reason)

@@ -1,0 +1,119 @@
+"""Whether the weights of a service may change: the gate's decision, pure."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from components.model import (
+    Color,
+    alarm_name,
+)
+
+
+class ColorAlarms(NamedTuple):
+    """The states of a color's alarms in CloudWatch's words; None for an alarm that does not exist."""
+
+    composite: str | None
+    canary_errors: str | None
+
+    @property
+    def trouble(self) -> int:
+        """How bad it is: 2 for what a person would be called for, 1 for what a canary is judged by."""
+        return 2 if self.composite == "ALARM" else 1 if self.canary_errors == "ALARM" else 0
+
+    @property
+    def known(self) -> bool:
+        """Whether both say something; the composite alone is OK already while its children know nothing yet."""
+        return {self.composite, self.canary_errors} <= {"OK", "ALARM"}
+
+
+def traffic_gate(
+    *,
+    service: str,
+    namespace: str,
+    old: Mapping[Color, int],
+    new: Mapping[Color, int],
+    live: Mapping[Color, int],
+    healthy: Mapping[Color, int],
+    minimum: int,
+    environment: str,
+    alarms: Mapping[Color, ColorAlarms],
+    live_actions: str = "",
+    old_actions: str = "",
+) -> list[str]:
+    """Why the weights of a service may not change from ``old`` (the state's) to ``new``; empty if they may.
+
+    ``live`` are the weights that the load balancer holds now, ``healthy`` the healthy targets of each color, and
+    ``minimum`` how many of them a color needs before it gets more traffic; one is enough where it takes the traffic of
+    a color in trouble. If ``live`` is already what is wanted (an emergency rollback wrote it), nothing moves and
+    nothing is refused. ``alarms`` are of both colors of a service that has two; where there is one, no traffic moves
+    between colors and none are asked. ``live_actions`` and ``old_actions`` say what the rule does, live and by the
+    state, besides sharing requests between the colors: a fixed response, for one.
+    """
+    if _shown(live) == _shown(new) and live_actions in ("", old_actions):
+        return []
+    refusals = []
+    if (_shown(live), live_actions) != (_shown(old), old_actions):
+        refusals.append(
+            f"{service}: the load balancer has {_shown(live, live_actions)}, but the state says "
+            f"{_shown(old, old_actions)}: somebody else moved the traffic; look at it with `pulumi refresh --diff`, "
+            "then run `pulumi up` again"
+        )
+    gaining = {
+        color: new.get(color.other, 0) < old.get(color.other, 0) for color in new if new[color] > old.get(color, 0)
+    }
+    for color, moves in gaining.items():
+        needed = 1 if moves and alarms[color.other].trouble else minimum
+        if healthy.get(color, 0) < needed:
+            refusals.append(
+                f"{service}: {color} would go from {old.get(color, 0)} to {new[color]} percent with "
+                f"{healthy.get(color, 0)} healthy targets, and needs {needed}; a rollback is held to this too, but "
+                "needs only one while an alarm of the color that it leaves is on; look with `kubectl get pods "
+                f"--namespace {namespace} --selector app.kubernetes.io/name={service},hueshift.dev/color={color}`"
+            )
+    refusals.extend(
+        refusal
+        for color, moves in gaining.items()
+        if moves and (refusal := alarm_refusal(color, alarms=alarms, service=service, environment=environment))
+    )
+    return refusals
+
+
+def alarm_refusal(color: Color, *, alarms: Mapping[Color, ColorAlarms], service: str, environment: str) -> str | None:
+    """Why the alarms of a service allow ``color`` no more traffic.
+
+    A color may be in no more trouble than the one that loses the traffic, and of a color that nothing is known of the
+    worst is assumed. So the way back from a color in trouble is never refused, whatever is known of the other; and what
+    is not known of the color that is left is no reason to stay.
+    """
+    gains, loses = alarms[color], alarms[color.other]
+    composite = alarm_name(environment, service, color)
+    canary_errors = alarm_name(environment, service, color, "canary-errors")
+    look = (
+        "look with `aws cloudwatch describe-alarms --alarm-types CompositeAlarm MetricAlarm --alarm-names "
+        f"{composite} {canary_errors} --query '[CompositeAlarms, MetricAlarms][].[AlarmName, StateValue, StateReason]'`"
+    )
+    if gains.trouble > loses.trouble:
+        name = composite if gains.composite == "ALARM" else canary_errors
+        return (
+            f"{service}: {color} would get more traffic while its alarm {name} is on and {color.other} is better off; "
+            f"{look}"
+        )
+    if gains.known or loses.trouble:
+        return None
+    states = {composite: gains.composite, canary_errors: gains.canary_errors}
+    unknown = ", ".join(
+        f"{name} {'does not exist' if state is None else f'is {state}'}"
+        for name, state in states.items()
+        if state not in ("OK", "ALARM")
+    )
+    remedy = (
+        "a new alarm knows its color after five minutes: wait, then run `pulumi up` again"
+        if None not in states.values()
+        else "bring the alarms up first, with the weights as they are, wait five minutes, then move the traffic"
+    )
+    return f"{service}: nothing is known of {color}, which would get more traffic: {unknown}; {remedy}; {look}"
+
+
+def _shown(weights: Mapping[Color, int], actions: str = "") -> str:
+    shares = ", ".join(f"{color} {weights.get(color, 0)}" for color in Color)
+    return f"{shares} and {actions}" if actions else shares

@@ -1,0 +1,280 @@
+"""The gate before the production rule: no traffic for a color that cannot serve it.
+
+The only place of the product that calls AWS itself. It runs inside an update and never in a
+preview, reads, decides by `traffic_gate`, and changes nothing.
+
+The first weights of a service pass no gate: its rule is created then, no update, once both
+Deployments are available. Nor does that wait for `minimum` pods: a new Deployment has one until
+the autoscaler, which exists before it and looks every 15 seconds, asks for more. So a first `up`
+may serve its first seconds with one pod, and an `up` that unparks a color and gives it traffic
+may be refused; the next `up` then finds the pods.
+
+The alarms are asked only when traffic moves between two colors. In a new environment they know nothing for their first
+minutes, and a flip so early is refused. And a color that is being tried may have had too few requests for any alarm to
+judge it: the silence of its alarms refuses nothing, but is said to be no proof.
+"""
+
+import asyncio
+import threading
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import pulumi
+import pulumi_aws as aws
+from botocore.exceptions import BotoCoreError, ClientError
+
+from components.context.aws_session import session
+from components.model import ALARM_PERIOD, Color, alarm_name
+from components.observe.alert_catalog import CANARY_ERRORS, CANARY_MINUTES, CANARY_REQUESTS
+from components.traffic.decision import ColorAlarms, traffic_gate
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudwatch import CloudWatchClient
+    from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
+    from mypy_boto3_elbv2.type_defs import RuleTypeDef
+
+
+EMERGENCY: Final = 'in an emergency: docs/operations.md, "Emergency without Pulumi"'
+
+
+class TrafficRefusedError(Exception):
+    """The gate refused new weights; the message says why and what to do."""
+
+
+def traffic_gate_hook(
+    name: str, *, service: str, environment: str, namespace: str, colors: Sequence[Color], minimum: int
+) -> pulumi.ResourceHook:
+    """Return the hook that goes before every update of a service's production rule.
+
+    AWS is reached as the stack's AWS provider reaches it, in the region of the rule itself.
+
+    Args:
+        name: unique in the stack.
+        service: how messages call the service.
+        environment: where it is; with the service's name it names the alarms.
+        namespace: where its pods are, for the commands in messages.
+        colors: the colors of the rule's target groups, in their order.
+        minimum: healthy targets without which a color is given no traffic.
+
+    """
+    # Of the provider, read while the program runs: the hook runs beside it.
+    profile, roles = aws.config.profile, aws.config.assume_roles
+
+    async def before_update(args: pulumi.ResourceHookArgs) -> None:
+        region = args.id.split(":")[3]  # the rule's id is its ARN
+
+        def ask() -> list[str]:
+            try:
+                with _making:
+                    client, cloudwatch = _clients(region, profile, roles)
+            except (BotoCoreError, ClientError) as error:
+                raise TrafficRefusedError(
+                    f"{service}: AWS cannot be asked with aws:profile {profile} and the roles of aws:assumeRoles: "
+                    f"{error}; look with `aws sts get-caller-identity`; {EMERGENCY}"
+                ) from error
+            return check(
+                client,
+                cloudwatch,
+                args,
+                service=service,
+                environment=environment,
+                namespace=namespace,
+                colors=colors,
+                minimum=minimum,
+            )
+
+        # Off the event loop, which other resources of the update need meanwhile.
+        for warning in await asyncio.to_thread(ask):
+            pulumi.log.warn(warning)
+
+    return pulumi.ResourceHook(name, before_update)
+
+
+_making = threading.Lock()
+"""Clients may be shared by threads, but not be made by several at once."""
+
+
+@cache
+def _clients(
+    region: str, profile: str | None, roles: str | None
+) -> "tuple[ElasticLoadBalancingv2Client, CloudWatchClient]":
+    from botocore.config import Config
+
+    # An answer that takes longer is none: an update that waits holds the stack's lock, which a rollback may need.
+    fast = Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 2})
+    found = session(region=region, profile=profile, roles=roles)
+    return found.client("elbv2", config=fast), found.client("cloudwatch", config=fast)
+
+
+def check(
+    client: "ElasticLoadBalancingv2Client",
+    cloudwatch: "CloudWatchClient",
+    args: pulumi.ResourceHookArgs,
+    *,
+    service: str,
+    environment: str,
+    namespace: str,
+    colors: Sequence[Color],
+    minimum: int,
+) -> list[str]:
+    """Compare a production rule's old and new weights with what the load balancer and the alarms say.
+
+    Returns:
+        What a person should know who moves the traffic: a color that was to be tried, and that had too few requests for
+        an alarm to judge it.
+
+    Raises:
+        TrafficRefusedError: a color that gains traffic cannot serve it or is in trouble, the live weights are not those
+            of the state, or one of these could not be read.
+
+    """
+    wanted = _Action.of_inputs(args.new_inputs)[0].weights
+    groups = dict(zip(colors, wanted, strict=True))  # TrafficSplit writes them in this order
+    after = {color: wanted[arn] for color, arn in groups.items()}
+    # A color that gets another group starts there with nothing, whatever its weight was.
+    before, stated = _shares(_Action.of_inputs(args.old_inputs), groups)
+    try:
+        rules = client.describe_rules(RuleArns=[args.id])["Rules"]
+        live, held = _shares(_Action.of_rule(rules[0]) if rules else [], groups)
+        healthy = {color: _healthy(client, arn) for color, arn in groups.items()}
+    except client.exceptions.RuleNotFoundException as error:
+        raise TrafficRefusedError(
+            f"{service}: the load balancer has no rule {args.id}: somebody deleted it; run `pulumi refresh`, then "
+            "`pulumi up` makes it again"
+        ) from error
+    except (BotoCoreError, ClientError) as error:
+        raise TrafficRefusedError(
+            f"{service}: the load balancer cannot be read: {error}; look with `aws elbv2 describe-rules --rule-arns "
+            f"{args.id}`; {EMERGENCY}"
+        ) from error
+    asked = len(colors) > 1 and (live != after or held not in ("", stated))
+    problems = traffic_gate(
+        service=service,
+        namespace=namespace,
+        old=before,
+        new=after,
+        live=live,
+        healthy=healthy,
+        minimum=minimum,
+        environment=environment,
+        alarms=_alarms(cloudwatch, service, environment, colors) if asked else {},
+        live_actions=held,
+        old_actions=stated,
+    )
+    if problems:
+        raise TrafficRefusedError("\n".join(problems))
+    # What had none was not tried, what had most is no canary, and what an emergency wrote is there already.
+    tried = [
+        color
+        for color in colors
+        if 0 < before[color] <= before.get(color.other, 0) and max(before[color], live[color]) < after[color]
+    ]
+    return [
+        f"{service}: not judged: {color} {few}; the silence of its alarm "
+        f"{alarm_name(environment, service, color, CANARY_ERRORS.name)} proves nothing; send it more, or look yourself"
+        for color in tried
+        if (few := _too_few(cloudwatch, args.id, groups[color]))
+    ]
+
+
+def _too_few(cloudwatch: "CloudWatchClient", rule: str, group: str) -> str | None:
+    """Say how few requests a group had, by what CloudWatch knows now, which is all that the alarm knows."""
+    now = datetime.now(UTC)
+    try:
+        found = cloudwatch.get_metric_statistics(
+            Namespace="AWS/ApplicationELB",
+            MetricName="RequestCount",
+            Dimensions=[
+                # arn:aws:elasticloadbalancing:REGION:ACCOUNT:listener-rule/app/NAME/ID/LISTENER/RULE
+                {"Name": "LoadBalancer", "Value": "/".join(rule.split("/")[1:4])},
+                {"Name": "TargetGroup", "Value": group.split(":")[-1]},
+            ],
+            StartTime=now - timedelta(minutes=CANARY_MINUTES),
+            EndTime=now,
+            Period=ALARM_PERIOD,
+            Statistics=["Sum"],
+        )
+    except (BotoCoreError, ClientError) as error:
+        return f"may have had too few requests, which cannot be read: {error}"
+    requests = sum(point["Sum"] for point in found["Datapoints"])
+    if requests >= CANARY_REQUESTS:
+        return None
+    return f"had {requests:.0f} requests in {CANARY_MINUTES} minutes, and fewer than {CANARY_REQUESTS} are too few"
+
+
+def _alarms(
+    cloudwatch: "CloudWatchClient", service: str, environment: str, colors: Sequence[Color]
+) -> Mapping[Color, ColorAlarms]:
+    names = {
+        color: [alarm_name(environment, service, color), alarm_name(environment, service, color, "canary-errors")]
+        for color in colors
+    }
+    asked = [name for pair in names.values() for name in pair]
+    try:
+        found = cloudwatch.describe_alarms(AlarmNames=asked, AlarmTypes=["CompositeAlarm", "MetricAlarm"])
+    except (BotoCoreError, ClientError) as error:
+        raise TrafficRefusedError(
+            f"{service}: the alarms cannot be read: {error}; look with `aws cloudwatch describe-alarms --alarm-types "
+            f"CompositeAlarm MetricAlarm --alarm-names {' '.join(asked)}`; {EMERGENCY}"
+        ) from error
+    states = {alarm["AlarmName"]: alarm["StateValue"] for alarm in found.get("MetricAlarms", [])}
+    states |= {alarm["AlarmName"]: alarm["StateValue"] for alarm in found.get("CompositeAlarms", [])}
+    return {color: ColorAlarms(*(states.get(name) for name in pair)) for color, pair in names.items()}
+
+
+def _healthy(client: "ElasticLoadBalancingv2Client", arn: str) -> int:
+    targets = client.describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]
+    return sum(target["TargetHealth"]["State"] == "healthy" for target in targets)
+
+
+class _Action(NamedTuple):
+    """What a rule does, as somebody may have set it by hand: forward by weights or to one group, or something else."""
+
+    kind: str
+    weights: dict[str, int]
+    """By group, in the order of the rule, which a refresh may have changed in the state."""
+
+    @classmethod
+    def of_inputs(cls, inputs: Mapping[str, Any] | None) -> "list[_Action]":
+        """Return those of a rule's inputs in the state or the program."""
+        return [
+            cls._made(
+                action["type"],
+                action.get("targetGroupArn"),
+                [
+                    (group["arn"], group.get("weight"))
+                    for group in (action.get("forward") or {}).get("targetGroups", [])
+                ],
+            )
+            for action in (inputs or {}).get("actions") or []
+        ]
+
+    @classmethod
+    def of_rule(cls, rule: "RuleTypeDef") -> "list[_Action]":
+        """Return those that the load balancer holds."""
+        return [
+            cls._made(
+                action["Type"],
+                action.get("TargetGroupArn"),
+                [
+                    (group["TargetGroupArn"], group.get("Weight"))
+                    for group in action.get("ForwardConfig", {}).get("TargetGroups", [])
+                ],
+            )
+            for action in rule["Actions"]
+        ]
+
+    @classmethod
+    def _made(cls, kind: str, alone: str | None, groups: "Sequence[tuple[str, int | None]]") -> "_Action":
+        weights = {arn: int(weight or 0) for arn, weight in groups} or ({alone: 100} if alone else {})
+        return cls(kind, dict.fromkeys(weights, 100) if len(weights) == 1 else weights)  # one alone gets everything
+
+
+def _shares(actions: Sequence[_Action], groups: Mapping[Color, str]) -> tuple[dict[Color, int], str]:
+    """Return the weights by color, and what else the actions do: other kinds than forward, and other groups."""
+    weights = {arn: weight for action in actions for arn, weight in action.weights.items()}
+    kinds = [action.kind for action in actions if action.kind != "forward"]
+    strangers = [arn.rpartition(":")[2] for arn, weight in weights.items() if weight and arn not in groups.values()]
+    return {color: weights.get(arn, 0) for color, arn in groups.items()}, ", ".join([*kinds, *strangers])

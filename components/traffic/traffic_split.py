@@ -1,0 +1,172 @@
+"""The listener rules of a service: who gets which color.
+
+A canary step, a flip and a rollback look the same from here: two numbers on one rule.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import pulumi
+from pulumi_aws import lb
+
+from components.model import Color, RuleKind, rule_priority, split
+from components.traffic.gate import traffic_gate_hook
+
+CANARY_HEADER: Final = "x-canary"
+"""Sent with the value ``true`` by whoever wants the newer version. Anyone can send it: it must never grant a right."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TestRoutesArgs:
+    """ARNs are Inputs, other resources supply them; the host is plain, configuration decides it."""
+
+    __test__ = False  # not a test class, whatever its name says to pytest
+
+    listener_arn: pulumi.Input[str]
+    """The test listener."""
+    target_group_arns: Mapping[Color, pulumi.Input[str]]
+    host: str
+    priority_band: int
+    tags: Mapping[str, str]
+
+
+class TestRoutes(pulumi.ComponentResource):
+    """``<color>.<host>`` on the test listener reaches that color, whatever the weights.
+
+    These rules wait for no pod. That keeps both groups attached, hence health-checked, from
+    the start: the pods' readiness gates wait for a health check and the production rule waits
+    for the pods.
+    """
+
+    __test__ = False
+
+    rules: Sequence[lb.ListenerRule]
+    """One per color; what fills a group must wait for them."""
+
+    def __init__(self, name: str, args: TestRoutesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("hueshift:traffic_split:TestRoutes", name, None, opts)
+        self.rules = [
+            lb.ListenerRule(
+                f"{name}-{color}",
+                listener_arn=args.listener_arn,
+                priority=rule_priority(args.priority_band, RuleKind.test(color)),
+                conditions=[{"host_header": {"values": [f"{color}.{args.host}"]}}],
+                actions=[{"type": "forward", "target_group_arn": args.target_group_arns[color]}],
+                tags={**args.tags, "color": color.value},
+                opts=pulumi.ResourceOptions(parent=self),
+            )
+            for color in Color
+            if color in args.target_group_arns
+        ]
+        self.register_outputs({"rule_arns": [rule.arn for rule in self.rules]})
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrafficSplitArgs:
+    """ARNs are Inputs, other resources supply them; who gets what is plain, so that a preview shows ``90 => 50``."""
+
+    service: str
+    environment: str
+    namespace: str
+    listener_arn: pulumi.Input[str]
+    target_group_arns: Mapping[Color, pulumi.Input[str]]
+    """Of both colors, or of the one that the service has."""
+    host: str
+    priority_band: int
+    active: Color
+    canary_weight: int
+    """Percent of requests sent to the idle color."""
+    canary: Color | None
+    """The color that the canary header reaches; None for no such header."""
+    minimum_healthy: int
+    """Healthy targets without which a color is given no traffic."""
+    stickiness: int
+    """Seconds in which a client stays with the color of its first answer while both have traffic; 0 = off."""
+    serving: Mapping[Color, pulumi.Resource]
+    """What must be ready before a rule sends a color requests: its environment."""
+    tags: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        weights = split(self.active, self.canary_weight)
+        if missing := [color for color in Color if weights[color] and color not in self.target_group_arns]:
+            raise ValueError(f"target_group_arns has no target group for {', '.join(missing)}")
+
+
+class TrafficSplit(pulumi.ComponentResource):
+    """The production rule, which shares a host's requests between the colors, and the canary header's before it."""
+
+    rule_arn: pulumi.Output[str]
+    """The production rule; emergencies move its weights without Pulumi."""
+    weights: Mapping[Color, int]
+
+    def __init__(self, name: str, args: TrafficSplitArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("hueshift:traffic_split:TrafficSplit", name, None, opts)
+        shares = split(args.active, args.canary_weight)
+        self.weights = {color: shares[color] for color in Color if color in args.target_group_arns}
+
+        # A rule waits for the colors that it sends requests to and for no other: the way back
+        # from a color whose pods fail must not wait for those pods.
+        def waits_for(*colors: Color) -> list[pulumi.Resource]:
+            return [environment for color, environment in args.serving.items() if color in colors]
+
+        # Apart from the weights, so that a flip leaves it alone where versions order (`model.newer`): it moves when an
+        # image is deployed.
+        if args.canary:
+            lb.ListenerRule(
+                f"{name}-canary",
+                listener_arn=args.listener_arn,
+                priority=rule_priority(args.priority_band, RuleKind.CANARY),
+                conditions=[
+                    {"host_header": {"values": [args.host]}},
+                    {"http_header": {"http_header_name": CANARY_HEADER, "values": ["true"]}},
+                ],
+                actions=[{"type": "forward", "target_group_arn": args.target_group_arns[args.canary]}],
+                tags=args.tags,
+                opts=pulumi.ResourceOptions(parent=self, depends_on=waits_for(args.canary)),
+            )
+
+        gate = traffic_gate_hook(
+            f"{name}-gate",
+            service=args.service,
+            environment=args.environment,
+            namespace=args.namespace,
+            colors=list(self.weights),
+            minimum=args.minimum_healthy,
+        )
+        # Both colors stay listed at weight 0: a group that no rule names is not health-checked.
+        # The gate reads them in this order. No ignore_changes on weights: configuration owns
+        # them, and an ignored 0 becomes 1 (pulumi-aws#5772).
+        groups: list[lb.ListenerRuleActionForwardTargetGroupArgsDict] = [
+            {"arn": args.target_group_arns[color], "weight": weight} for color, weight in self.weights.items()
+        ]
+        rule = lb.ListenerRule(
+            f"{name}-production",
+            listener_arn=args.listener_arn,
+            priority=rule_priority(args.priority_band, RuleKind.PRODUCTION),
+            conditions=[{"host_header": {"values": [args.host]}}],
+            actions=[
+                {
+                    "type": "forward",
+                    "forward": {
+                        "target_groups": groups,
+                        # Only while both colors have traffic: a client's cookie comes before the weights, and each
+                        # answer renews it (ELB guide, sticky sessions), so no flip would ever move it.
+                        # Stated even when off: AWS reports it back and the next refresh would
+                        # show a difference (pulumi-aws#5771).
+                        "stickiness": {
+                            "enabled": args.stickiness > 0 and all(shares.values()),
+                            "duration": args.stickiness or 3600,
+                        },
+                    },
+                }
+            ],
+            tags=args.tags,
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                depends_on=waits_for(*(color for color, weight in self.weights.items() if weight)),
+                hooks=pulumi.ResourceHookBinding(before_update=[gate]),
+            ),
+        )
+        self.rule_arn = rule.arn
+        self.register_outputs({"rule_arn": self.rule_arn, "weights": self.weights})

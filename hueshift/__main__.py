@@ -1,0 +1,5 @@
+"""`python -m hueshift`: the `hueshift` command."""
+
+from hueshift.cli import main
+
+main()

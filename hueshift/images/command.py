@@ -1,0 +1,376 @@
+"""`hueshift image`: give the idle color an image, record what a stack has run, and see where each digest runs now.
+
+The record is a file beside the stack files, reviewed like them; production's settings refuse a digest that it lacks.
+"""
+
+import copy
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from rich.table import Table
+
+from components.model import Color, precedence
+from components.settings import RECORD, ServiceSettings, parse, ran
+from hueshift.images import registry
+from hueshift.images.scans import Image, scan
+from hueshift.report import Json, RefusedError, StackName, console, emit, reported, unknown
+from hueshift.stack import Stack, colors, load, productions, project_folder
+from hueshift.traffic import live
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Scan an image, give it to the idle color, record what ran for production to take, and see what runs where.",
+)
+app.command("scan")(scan)
+
+KEPT: Final = 20
+"""Digests of one service in the record; older ones stay as long as a stack file names them."""
+
+Service = Annotated[str, typer.Argument(metavar="SERVICE", help="A service of the stack.", show_default=False)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ran:
+    """An image that a stack has run."""
+
+    version: str
+    digest: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Running:
+    """What a color runs now."""
+
+    image: str
+    """By digest."""
+    version: str
+
+    @property
+    def ran(self) -> Ran:
+        """Its entry in the record."""
+        return Ran(version=self.version, digest=self.image.rpartition("@")[2])
+
+
+@app.command("set")
+def set_(
+    service: Service,
+    image: Annotated[str, typer.Argument(metavar="IMAGE", help="By digest.", show_default=False)],
+    *,
+    version: Annotated[str, typer.Option("--version", metavar="V", help="The version that the image holds.")],
+    schema: Annotated[
+        str | None,
+        typer.Option("--schema", metavar="S", help="The revision that it needs; as before unless given."),
+    ] = None,
+    stack: StackName = None,
+    as_json: Json = False,
+) -> None:
+    """Write an image into the stack file for the idle color, which is unparked. It runs after the next `pulumi up`."""
+    with reported():
+        place = load(stack)
+        color = _idle(place, service)
+        there: Mapping[str, Any] = place.values["services"][service]["colors"][color]
+        wanted = {"image": image, "version": version, **({"schema": schema} if schema else {})}
+        changed = {key: value for key, value in wanted.items() if there.get(key) != value}
+        unparked = place.settings.services[service].colors[color].parked
+        _judge(place, service, color, changed)
+        key = f"services.{service}.colors.{color}"
+        before = place.file.read_text()
+        try:
+            for name, value in changed.items():
+                place.configure(f"{key}.{name}", value)
+            if unparked:
+                place.clear(f"{key}.parked")
+        except BaseException:
+            place.file.write_text(before)
+            raise
+        follow = f"pulumi up --stack {place.name}"
+        if as_json:
+            emit(
+                {
+                    "stack": place.name,
+                    "service": service,
+                    "color": color,
+                    "changed": sorted(changed),
+                    "unparked": unparked,
+                    "next": [follow],
+                }
+            )
+            return
+        out = console()
+        if not changed and not unparked:
+            out.print(f"{place.file.name} has {image} for {color} already; nothing is changed")
+            return
+        out.print(f"{place.file.name}: {color}, which is idle, gets {service} {version} ({image})")
+        if unparked:
+            out.print(f"{color} was parked, and gets its pods back")
+        out.print(f"next: {follow}")
+
+
+@app.command()
+def record(service: Service, *, stack: StackName = None, as_json: Json = False) -> None:
+    """Add the digests that the running colors of a stack serve to the record, and to each its version as a tag in ECR.
+
+    What is there already stays as it is.
+    """
+    with reported():
+        place = load(stack)
+        running = _running(place, service)
+        file = place.folder / RECORD
+        known = _read(file)
+        before = known.get(service, [])
+        there = {item.digest for item in before}
+        added = [item for item in _in_order(color.ran for color in running.values()) if item.digest not in there]
+        _refuse_other_digests(service, before, added)
+        tagged = _tagged(place, service, running.values())
+        after = _trimmed([*before, *added], named=_named(place.folder)) if added else before
+        dropped = [item for item in before if item not in after]
+        if added:
+            _write(file, {**known, service: after})
+        follow = _next_steps(place, service, running) if added else []
+        if as_json:
+            emit(
+                {
+                    "stack": place.name,
+                    "service": service,
+                    "running": {color: asdict(item) for color, item in running.items()},
+                    "tagged": [asdict(item) for item in tagged],
+                    "added": [asdict(item) for item in added],
+                    "dropped": [asdict(item) for item in dropped],
+                    "next": follow,
+                }
+            )
+            return
+        out = console()
+        for item in tagged:
+            out.print(f"ECR: {service} {item.version} is a tag of {item.digest}")
+        if not added:
+            out.print(f"{RECORD} has what {place.name} runs of {service} already, and is as before")
+            return
+        for item in added:
+            out.print(f"{RECORD}: {service} {item.version} {item.digest} ran in {place.name}")
+        for item in dropped:
+            out.print(f"{RECORD}: {service} {item.version} {item.digest} dropped, older than the newest {KEPT}")
+        out.print("next, in this order:")
+        for step in follow:
+            out.print(f"  {step}")
+
+
+@app.command("list")
+def list_(service: Service, *, as_json: Json = False) -> None:
+    """Show the record of a service, newest first, and which stack files name each digest now."""
+    with reported():
+        folder = project_folder()
+        known = _read(folder / RECORD)
+        uses = _uses(folder, service)
+        if service not in known and not uses:
+            raise unknown("service with a record", service, sorted(known))
+        items = list(reversed(known.get(service, [])))
+        recorded = {item.digest for item in items}
+        others = {digest: places for digest, places in uses.items() if digest not in recorded}
+        if as_json:
+            emit(
+                {
+                    "record": [{**asdict(item), "usedBy": uses.get(item.digest, [])} for item in items],
+                    "unrecorded": [{"digest": digest, "usedBy": places} for digest, places in others.items()],
+                }
+            )
+            return
+        out = console()
+        table = Table(box=None, header_style="bold", pad_edge=False)
+        for heading in ("version", "digest", "used by"):
+            table.add_column(heading, no_wrap=heading != "used by")
+        for item in items:
+            places = uses.get(item.digest, [])
+            table.add_row(item.version, item.digest, ", ".join(places), style="" if places else "dim")
+        out.print(table)
+        for digest, places in others.items():
+            out.print(f"not recorded: {digest}, {', '.join(places)}")
+
+
+def _idle(place: Stack, service: str) -> Color:
+    """Return the color that nobody is sent to, by the stack file and by the load balancer.
+
+    Raises ``RefusedError`` if there is none, if the two differ, or if the load balancer cannot be asked.
+    """
+    settings = place.settings.services.get(service)
+    if settings is None:
+        raise unknown(f"service of {place.name}", service, list(place.settings.services))
+    color = settings.active_color.other
+    if color not in settings.colors:
+        key = f"services.{service}.colors.{settings.active_color}.image"
+        raise RefusedError(
+            f"{service} has one color and none that is idle; it is updated in place: "
+            f"pulumi config set --path {key} IMAGE --stack {place.name}, its version likewise"
+        )
+    if settings.canary_weight:
+        raise RefusedError(
+            f"{color} of {service} gets {settings.canary_weight} % of the requests by {place.file.name}; end the "
+            f"canary first: set canaryWeight to 0, and pulumi up --stack {place.name}"
+        )
+    found = live.weights(place, service)
+    if problem := live.disagreement(place, service, found):
+        raise RefusedError(problem)
+    return live.idle(found)
+
+
+def _judge(place: Stack, service: str, color: Color, changed: Mapping[str, str]) -> None:
+    """Raise ``SettingsError`` if the settings would be wrong with the changes, as the update would find them."""
+    values = copy.deepcopy(dict(place.values))
+    release = values["services"][service]["colors"][color]
+    release.update(changed, parked=False)
+    parse(values, stack=place.name, ran=ran(place.folder / RECORD), region=place.region)
+
+
+def _running(place: Stack, service: str) -> Mapping[Color, Running]:
+    """Return what each color that is not parked runs, as the last update of the stack has left it.
+
+    Raises ``RefusedError`` if production would not be held to it, or if it cannot be told.
+    """
+    if place.settings.production:
+        raise RefusedError(f"{place.name} is production, which takes what another stack ran; name that with --stack")
+    settings = place.settings.services.get(service)
+    if settings is None:
+        raise unknown(f"service of {place.name}", service, list(place.settings.services))
+    summary = _served(place).get(service)
+    again = f"pulumi up --stack {place.name}"
+    if summary is None:
+        raise RefusedError(f"{place.name} has not served {service} yet; deploy it: {again}")
+    found = {}
+    for color, release in settings.colors.items():
+        if release.parked:
+            continue
+        image, version = summary["images"].get(color), summary["versions"].get(color)
+        if version != release.version or release.image not in (None, image):
+            runs = f"{version} ({image})" if image else "not there"
+            raise RefusedError(
+                f"{place.file.name} has changed since the last update, by which {color} is {runs}; "
+                f"deploy it first: {again}"
+            )
+        if "@" not in str(image):
+            raise RefusedError(
+                f"{color} runs {image} by its tag, and production takes digests alone; "
+                f"{_by_digest(service, color, settings, str(image), place)}, then {again}"
+            )
+        found[color] = Running(image=str(image), version=release.version)
+    return found
+
+
+def _refuse_other_digests(service: str, before: Sequence[Ran], added: Sequence[Ran]) -> None:
+    """Raise ``RefusedError`` if a version that is added stands for another image too."""
+    for item in added:
+        others = [other for other in (*before, *added) if other.version == item.version and other != item]
+        if others:
+            raise RefusedError(
+                f"{service} {item.version} is {others[0].digest} in {RECORD} or in the other color, and {item.digest} "
+                "ran as it too; a version is one image for ever: build it anew under another version, and run that"
+            )
+
+
+def _tagged(place: Stack, service: str, running: Iterable[Running]) -> list[Ran]:
+    """Give each image in ECR its version for a tag, which no build pushes out; return those that had none.
+
+    A registry is ECR by its host's name, or because this stack owns a repository of the service.
+    """
+    owned = service in place.settings.registry.repositories
+    images = {item.ran: Image.named(item.image) for item in running if owned or ".dkr.ecr" in item.image}
+    session = place.aws()
+    return [
+        ran
+        for ran, image in images.items()
+        if registry.name(session.client("ecr", region_name=image.region or place.region), image, ran.version)
+    ]
+
+
+def _by_digest(service: str, color: Color, settings: ServiceSettings, image: str, place: Stack) -> str:
+    if settings.colors[color].build:
+        return "the registry gave no digest: build it anew under another version"
+    name, _, tag = (image.partition("/")[2] or image).partition(":")
+    ask = (
+        f"aws ecr describe-images --repository-name {name} --image-ids imageTag={tag or 'TAG'} "
+        "--query 'imageDetails[0].imageDigest'"
+    )
+    key = f"hueshift:services.{service}.colors.{color}.image"
+    return f"find its digest ({ask}), set it: pulumi config set --path {key} REPOSITORY@DIGEST --stack {place.name}"
+
+
+def _served(place: Stack) -> Mapping[str, Any]:
+    """Return what the stack's services say of themselves, if its last update brought up all of it."""
+    again = f"pulumi up --stack {place.name}"
+    entries = place.ask("stack", "history", "--page-size", "20")
+    # A refresh looks, and starts nothing.
+    last = next((entry for entry in entries if entry["kind"] not in ("refresh", "import", "rename")), None)
+    if last is None:
+        raise RefusedError(f"{place.name} was never deployed; run {again}")
+    if last["kind"] != "update" or last["result"] != "succeeded":
+        raise RefusedError(f"the last {last['kind']} of {place.name} {_outcome(last)}: nothing says what runs; {again}")
+    if partial := {"pulumi.flag.target", "pulumi.flag.exclude"} & last.get("environment", {}).keys():
+        flags = " and ".join(sorted(f"--{flag.rpartition('.')[2]}" for flag in partial))
+        raise RefusedError(f"the last update of {place.name} was of some resources only ({flags}); run {again}")
+    outputs: Mapping[str, Any] = place.ask("stack", "output")
+    services: Mapping[str, Any] = outputs.get("services", {})
+    return services
+
+
+def _outcome(entry: Mapping[str, Any]) -> str:
+    result = str(entry["result"])
+    return {"succeeded": "took it away", "in-progress": "has not ended"}.get(result, result)
+
+
+def _in_order(items: Iterable[Ran]) -> list[Ran]:
+    """Return each digest once, the newest version last."""
+    return sorted({item.digest: item for item in items}.values(), key=lambda item: precedence(item.version))
+
+
+def _trimmed(items: Sequence[Ran], *, named: str) -> list[Ran]:
+    newest = len(items) - KEPT
+    return [item for at, item in enumerate(items) if at >= newest or item.digest in named]
+
+
+def _named(folder: Path) -> str:
+    """Return the text of all stack files: a digest that occurs anywhere in it is needed."""
+    return "\n".join(file.read_text() for file in folder.glob("Pulumi.*.yaml"))
+
+
+def _uses(folder: Path, service: str) -> Mapping[str, list[str]]:
+    """Return by digest which colors of which stacks name it."""
+    found: dict[str, list[str]] = {}
+    for stack, color, release in colors(folder, service):
+        digest = str(release.get("image")).partition("@")[2]
+        if digest:
+            found.setdefault(digest, []).append(f"{stack} {color}{' (parked)' if release.get('parked') else ''}")
+    return found
+
+
+def _read(file: Path) -> Mapping[str, list[Ran]]:
+    """Return the record by service; empty if there is none. Raises ``SettingsError`` if it is not one."""
+    ran(file)
+    content = json.loads(file.read_text()) if file.exists() else {}
+    return {
+        service: [Ran(version=str(item.get("version", "")), digest=item["digest"]) for item in items]
+        for service, items in content.items()
+    }
+
+
+def _write(file: Path, known: Mapping[str, Sequence[Ran]]) -> None:
+    """Write whole or not at all: a file cut short would shut production out."""
+    content = {service: [asdict(item) for item in items] for service, items in known.items()}
+    part = file.with_suffix(".part")
+    part.write_text(json.dumps(content, indent=2) + "\n")
+    part.replace(file)
+
+
+def _next_steps(place: Stack, service: str, running: Mapping[Color, Running]) -> list[str]:
+    """Return how the newest of it gets to production."""
+    color = max(running, key=lambda color: precedence(running[color].version))
+    schema = place.settings.services[service].colors[color].schema
+    take = f"hueshift image set {service} {running[color].image} --version {running[color].version}"
+    return [
+        f"git add {RECORD} && git commit",
+        *(f"{take}{f' --schema {schema}' if schema else ''} --stack {stack}" for stack in productions(place.folder)),
+    ]

@@ -1,0 +1,191 @@
+"""`hueshift image scan`: what ECR's scanner found in an image; only what a finished scan says counts as clean."""
+# ruff: noqa: ANN401 - boto3 makes its clients at run time
+
+import re
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, Final, Self
+
+import boto3
+import typer
+
+from hueshift.report import Json, RefusedError, console, emit, reported
+
+PATIENCE: Final = 300.0
+"""Seconds; a basic scan takes less than one minute for most images, an enhanced one a few."""
+INTERVAL: Final = 5.0
+_UNDER_WAY: Final = {"IN_PROGRESS", "PENDING"}
+_DONE: Final = {"COMPLETE", "ACTIVE"}
+"""Basic scanning ends; enhanced scanning goes on, and ``ACTIVE`` is what it knows now."""
+_SEVERITIES: Final = ("CRITICAL", "HIGH", "MEDIUM", "LOW", "INFORMATIONAL", "UNTRIAGED", "UNDEFINED")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Image:
+    """An image in ECR by digest."""
+
+    account: str | None
+    """The registry's; None for the caller's own."""
+    region: str | None
+    repository: str
+    digest: str
+
+    @classmethod
+    def named(cls, reference: str) -> Self:
+        """Read ``HOST/REPOSITORY@sha256:DIGEST``. Raises ``RefusedError`` if it is not one."""
+        host = r"(?:(?P<account>[0-9]{12})\.dkr\.ecr(?:-fips)?\.(?P<region>[a-z0-9-]+)\.[a-z.]+|[^/@]+)"
+        found = re.fullmatch(rf"{host}/(?P<repository>[^@:]+)@(?P<digest>sha256:[0-9a-f]{{64}})", reference)
+        if found is None:
+            raise RefusedError(
+                f"{reference!r} is no image by digest; give it as pipeline/build.sh prints it, "
+                "<registry>/<repository>@sha256:<64 hex digits>"
+            )
+        return cls(**found.groupdict())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """A known weakness."""
+
+    name: str
+    severity: str
+    package: str
+    """Name and version, as far as the scanner says."""
+    uri: str
+    suppressed: bool
+    """Whether a rule of the registry's owner says that it does not count."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scan:
+    """What a finished scan says."""
+
+    status: str
+    counts: Mapping[str, int]
+    """Findings by severity, the worst first."""
+    findings: tuple[Finding, ...]
+
+    @property
+    def critical(self) -> tuple[Finding, ...]:
+        """What blocks a release."""
+        return tuple(item for item in self.findings if item.severity == "CRITICAL" and not item.suppressed)
+
+    @property
+    def unlisted(self) -> int:
+        """Critical findings that are counted and not listed: they block too."""
+        listed = sum(item.severity == "CRITICAL" for item in self.findings)
+        return max(0, self.counts.get("CRITICAL", 0) - listed)
+
+
+def scan(
+    image: Annotated[str, typer.Argument(metavar="IMAGE", help="By digest.", show_default=False)],
+    *,
+    as_json: Json = False,
+) -> None:
+    """Wait for ECR's scan of an image and show what it found. Exit status 1 for a critical finding, or no scan."""
+    with reported():
+        wanted = Image.named(image)
+        found = await_scan(boto3.client("ecr", region_name=wanted.region), wanted)
+        if as_json:
+            critical = [asdict(item) for item in found.critical]
+            emit({"image": image, "status": found.status, "counts": dict(found.counts), "critical": critical})
+        else:
+            out = console()
+            counted = ", ".join(f"{count} {severity.lower()}" for severity, count in found.counts.items())
+            out.print(f"{image}: {counted or 'no findings'}")
+            for item in found.critical:
+                out.print(f"  CRITICAL {item.name} {item.package} {item.uri}".rstrip())
+        if number := len(found.critical) + found.unlisted:
+            names = ", ".join(item.name for item in found.critical) or "not listed"
+            raise RefusedError(
+                f"{number} critical {'finding' if number == 1 else 'findings'} in {image}: {names}; "
+                "take mended packages or a newer base, commit that, and build anew"
+            )
+
+
+def await_scan(api: Any, image: Image) -> Scan:
+    """Return what the scan found when it is over.
+
+    Raises ``RefusedError`` if there is none, if it failed or no longer holds, or if it takes too long.
+    """
+    until = time.monotonic() + PATIENCE
+    told = ""
+    while (status := _status(api, image))[0] not in _DONE:
+        name, text = status
+        again = (
+            f"scan it anew: aws ecr start-image-scan --repository-name {image.repository} "
+            f"--image-id imageDigest={image.digest}"
+        )
+        if name is not None and name not in _UNDER_WAY:
+            raise RefusedError(
+                f"the scan of {image.digest} is {name}{f' ({text})' if text else ''}, and no proof; {again}"
+            )
+        if time.monotonic() >= until:
+            state = f"is still {name}" if name else "has not begun"
+            raise RefusedError(f"the scan of {image.digest} {state} after {PATIENCE:.0f} s; {again}")
+        if told != (told := name or "not begun"):
+            typer.echo(f"waiting for the scan of {image.digest}: {told} …", err=True)
+        time.sleep(INTERVAL)
+    return _read(status[0] or "", list(_pages(api, image)))
+
+
+def _asked(image: Image) -> dict[str, Any]:
+    registry = {"registryId": image.account} if image.account else {}
+    return {**registry, "repositoryName": image.repository, "imageId": {"imageDigest": image.digest}}
+
+
+def _status(api: Any, image: Image) -> tuple[str | None, str]:
+    """Return the scan's state and what ECR says of it; None before there is a scan: it follows the push."""
+    try:
+        answer = api.describe_image_scan_findings(**_asked(image), maxResults=1)
+    except api.exceptions.ScanNotFoundException:
+        return None, ""
+    except (api.exceptions.ImageNotFoundException, api.exceptions.RepositoryNotFoundException):
+        raise RefusedError(
+            f"ECR has no {image.repository}@{image.digest}; push it first: pipeline/build.sh {image.repository}"
+        ) from None
+    state = answer.get("imageScanStatus", {})
+    return state.get("status", "UNKNOWN"), state.get("description", "")
+
+
+def _pages(api: Any, image: Image) -> Iterator[Mapping[str, Any]]:
+    for page in api.get_paginator("describe_image_scan_findings").paginate(**_asked(image)):
+        yield page.get("imageScanFindings", {})
+
+
+def _read(status: str, pages: list[Mapping[str, Any]]) -> Scan:
+    counts = pages[0].get("findingSeverityCounts", {}) if pages else {}
+    unknown = sorted(counts.keys() - set(_SEVERITIES))
+    return Scan(
+        status=status,
+        counts={severity: counts[severity] for severity in (*_SEVERITIES, *unknown) if counts.get(severity)},
+        findings=tuple(
+            item
+            for page in pages
+            for item in (*map(_basic, page.get("findings", [])), *map(_enhanced, page.get("enhancedFindings", [])))
+        ),
+    )
+
+
+def _basic(finding: Mapping[str, Any]) -> Finding:
+    said = {item["key"]: item.get("value", "") for item in finding.get("attributes", [])}
+    return Finding(
+        name=finding.get("name", "unnamed"),
+        severity=finding.get("severity", "UNDEFINED"),
+        package=f"{said.get('package_name', '')} {said.get('package_version', '')}".strip(),
+        uri=finding.get("uri", ""),
+        suppressed=False,
+    )
+
+
+def _enhanced(finding: Mapping[str, Any]) -> Finding:
+    details = finding.get("packageVulnerabilityDetails", {})
+    packages = details.get("vulnerablePackages", [])
+    return Finding(
+        name=details.get("vulnerabilityId") or finding.get("title", "unnamed"),
+        severity=finding.get("severity", "UNDEFINED"),
+        package=", ".join(f"{item.get('name', '')} {item.get('version', '')}".strip() for item in packages),
+        uri=details.get("sourceUrl", ""),
+        suppressed=finding.get("status", "ACTIVE") != "ACTIVE",
+    )

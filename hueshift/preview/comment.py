@@ -1,0 +1,255 @@
+"""Previews as one Markdown comment: what happens to traffic first, then each change, folded where it is too long."""
+
+import html
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+from hueshift.preview.changes import Change, Op, Report, Service, Violation
+from hueshift.traffic.live import shown
+
+MARKER: Final = "<!-- hueshift:preview -->"
+"""The first line of a comment, by which it is found to be edited."""
+LIMIT: Final = 64_000
+"""Characters; GitHub takes 65,536."""
+_BAR: Final = 20
+_MARK: Final = {Op.CREATE: "+", Op.UPDATE: " ", Op.REPLACE: "!", Op.DELETE: "-"}
+"""How a line begins, for the colors of a diff."""
+_DONE: Final = {Op.REPLACE: "replaced", Op.CREATE: "created", Op.DELETE: "deleted"}
+
+FOLDS: Final = (
+    "advice of the policy pack",
+    "names of what is created",
+    "old and new values",
+    "names of what changes",
+    "pictures and warnings",
+)
+"""What is left out where a comment is too long, the least important first."""
+
+
+def comment(reports: Sequence[Report]) -> str:
+    """Return the comment on the previews of several stacks, at most ``LIMIT`` characters."""
+    for folded in range(len(FOLDS) + 1):
+        text = re.sub(r"\n{3,}", "\n\n", "\n".join(_lines(reports, folded)))
+        if len(text) <= LIMIT:
+            return text
+    return _cut(text)
+
+
+def sentences(report: Report) -> Iterator[str]:
+    """Yield what an update does, first of all to traffic: a sentence for each service that it touches."""
+    if report.errors:
+        yield f"**{report.stack}: the preview failed, and so would an update**"
+        return
+    if refused := {violation.policy for violation in report.violations if violation.mandatory}:
+        yield f"**{report.stack}: refused by policy ({', '.join(sorted(refused))})**"
+    yield from _asked(report)
+    if not report.changes:
+        yield f"**{report.stack}**: nothing changes"
+        return
+    names = {service.name for service in report.services}
+    touched = {change.group for change in report.changes}
+    for service in report.services:
+        if service.name in touched:
+            changes = [change for change in report.changes if change.group == service.name]
+            parts = [_traffic(service), *_left_on(service), *_versions(service)]
+            yield f"**{report.stack}/{service.name}**: {', '.join(parts)}; {_count(changes)}"
+    if shared := [change for change in report.changes if change.group not in names]:
+        groups = ", ".join(sorted({change.group for change in shared}))
+        yield f"**{report.stack}**, beside its services ({groups}): {_count(shared)}"
+    if untouched := names - touched:
+        kept = f"{len(untouched)} other services stay" if len(untouched) > 1 else f"{untouched.pop()} stays"
+        yield f"**{report.stack}**: {kept} as {'they are' if kept.endswith('stay') else 'it is'}"
+
+
+def _asked(report: Report) -> Iterator[str]:
+    """Yield where the state is not what is live, and of which services that is not known."""
+    for service in report.services:
+        if service.state is not None:
+            live, state = shown(service.before or {}), shown(service.state)
+            yield f"**{report.stack}/{service.name}**: live: {live}, the state says: {state}"
+    for reason in dict.fromkeys(service.unasked for service in report.services if service.unasked):
+        names = ", ".join(service.name for service in report.services if service.unasked == reason)
+        yield f"**{report.stack}**: what is live of {names} was not asked, and is told by the state ({_plain(reason)})"
+
+
+def _traffic(service: Service) -> str:
+    before, after = service.before, service.after
+    if before is None:
+        return f"new, {shown(after or {})}"
+    if after is None:
+        return f"goes away with its address, had {shown(before)}"
+    if not service.moves:
+        return f"traffic stays ({shown(after)})"
+    colors = list(dict.fromkeys([*before, *after]))
+    return ", ".join(f"{color} {before.get(color, 0)} → {after.get(color, 0)} %" for color in colors)
+
+
+def _left_on(service: Service) -> Iterator[str]:
+    """Yield that a flip keeps the canary's weight, which then sends users to the color that they leave.
+
+    It is not refused: the same weights may be wanted, and the way back from a color in trouble looks like it too.
+    """
+    before, after = service.before or {}, service.after or {}
+    swapped = len(after) == 2 and service.moves and dict(zip(after, list(after.values())[::-1], strict=True)) == before
+    if swapped and (left := min(after.values())):
+        color = min(after, key=lambda each: after[each])
+        yield f"{color} keeps {left} %, for canaryWeight is still {left}: set it to 0 for a whole flip"
+
+
+def _versions(service: Service) -> Iterator[str]:
+    for color in sorted({*service.ran, *service.runs}) if service.stays else ():
+        ran, runs = (versions.get(color, "none") for versions in (service.ran, service.runs))
+        if ran != runs:
+            yield f"{color} {ran} → {runs}"
+    before, after = service.header
+    if service.stays and before and before != after:
+        yield f"x-canary {before} → {after or 'none'}"
+
+
+def _count(changes: Sequence[Change]) -> str:
+    count = Counter(change.op for change in changes)
+    said = []
+    if updated := count[Op.UPDATE]:
+        said.append(f"{updated} resource{'s change' if updated > 1 else ' changes'}")
+    for op, done in _DONE.items():
+        if number := count[op]:
+            noun = "" if said else " resource" if number == 1 else " resources"
+            said.append(f"{number}{noun} {'is' if number == 1 else 'are'} {done}")
+    if updated and not count[Op.REPLACE]:
+        said.append("nothing is replaced")
+    return ", ".join(said)
+
+
+def _lines(reports: Sequence[Report], folded: int) -> Iterator[str]:
+    yield MARKER
+    for report in reports:
+        yield from (f"- {sentence}" for sentence in sentences(report))
+    for report in reports:
+        yield from _stack(report, folded)
+    if folded:
+        shown = "\n".join(f"hueshift preview --stack {report.stack}" for report in reports if report.changes)
+        yield f"\n_Left out, for a comment holds {LIMIT:,} characters: {'; '.join(FOLDS[:folded])}. All of it:_\n"
+        yield from _block("sh", shown.splitlines())
+
+
+def _stack(report: Report, folded: int) -> Iterator[str]:
+    if not (report.changes or report.errors or report.violations or report.warnings):
+        return
+    yield f"\n### {report.stack}\n"
+    for error in report.errors:
+        yield from _block("text", error.splitlines())
+    if report.errors and report.changes:
+        yield "Seen before it failed, and not all:\n"
+    downtime = [f"- **Downtime**: {change.name}, {change.downtime}" for change in report.changes if change.downtime]
+    restarts = [
+        f"- **Live**: {change.name}, new pods for {change.restarts}, which serves users"
+        for change in report.changes
+        if change.restarts and not change.downtime
+    ]
+    yield from (*downtime, *restarts, *([""] if downtime or restarts else []))
+    yield from _refusals([violation for violation in report.violations if violation.mandatory])
+    if folded < len(FOLDS):
+        for service in report.services:
+            if service.moves:
+                yield from _block("text", _picture(service))
+        yield from (f"- **Warning**: {_plain(warning)}\n" for warning in report.warnings)
+    for group in dict.fromkeys(change.group for change in report.changes):
+        changes = [change for change in report.changes if change.group == group]
+        yield f"<details{' open' if len(changes) <= 20 else ''}><summary>{group}: {_count(changes)}</summary>\n"
+        yield from _block("diff", _diff(changes, folded))
+        yield "</details>\n"
+    yield from _advice(report, folded)
+
+
+def _picture(service: Service) -> Iterator[str]:
+    before, after = service.before or {}, service.after or {}
+    yield f"{service.name:<8}{'before':<{_BAR + 8}}after"
+    for color in dict.fromkeys([*before, *after]):
+        bars = (f"{_bar(weights.get(color))}" for weights in (before, after))
+        yield f"{color:<8}{'  '.join(bars)}".rstrip()
+
+
+def _bar(weight: int | None) -> str:
+    if weight is None:
+        return f"{'not there':<{_BAR + 6}}"
+    full = min(_BAR, -(-weight * _BAR // 100))  # a share of 1 % is seen
+    return f"{'█' * full}{'░' * (_BAR - full)} {weight:>3} %"
+
+
+def _diff(changes: Iterable[Change], folded: int) -> Iterator[str]:
+    short: Counter[str] = Counter()
+    for change in changes:
+        if folded >= 4 or (folded >= 2 and change.op is Op.CREATE):
+            short[f"{_MARK[change.op]} {change.op} {{}} {change.type}"] += 1
+            continue
+        yield f"{_MARK[change.op]} {change.op} {change.name} ({change.type})"
+        if folded < 3:
+            for value in change.values:
+                because = "  (cannot be changed: made anew)" if value.replaces else ""
+                if value.before is not None:
+                    yield f"-   {value.path}: {value.before}"
+                if value.after is not None:
+                    yield f"+   {value.path}: {value.after}{because}"
+    yield from (text.format(number) for text, number in short.items())
+
+
+def _refusals(violations: Sequence[Violation]) -> Iterator[str]:
+    for violation in violations:
+        told = f"{violation.resource}: {violation.problem}. {violation.remedy}"
+        yield f"- **Refused** by `{violation.policy}`: {_plain(told)}"
+    if violations:
+        yield ""
+
+
+def _advice(report: Report, folded: int) -> Iterator[str]:
+    advice = [violation for violation in report.violations if not violation.mandatory]
+    if report.errors:
+        return  # it asked about part of the stack only
+    if not report.policies:
+        yield "Policy: no pack was asked.\n"
+    elif not report.violations:
+        yield f"Policy: all {report.policies} checks pass.\n"
+    elif advice:
+        counted = f"{report.policies} checks, advice from {len({violation.policy for violation in advice})}"
+        yield f"<details><summary>Policy: {counted}</summary>\n"
+        if not folded:
+            for policy in dict.fromkeys(violation.policy for violation in advice):
+                found = [violation for violation in advice if violation.policy == policy]
+                yield f"- `{policy}`: {_plain(found[0].remedy)}"
+                yield from (f"  - {violation.resource}: {_plain(violation.problem)}" for violation in found)
+        yield "\n</details>\n"
+
+
+def _cut(text: str) -> str:
+    """Return as much of a comment as fits, with the code and the fold closed that it ends in."""
+    end = "\n_Cut here: too long for a comment. `hueshift preview` shows all of it._\n"
+    room = LIMIT
+    while True:
+        *lines, last = text[:room].split("\n")
+        fence, fold = "", False
+        for line in lines:
+            if fence:
+                fence = "" if line == fence else fence
+            elif found := re.match("`{3,}", line):
+                fence = found[0]
+            else:
+                fold = line.startswith("<details") or (fold and line != "</details>")
+        cut = "\n".join([*lines, *([last, fence] if fence else []), *(["", "</details>"] if fold else []), end])
+        if len(cut) <= LIMIT:
+            return cut
+        room -= len(cut) - LIMIT
+
+
+def _plain(text: str) -> str:
+    """Return text as one line, in which ``<digest>`` is read and is no element of HTML that a forge leaves out."""
+    return html.escape(" ".join(text.split()), quote=False)
+
+
+def _block(language: str, lines: Iterable[str]) -> Iterator[str]:
+    """Yield lines as code, in a fence that nothing in them can end."""
+    text = list(lines)
+    longest = max((len(run) for line in text for run in re.findall(r"`+", line)), default=0)
+    fence = "`" * max(3, longest + 1)
+    yield from (f"{fence}{language}", *text, f"{fence}\n")

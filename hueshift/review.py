@@ -1,0 +1,130 @@
+"""`hueshift review`: the stack file of a review, a small copy of another environment for one pull request."""
+
+import copy
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
+
+import typer
+
+from components.model import Color
+from components.settings import ServiceSettings, decoded
+from hueshift.report import Json, RefusedError, console, emit, reported, unknown
+from hueshift.stack import Stack, load
+from hueshift.stack_yaml import read, write
+
+PREFIX: Final = "review-"
+"""Of every review's name: the script that takes reviews away, and the role it has, reach nothing else."""
+
+STORE: Final = "aws-secrets-manager"
+"""The ClusterSecretStore that README.md asks for."""
+
+LEFT_OUT: Final = ("registry", "environment", "production", "activeColor", "canaryWeight")
+LEFT_OUT_OF_SERVICE: Final = ("activeColor", "canaryWeight", "expectsTraffic")
+
+
+def review(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What the review is called, such as review-42.")],
+    *,
+    source: Annotated[str, typer.Option("--from", help="The stack whose file is taken.", metavar="STACK")] = "staging",
+    service: Annotated[str | None, typer.Option(help="The service that the pull request changes.")] = None,
+    image: Annotated[str | None, typer.Option(help="What it is to run.", metavar="REPOSITORY@DIGEST")] = None,
+    version: Annotated[str | None, typer.Option(help="Its version.")] = None,
+    schema: Annotated[str | None, typer.Option(help="The schema it needs, if it has one.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Write the stack file of a review.
+
+    Every service as the other stack's file serves its users, who are not looked at, in one color with one pod, under
+    SERVICE.NAME.ZONE; with --service, --image and --version one of them runs something else. Nobody is called by its
+    alarms. Values of secrets come from review/SERVICE/ENTRY in Secrets Manager, which all reviews share.
+    """
+    with reported():
+        if not re.fullmatch(rf"{PREFIX}[a-z0-9-]+", name):
+            raise RefusedError(f"{name!r} is no name of a review: {PREFIX}, then small letters and digits; {PREFIX}42")
+        place = load(source)
+        if place.settings.production:
+            raise RefusedError(f"{source} is production; a review is of another stack: name it with --from")
+        if place.settings.dns is None:
+            raise RefusedError(
+                f"{place.file.name} has no zone, in which a review makes its names; "
+                f"set it: pulumi config set --path hueshift:dns.zone ZONE --stack {source}"
+            )
+        if service is not None and service not in place.settings.services:
+            raise unknown(f"service of {source}", service, list(place.settings.services))
+        changed = {"image": image, "version": version, "schema": schema}
+        if len({bool(service), bool(image), bool(version)}) > 1 or (schema and not image):
+            raise RefusedError("--service, --image and --version belong together, and --schema to them")
+        zone = f"{name}.{place.settings.dns.zone}"
+        content = read(place.file)
+        asked = {key: value for key, value in changed.items() if value}
+        content["config"] = _config(content["config"], place, zone, {service: asked})
+        _write(place, name, content)
+        if as_json:
+            urls = {key: f"https://{key}.{zone}" for key in place.settings.services}
+            emit({"stack": name, "from": place.name, "urls": urls})
+            return
+        out = console()
+        out.print(f"Pulumi.{name}.yaml, from {place.file.name}; do not commit it")
+        for key, settings in place.settings.services.items():
+            runs = version if key == service else settings.colors[_serving(settings)].version
+            entries = ", ".join(f"review/{key}/{entry}" for entry in settings.secrets)
+            out.print(f"  {key} {runs}: https://{key}.{zone}, one pod" + (f", secrets of {entries}" if entries else ""))
+        out.print(
+            "  left out: who hears of alarms, image repositories, access logs, firewall, protection from deletion"
+        )
+
+
+def _config(
+    config: Mapping[str, Any], place: Stack, zone: str, changed: Mapping[str | None, Mapping[str, str]]
+) -> dict[str, Any]:
+    """Return the configuration of the review; ``changed`` is by service what it runs in the place of the other's."""
+    own = f"{place.project}:"
+    kept: dict[str, Any] = {
+        key if ":" in key else f"{own}{key}": decoded(value)
+        for key, value in copy.deepcopy(dict(config)).items()
+        if key.removeprefix(own) not in LEFT_OUT
+    }
+    kept[f"{own}production"] = False
+    if owner := kept.pop(f"{own}alerts", {}).get("owner"):
+        kept[f"{own}alerts"] = {"owner": owner}
+    balancer = kept.setdefault(f"{own}loadBalancer", {})
+    balancer.pop("certificateArn", None)
+    balancer.update(deletionProtection=False, accessLogs=False, waf=False)
+    for name, service in kept[f"{own}services"].items():
+        serving = _serving(place.settings.services[name])
+        runs = {**service["colors"][serving], **changed.get(name, {})}
+        for entry, wanted in service.get("secrets", {}).items():
+            if "source" not in wanted:
+                source = {"store": STORE, "path": f"review/{name}/{entry}"}
+                service["secrets"][entry] = {"keys": wanted["keys"], "source": source}
+                runs["secretVersions"] = {**runs.get("secretVersions", {}), entry: "AWSCURRENT"}
+        idle = {} if len(service["colors"]) == 1 else {"green": {**copy.deepcopy(runs), "parked": True}}
+        service.update(
+            host=f"{name}.{zone}",
+            colors={"blue": runs, **idle},
+            replicas={**service.get("replicas", {}), "min": 1, "max": 1},
+        )
+        for key in LEFT_OUT_OF_SERVICE:
+            service.pop(key, None)
+    return kept
+
+
+def _serving(settings: ServiceSettings) -> Color:
+    """Return the color that users meet by the stack file; the one color there is, where a service has no other."""
+    return settings.active_color if settings.active_color in settings.colors else next(iter(settings.colors))
+
+
+def _write(place: Stack, name: str, content: Mapping[str, Any]) -> None:
+    """Write the file, and put back what was there before if the settings refuse it."""
+    file = place.folder / f"Pulumi.{name}.yaml"
+    before = file.read_bytes() if file.exists() else None
+    file.write_text(write(content), encoding="utf-8")
+    try:
+        load(name)
+    except Exception:
+        if before is None:
+            file.unlink()
+        else:
+            file.write_bytes(before)
+        raise

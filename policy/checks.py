@@ -1,0 +1,546 @@
+"""The production-readiness checklist: what each resource of a stack must be, with the reason and the remedy; pure.
+
+The predicates are those of ``rules``. The constructors obey them already; the policy pack holds every resource of a
+stack to them, those included that somebody added beside the components.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from components import rules
+
+Properties = Mapping[str, Any]
+
+
+class NotKnownYetError(Exception):
+    """A property was asked for that only the update will know; the text names it."""
+
+
+_ADMINISTRATORS: Final = ("AdministratorAccess", "PowerUserAccess", "IAMFullAccess")
+
+
+class Resource(NamedTuple):
+    """A resource as the engine knows it: inputs in camelCase; to ask for one may raise ``NotKnownYetError``."""
+
+    type: str
+    name: str
+    properties: Properties
+    protected: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One row of the checklist."""
+
+    name: str
+    reason: str
+    remedy: str
+    types: Sequence[str]
+    """Type tokens of the resources that it looks at, with or without the version of a Kubernetes group."""
+    problems: Callable[[Resource], Iterator[str]] | None = None
+    """What is wrong with one resource."""
+    stack: Callable[[Sequence[Resource]], Iterator[tuple[Resource, str]]] | None = None
+    """What is wrong with one resource that only the others can tell."""
+
+    def concerns(self, resource: Resource) -> bool:
+        """Whether the check looks at such a resource."""
+        return resource.type in self.types
+
+
+DEPLOYMENT: Final = "kubernetes:apps/v1:Deployment"
+JOB: Final = "kubernetes:batch/v1:Job"
+CONFIG_MAP: Final = "kubernetes:core/v1:ConfigMap"
+NETWORK_POLICY: Final = "kubernetes:networking.k8s.io/v1:NetworkPolicy"
+BUDGET: Final = "kubernetes:policy/v1:PodDisruptionBudget"
+AUTOSCALER: Final = "kubernetes:autoscaling/v2:HorizontalPodAutoscaler"
+LISTENER: Final = "aws:lb/listener:Listener"
+BALANCER: Final = "aws:lb/loadBalancer:LoadBalancer"
+LISTENER_RULE: Final = "aws:lb/listenerRule:ListenerRule"
+GROUP: Final = "aws:lb/targetGroup:TargetGroup"
+WEB_ACL: Final = "aws:wafv2/webAcl:WebAcl"
+WEB_ACL_USE: Final = "aws:wafv2/webAclAssociation:WebAclAssociation"
+SECRET: Final = "aws:secretsmanager/secret:Secret"
+SECRET_VALUE: Final = "aws:secretsmanager/secretVersion:SecretVersion"
+KEY: Final = "aws:kms/key:Key"
+BUCKET: Final = "aws:s3/bucket:Bucket"
+BUCKET_BLOCK: Final = "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock"
+REPOSITORY: Final = "aws:ecr/repository:Repository"
+TOPIC: Final = "aws:sns/topic:Topic"
+ALARM: Final = "aws:cloudwatch/metricAlarm:MetricAlarm"
+COMPOSITE: Final = "aws:cloudwatch/compositeAlarm:CompositeAlarm"
+ATTACHMENT: Final = "aws:iam/rolePolicyAttachment:RolePolicyAttachment"
+POLICIES: Final = ("aws:iam/policy:Policy", "aws:iam/rolePolicy:RolePolicy")
+
+
+def _pod(resource: Resource) -> Properties:
+    pod: Properties = resource.properties["spec"]["template"]["spec"]
+    return pod
+
+
+def _containers(resource: Resource) -> Sequence[Properties]:
+    return [*_pod(resource).get("initContainers", []), *_pod(resource)["containers"]]
+
+
+# Containers
+
+
+def _images(resource: Resource) -> Iterator[str]:
+    for container in _containers(resource):
+        with suppress(NotKnownYetError):
+            if (reason := rules.image_problem(container["image"], production=True)) is not None:
+                yield f"container {container['name']}: {reason}"
+
+
+def _limits(resource: Resource) -> Iterator[str]:
+    for container in _containers(resource):
+        resources = container.get("resources", {})
+        missing = [f"requests.{what}" for what in ("cpu", "memory") if not resources.get("requests", {}).get(what)]
+        missing += [] if resources.get("limits", {}).get("memory") else ["limits.memory"]
+        if missing:
+            yield f"container {container['name']} states no {', '.join(missing)}"
+
+
+def _probes(resource: Resource) -> Iterator[str]:
+    for container in _pod(resource)["containers"]:
+        missing = [probe for probe in ("startupProbe", "readinessProbe", "livenessProbe") if not container.get(probe)]
+        if missing:
+            yield f"container {container['name']} has no {', '.join(missing)}"
+
+
+def _restricted(resource: Resource) -> Iterator[str]:
+    whole = _pod(resource).get("securityContext", {})
+    if not whole.get("runAsNonRoot"):
+        yield "runAsNonRoot is not true"
+    if whole.get("seccompProfile", {}).get("type") not in ("RuntimeDefault", "Localhost"):
+        yield "seccompProfile is neither RuntimeDefault nor Localhost"
+    for container in _containers(resource):
+        own = container.get("securityContext", {})
+        if own.get("allowPrivilegeEscalation") is not False:
+            yield f"container {container['name']} may escalate its privileges"
+        if "ALL" not in own.get("capabilities", {}).get("drop", []):
+            yield f"container {container['name']} keeps capabilities"
+        if not own.get("readOnlyRootFilesystem"):
+            yield f"container {container['name']} can write to its root file system"
+
+
+def _shutdown(resource: Resource) -> Iterator[str]:
+    grace = _pod(resource).get("terminationGracePeriodSeconds", 30)
+    for container in _pod(resource)["containers"]:
+        sleep = container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
+        if not 0 < sleep < grace:
+            yield f"container {container['name']} sleeps {sleep} s before its end, with {grace} s of grace"
+
+
+def _spread(resource: Resource) -> Iterator[str]:
+    if not _pod(resource).get("topologySpreadConstraints"):
+        yield "its pods may all stand on one node, in one zone"
+
+
+def _in_place(resource: Resource) -> Iterator[str]:
+    if resource.properties["spec"].get("strategy", {}).get("type") == "Recreate":
+        yield "all of its pods stop before the new ones start: users get 503 meanwhile"
+
+
+def _replicas(resource: Resource) -> Iterator[str]:
+    spec = resource.properties["spec"]
+    count = spec.get("minReplicas", 1) if resource.type == AUTOSCALER else spec.get("replicas")
+    # A Deployment without a number is the autoscaler's, one with 0 is parked.
+    if count and (reason := rules.replica_problem(int(count), production=True)) is not None:
+        yield reason
+
+
+def _clear(resource: Resource) -> Iterator[str]:
+    known: Sequence[str] = ()
+    with suppress(NotKnownYetError):
+        known = (
+            ((resource.properties.get("metadata") or {}).get("annotations") or {}).get(rules.NOT_SECRETS, "").split()
+        )
+    for name, holder, key in _variables(resource):
+        with suppress(NotKnownYetError):
+            value = holder.get(key)
+            if value is None:
+                continue
+            if (reason := rules.plaintext_secret_problem(name, str(value), known=known)) is not None:
+                yield f"{name}: {reason}"
+
+
+def _variables(resource: Resource) -> Iterator[tuple[str, Properties, str]]:
+    """Yield each variable's name, and where its value is."""
+    if resource.type == CONFIG_MAP:
+        data = resource.properties.get("data") or {}
+        yield from ((name, data, name) for name in data)
+        return
+    for container in _containers(resource):
+        yield from ((item["name"], item, "value") for item in container.get("env", []))
+
+
+def _selected(selector: Properties, labels: Properties) -> bool:
+    return all(labels.get(key) == value for key, value in (selector.get("matchLabels") or {}).items())
+
+
+def _selecting(kind: str, field: str) -> Callable[[Sequence[Resource]], Iterator[tuple[Resource, str]]]:
+    """Whether every Deployment is selected by an object of a kind in its namespace."""
+
+    def problems(resources: Sequence[Resource]) -> Iterator[tuple[Resource, str]]:
+        for deployment in (each for each in resources if each.type == DEPLOYMENT):
+            namespace = deployment.properties["metadata"].get("namespace")
+            labels = deployment.properties["spec"]["template"]["metadata"]["labels"]
+            if not any(
+                each.type == kind
+                and each.properties["metadata"].get("namespace") == namespace
+                and _selected(each.properties["spec"][field], labels)
+                for each in resources
+            ):
+                yield deployment, f"no {kind.rpartition(':')[2]} in its namespace selects its pods"
+
+    return problems
+
+
+# The load balancer
+
+
+def _tls(resource: Resource) -> Iterator[str]:
+    listener = resource.properties
+    if listener.get("protocol") == "HTTP":
+        if [action["type"] for action in listener["defaultActions"]] != ["redirect"]:
+            yield f"port {listener['port']} answers over HTTP"
+    elif not _TLS.search(str(listener.get("sslPolicy"))):
+        yield f"sslPolicy is {listener.get('sslPolicy')}, which admits less than TLS 1.2, or no forward secrecy"
+
+
+_TLS: Final = re.compile(r"-TLS13-1-[23]-(?!Ext[12])")
+"""TLS 1.2 or 1.3 at least; Ext1 and Ext2 add ciphers without forward secrecy (ELB guide, security policies)."""
+_HEADERS: Final = ("StrictTransportSecurity", "ContentSecurityPolicy", "XContentTypeOptions", "XFrameOptions")
+
+
+def _headers(resource: Resource) -> Iterator[str]:
+    listener = resource.properties
+    if listener.get("protocol") != "HTTPS":
+        return
+    missing = [name for name in _HEADERS if not listener.get(f"routingHttpResponse{name}HeaderValue")]
+    if missing:
+        yield f"answers carry no {', '.join(missing)}"
+    if listener.get("routingHttpResponseAccessControlAllowOriginHeaderValue") == "*":
+        yield "every origin may read answers"
+
+
+def _balancer(resource: Resource) -> Iterator[str]:
+    balancer = resource.properties
+    if not balancer.get("dropInvalidHeaderFields"):
+        yield "invalid header fields are passed on"
+    if not balancer.get("enableDeletionProtection"):
+        yield "it can be deleted in passing"
+    if not balancer.get("accessLogs", {}).get("enabled"):
+        yield "nobody could tell later who asked for what"
+
+
+def _rate_limited(resources: Sequence[Resource]) -> Iterator[tuple[Resource, str]]:
+    limited = any(
+        rule.get("statement", {}).get("rateBasedStatement")
+        for each in resources
+        if each.type == WEB_ACL
+        for rule in each.properties.get("rules", [])
+    )
+    used = any(each.type == WEB_ACL_USE for each in resources)
+    for balancer in (each for each in resources if each.type == BALANCER):
+        if not balancer.properties.get("internal") and not (limited and used):
+            yield balancer, "faces the internet without a web ACL that limits the rate of a client"
+
+
+def _weights(resource: Resource) -> Iterator[str]:
+    for action in resource.properties["actions"]:
+        forward = action.get("forward")
+        if forward is None:
+            continue
+        weights = [group.get("weight") for group in forward["targetGroups"]]
+        if None in weights or sum(weights) != 100:
+            yield f"its weights are {', '.join(map(str, weights))}; each is to be stated, and together they are 100"
+        if forward.get("stickiness") is None:
+            yield "its stickiness is not stated"
+
+
+def _checked(resource: Resource) -> Iterator[str]:
+    check = resource.properties.get("healthCheck", {})
+    if not check.get("enabled", True) or check.get("path", "/") == "/":
+        yield "its targets are not asked on a path that says whether they can serve"
+
+
+# What is kept, and who may touch it
+
+
+def _recoverable(resource: Resource) -> Iterator[str]:
+    if resource.type == SECRET_VALUE:
+        yield "a value that passes through Pulumi is in its state"
+    elif resource.properties.get("recoveryWindowInDays", 30) < 7:
+        yield f"once deleted it is gone after {resource.properties['recoveryWindowInDays']} days"
+
+
+def _rotating(resource: Resource) -> Iterator[str]:
+    if not resource.properties.get("enableKeyRotation"):
+        yield "its material is never renewed"
+
+
+def _private(resources: Sequence[Resource]) -> Iterator[tuple[Resource, str]]:
+    names = ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets")
+    blocks = [each for each in resources if each.type == BUCKET_BLOCK]
+    for block in blocks:
+        if missing := [name for name in names if not block.properties.get(name)]:
+            yield block, f"{', '.join(missing)} is not true"
+    kept = {block.properties["bucket"] for block in blocks}
+    for bucket in [each for each in resources if each.type == BUCKET]:
+        if bucket.properties["bucket"] not in kept:
+            yield bucket, "nothing keeps it from being made public"
+
+
+def _immutable(resource: Resource) -> Iterator[str]:
+    if resource.properties.get("imageTagMutability") != "IMMUTABLE":
+        yield "a tag may name another image tomorrow"
+    if not resource.properties.get("imageScanningConfiguration", {}).get("scanOnPush"):
+        yield "what is pushed is not scanned"
+
+
+def _least(resource: Resource) -> Iterator[str]:
+    if resource.type == ATTACHMENT:
+        name = str(resource.properties["policyArn"]).rpartition("/")[2]
+        if name in _ADMINISTRATORS:
+            yield f"{name} allows everything"
+        return
+    for statement in json.loads(resource.properties["policy"]).get("Statement", []):
+        what, where = (statement.get(key, []) for key in ("Action", "Resource"))
+        if statement.get("Effect") == "Allow" and "*" in (what, *what) and "*" in (where, *where):
+            yield "a statement allows every action on everything"
+
+
+def _protected(resource: Resource) -> Iterator[str]:
+    if not resource.protected:
+        yield "a destroy would take it, and what it holds, with it"
+
+
+# Alarms
+
+
+def _explained(resource: Resource) -> Iterator[str]:
+    text = resource.properties.get("alarmDescription") or ""
+    calls = ["On call"] if len(resource.properties.get("alarmActions") or []) else []
+    if missing := [what for what in ("Severity", "Runbook", "Owner", *calls) if f"{what}: " not in text]:
+        yield f"its description names no {', no '.join(word.lower() for word in missing)}"
+
+
+def _heard(resource: Resource) -> Iterator[str]:
+    if not len(resource.properties.get("alarmActions") or []):
+        yield "nobody hears of it"
+
+
+def _encrypted(resource: Resource) -> Iterator[str]:
+    if not resource.properties.get("kmsMasterKeyId"):
+        yield "its messages rest in clear"
+
+
+def _watched(resources: Sequence[Resource]) -> Iterator[tuple[Resource, str]]:
+    def colors(kind: str) -> set[tuple[str, str]]:
+        tags = [each.properties.get("tags", {}) for each in resources if each.type == kind]
+        return {(tag.get("service", ""), tag.get("color", "")) for tag in tags}
+
+    watched = colors(COMPOSITE)
+    for group in (each for each in resources if each.type == GROUP):
+        tags = group.properties.get("tags", {})
+        if (tags.get("service", ""), tags.get("color", "")) not in watched:
+            yield group, "no alarm watches what is behind it"
+
+
+CHECKS: Final = (
+    Check(
+        name="pinned-images",
+        reason="Pods run an image by digest: a tag may be another image tomorrow, and staging ran this one.",
+        remedy="colors.<color>.image: <repository>@sha256:<digest>",
+        types=(DEPLOYMENT, JOB),
+        problems=_images,
+    ),
+    Check(
+        name="resource-limits",
+        reason="Containers state what they need and how much memory they may take, or one starves the others.",
+        remedy="services.<name>.resources, or resources of the container",
+        types=(DEPLOYMENT, JOB),
+        problems=_limits,
+    ),
+    Check(
+        name="health-probes",
+        reason="Containers are asked whether they start, can serve, and live.",
+        remedy="services.<name>.health, or the three probes of the container",
+        types=(DEPLOYMENT,),
+        problems=_probes,
+    ),
+    Check(
+        name="restricted-pods",
+        reason='Pods meet the "restricted" Pod Security Standard, with a root file system that nobody writes to.',
+        remedy="securityContext as in components/service/workload.py",
+        types=(DEPLOYMENT, JOB),
+        problems=_restricted,
+    ),
+    Check(
+        name="graceful-shutdown",
+        reason="A leaving pod serves on until the load balancer has let go of it, and has time for what it was sent.",
+        remedy="timing.preStop and timing.gracePeriod, or lifecycle.preStop.sleep below the grace period",
+        types=(DEPLOYMENT,),
+        problems=_shutdown,
+    ),
+    Check(
+        name="spread-pods",
+        reason="Pods stand apart, so that one node or one zone can go.",
+        remedy="topologySpreadConstraints of the pod",
+        types=(DEPLOYMENT,),
+        problems=_spread,
+    ),
+    Check(
+        name="no-downtime",
+        reason="New pods come before old ones go.",
+        remedy="strategy.kind: rolling or blueGreen",
+        types=(DEPLOYMENT,),
+        problems=_in_place,
+    ),
+    Check(
+        name="more-than-one-pod",
+        reason="A single pod is an outage whenever its node is drained.",
+        remedy="replicas.min: 2 or more",
+        types=(AUTOSCALER, DEPLOYMENT),
+        problems=_replicas,
+    ),
+    Check(
+        name="no-secrets-in-clear",
+        reason="Configuration is read by everybody who may see a preview; secrets are not.",
+        remedy="put the value into Secrets Manager and name its variable under secrets, or under notSecrets if only "
+        "its name looks like one",
+        types=(CONFIG_MAP, DEPLOYMENT, JOB),
+        problems=_clear,
+    ),
+    Check(
+        name="network-policy",
+        reason="Pods talk to whom they must and to nobody else.",
+        remedy="egress, or a NetworkPolicy that selects the pods",
+        types=(DEPLOYMENT,),
+        stack=_selecting(NETWORK_POLICY, "podSelector"),
+    ),
+    Check(
+        name="disruption-budget",
+        reason="A drain takes one pod after the other.",
+        remedy="a PodDisruptionBudget that selects the pods",
+        types=(DEPLOYMENT,),
+        stack=_selecting(BUDGET, "selector"),
+    ),
+    Check(
+        name="tls",
+        reason="Every endpoint speaks TLS 1.2 or newer; HTTP only leads there.",
+        remedy="sslPolicy: ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09",
+        types=(LISTENER,),
+        problems=_tls,
+    ),
+    Check(
+        name="security-headers",
+        reason="Browsers are told what a page may do, and which other origin may read it.",
+        remedy="the routingHttpResponse…HeaderValue arguments of the listener; loadBalancer.corsOrigin for one origin",
+        types=(LISTENER,),
+        problems=_headers,
+    ),
+    Check(
+        name="careful-load-balancer",
+        reason="The load balancer drops what is malformed, keeps logs, and is not deleted in passing.",
+        remedy="loadBalancer.accessLogs: true, loadBalancer.deletionProtection: true",
+        types=(BALANCER,),
+        problems=_balancer,
+    ),
+    Check(
+        name="rate-limit",
+        reason="What faces the internet limits how fast one client may ask.",
+        remedy="loadBalancer.waf: true",
+        types=(BALANCER,),
+        stack=_rate_limited,
+    ),
+    Check(
+        name="explicit-weights",
+        reason="A rule states every weight and its stickiness: what is left out AWS fills in, unseen by any preview.",
+        remedy="weight of each target group, together 100, and a stickiness block",
+        types=(LISTENER_RULE,),
+        problems=_weights,
+    ),
+    Check(
+        name="health-checks",
+        reason="The load balancer asks whether a pod can serve before it sends.",
+        remedy="health.path, such as /health/ready",
+        types=(GROUP,),
+        problems=_checked,
+    ),
+    Check(
+        name="secret-containers",
+        reason="Pulumi keeps containers of secrets, never values, and a deleted one can be brought back.",
+        remedy="hueshift secrets put for values; recoveryWindowInDays: 7 or more",
+        types=(SECRET, SECRET_VALUE),
+        problems=_recoverable,
+    ),
+    Check(
+        name="key-rotation",
+        reason="Keys renew their material every year.",
+        remedy="enableKeyRotation: true",
+        types=(KEY,),
+        problems=_rotating,
+    ),
+    Check(
+        name="private-buckets",
+        reason="No bucket can be made public, by whatever mistake.",
+        remedy="a BucketPublicAccessBlock with all four set to true",
+        types=(BUCKET, BUCKET_BLOCK),
+        stack=_private,
+    ),
+    Check(
+        name="immutable-tags",
+        reason="A tag is one build for ever, and what is pushed is scanned for known weaknesses.",
+        remedy="imageTagMutability: IMMUTABLE, imageScanningConfiguration.scanOnPush: true",
+        types=(REPOSITORY,),
+        problems=_immutable,
+    ),
+    Check(
+        name="least-privilege",
+        reason="A role may do what its pods need.",
+        remedy="a policy that names actions and resources, in policyArns",
+        types=(ATTACHMENT, *POLICIES),
+        problems=_least,
+    ),
+    Check(
+        name="protected",
+        reason="What holds data is protected from a destroy.",
+        remedy="ResourceOptions(protect=True)",
+        types=(SECRET, KEY, BUCKET),
+        problems=_protected,
+    ),
+    Check(
+        name="explained-alarms",
+        reason="An alarm says how urgent it is, whose it is and what to do; one that tells somebody, who is called.",
+        remedy="alerts.onCall and alerts.owner; alarmDescription as in components/observe/alert_rules.py",
+        types=(ALARM, COMPOSITE),
+        problems=_explained,
+    ),
+    Check(
+        name="heard-alarms",
+        reason="An alarm reaches a person.",
+        remedy="alerts.topicArns or alerts.subscriptions",
+        types=(COMPOSITE,),
+        problems=_heard,
+    ),
+    Check(
+        name="encrypted-topics",
+        reason="What alarms say is encrypted at rest.",
+        remedy="kmsMasterKeyId of the topic",
+        types=(TOPIC,),
+        problems=_encrypted,
+    ),
+    Check(
+        name="watched-colors",
+        reason="Every color is watched, the idle one too: it is the way back.",
+        remedy="an AlertRules component for the color",
+        types=(GROUP, COMPOSITE),
+        stack=_watched,
+    ),
+)

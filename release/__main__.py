@@ -1,5 +1,0 @@
-"""`python -m release`: the `hueshift` command."""
-
-from release.cli import main
-
-main()

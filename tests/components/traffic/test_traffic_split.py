@@ -1,0 +1,135 @@
+"""Who gets which color."""
+
+from dataclasses import replace
+
+import pulumi
+import pytest
+from pulumi_kubernetes import core
+
+from components.model import Color
+from components.traffic.traffic_split import TestRoutes, TrafficSplit
+from tests.support import samples
+from tests.support.engine import Engine, in_stack
+
+
+@in_stack
+@pytest.mark.parametrize(
+    ("active", "canary", "blue", "green"),
+    [
+        (Color.BLUE, 0, 100, 0),
+        (Color.BLUE, 10, 90, 10),
+        (Color.GREEN, 0, 0, 100),
+        (Color.GREEN, 25, 25, 75),
+        (Color.GREEN, 100, 100, 0),
+    ],
+)
+async def test_the_idle_color_gets_exactly_the_canary_share(
+    engine: Engine, active: Color, canary: int, blue: int, green: int
+) -> None:
+    TrafficSplit("shop", replace(samples.TRAFFIC, active=active, canary_weight=canary))
+    (action,) = (await engine.inputs("shop-production"))["actions"]
+    assert action["forward"]["targetGroups"] == [
+        {"arn": samples.GROUPS[Color.BLUE], "weight": blue},
+        {"arn": samples.GROUPS[Color.GREEN], "weight": green},
+    ]
+
+
+@in_stack
+@pytest.mark.parametrize(
+    ("seconds", "canary", "stated"),
+    [
+        (0, 0, (False, 3600)),
+        (0, 10, (False, 3600)),
+        (120, 0, (False, 120)),
+        (120, 1, (True, 120)),
+        (120, 99, (True, 120)),
+        (120, 100, (False, 120)),
+    ],
+)
+async def test_clients_stay_with_their_color_only_while_both_have_traffic(
+    engine: Engine, seconds: int, canary: int, stated: tuple[bool, int]
+) -> None:
+    TrafficSplit("shop", replace(samples.TRAFFIC, stickiness=seconds, canary_weight=canary))
+    stickiness = (await engine.inputs("shop-production"))["actions"][0]["forward"]["stickiness"]
+    assert (stickiness["enabled"], stickiness["duration"]) == stated
+
+
+@in_stack
+async def test_the_canary_header_reaches_one_color_before_the_weights_are_asked(engine: Engine) -> None:
+    TrafficSplit("shop", replace(samples.TRAFFIC, canary=Color.GREEN))
+    canary, production = await engine.inputs("shop-canary"), await engine.inputs("shop-production")
+    assert canary["actions"] == [{"type": "forward", "targetGroupArn": samples.GROUPS[Color.GREEN]}]
+    assert {"httpHeader": {"httpHeaderName": "x-canary", "values": ["true"]}} in canary["conditions"]
+    assert {"hostHeader": {"values": ["shop.example.com"]}} in canary["conditions"]
+    assert canary["priority"] < production["priority"]
+
+
+@in_stack
+@pytest.mark.parametrize(
+    ("weight", "waited_for"), [(0, {Color.BLUE}), (10, {Color.BLUE, Color.GREEN}), (100, {Color.GREEN})]
+)
+async def test_the_production_rule_waits_for_the_colors_that_it_sends_requests_to_and_no_other(
+    engine: Engine, weight: int, waited_for: set[Color]
+) -> None:
+    pods = {color: core.v1.ConfigMap(f"pods-{color}") for color in Color}
+    TrafficSplit("shop", replace(samples.TRAFFIC, canary_weight=weight, canary=Color.GREEN, serving=pods))
+    urns = {color: (await engine.resource(f"pods-{color}")).urn for color in Color}
+    production, header = await engine.resource("shop-production"), await engine.resource("shop-canary")
+    assert {color for color in Color if urns[color] in production.waits_for} == waited_for
+    assert {color for color in Color if urns[color] in header.waits_for} == {Color.GREEN}
+
+
+@in_stack
+async def test_weights_belong_to_configuration_and_pass_the_gate(engine: Engine) -> None:
+    TrafficSplit("shop", samples.TRAFFIC)
+    request = (await engine.resource("shop-production")).request
+    assert not request.ignoreChanges
+    assert list(request.hooks.before_update) == ["shop-gate"]
+    assert not request.hooks.after_update
+
+
+@in_stack
+async def test_each_color_has_a_host_of_its_own_on_the_test_listener(engine: Engine) -> None:
+    TestRoutes("shop", samples.ROUTES)
+    for color in Color:
+        rule = await engine.inputs(f"shop-{color}")
+        assert rule["conditions"] == [{"hostHeader": {"values": [f"{color}.shop.example.com"]}}]
+        assert rule["actions"] == [{"type": "forward", "targetGroupArn": samples.GROUPS[color]}]
+        assert rule["tags"]["color"] == color
+
+
+@in_stack
+async def test_priorities_of_a_service_stay_in_its_band(engine: Engine) -> None:
+    TestRoutes("shop-test", samples.ROUTES)
+    TrafficSplit("shop-traffic", samples.TRAFFIC)
+    priorities = [rule.inputs["priority"] for rule in await engine.of_type("ListenerRule")]
+    assert len(set(priorities)) == 4
+    assert all(700 <= priority < 800 for priority in priorities)
+
+
+@in_stack
+async def test_weights_are_numbers_in_a_preview(preview: Engine) -> None:
+    unknown = core.v1.Namespace("later").id
+    arns: dict[Color, pulumi.Input[str]] = dict.fromkeys(Color, unknown)
+    TrafficSplit("shop", replace(samples.TRAFFIC, target_group_arns=arns, canary_weight=10))
+    groups = (await preview.inputs("shop-production"))["actions"][0]["forward"]["targetGroups"]
+    assert [group["weight"] for group in groups] == [90, 10]
+
+
+@pytest.mark.parametrize("weight", [-1, 101])
+def test_a_weight_that_is_no_percentage_is_refused(weight: int) -> None:
+    with pytest.raises(ValueError, match=f"0 to 100; got {weight}"):
+        replace(samples.TRAFFIC, canary_weight=weight)
+
+
+def test_a_color_without_a_group_is_refused() -> None:
+    with pytest.raises(ValueError, match="no target group for green"):
+        replace(samples.TRAFFIC, canary_weight=10, target_group_arns={Color.BLUE: "arn"})
+
+
+@in_stack
+async def test_a_service_of_one_color_has_one_group_with_everything_and_no_canary_header(engine: Engine) -> None:
+    TrafficSplit("shop", replace(samples.TRAFFIC, canary=None, target_group_arns={Color.BLUE: "arn"}))
+    forward = (await engine.inputs("shop-production"))["actions"][0]["forward"]
+    assert forward["targetGroups"] == [{"arn": "arn", "weight": 100}]
+    assert [rule.name for rule in await engine.of_type("ListenerRule")] == ["shop-production"]
