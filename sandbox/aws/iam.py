@@ -16,6 +16,8 @@ _MANAGED: Final = 6_144
 _TRUST: Final = 2_048
 _ATTACHED: Final = 10
 
+GUARD: Final = "hueshift-guard"
+
 
 class Iam(IAMBackend):
     """Counts the characters of policies, and the managed policies of a role."""
@@ -65,7 +67,9 @@ def fill() -> None:
 
 
 def seed() -> None:
-    """Put the guard's policy into the account, which people make on AWS (docs/roles.md)."""
-    text = (paths.ROOT / "docs/roles/guard.json").read_text()
-    document = text.replace("ACCOUNT", paths.ACCOUNT).replace("REGION", paths.REGION)
-    iam_backends[paths.ACCOUNT]["aws"].create_policy("", "/", document, "hueshift-guard", [])
+    """Put the guard's policy into the account, unless it is there; on AWS people make it (docs/roles.md)."""
+    iam = iam_backends[paths.ACCOUNT]["aws"]
+    if all(policy.name != GUARD for policy in iam.managed_policies.values()):
+        text = (paths.ROOT / "docs/roles/guard.json").read_text()
+        document = text.replace("ACCOUNT", paths.ACCOUNT).replace("REGION", paths.REGION)
+        iam.create_policy("", "/", document, GUARD, [])

@@ -10,8 +10,9 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from components.traffic.guard import definition, pattern
-from sandbox.aws import events, gaps
+from components.traffic.guard import POLICY, definition, pattern
+from sandbox import paths
+from sandbox.aws import events, gaps, iam
 from sandbox.aws.server import LocalAws
 from sandbox.tests.test_envoy import World, client, fetch, forward, until
 from sandbox.tests.test_envoy import cloud as cloud
@@ -142,6 +143,16 @@ def test_a_definition_is_judged_as_the_provider_asks_in_a_preview(mocked: Client
 def test_a_state_machine_without_versions_has_none(mocked: Client) -> None:
     arn = machine(mocked, ENDS, wired=False)
     assert mocked("stepfunctions").list_state_machine_versions(stateMachineArn=arn)["stateMachineVersions"] == []
+
+
+def test_the_policy_of_the_guard_is_in_the_account_for_its_role_once(mocked: Client) -> None:
+    iam.seed()
+    iam.seed()
+    arn = f"arn:aws:iam::{paths.ACCOUNT}:policy/{POLICY}"
+    document = json.dumps(mocked("iam").get_policy_version(PolicyArn=arn, VersionId="v1")["PolicyVersion"]["Document"])
+    assert f"{paths.REGION}:{paths.ACCOUNT}:stateMachine" in document
+    mocked("iam").create_role(RoleName="guard", AssumeRolePolicyDocument="{}")
+    mocked("iam").attach_role_policy(RoleName="guard", PolicyArn=arn)
 
 
 # Through the server and Envoy
