@@ -371,11 +371,30 @@ def test_nothing_is_sent_to_a_color_without_pods(world: World) -> None:
     assert world.weights() == [90, 10]
 
 
-def test_a_rule_that_is_gone_is_left_and_the_others_are_sent_back(world: World) -> None:
-    world.arm("shop", "pricing")
-    world.elb.delete_rule(RuleArn=world.rules["shop"])
+def test_a_call_that_is_refused_is_left_and_the_others_are_sent_back(world: World) -> None:
+    gone = f"{world.rules['shop']}0"
+    moves = [
+        guard.move(rule, world.actions(service), world.groups[f"{service}-blue"])
+        for service, rule in (("shop", gone), ("pricing", world.rules["pricing"]))
+    ]
+    guard.arm(world.s3, BUCKET, [ALARM], guard.order(moves, **TIMES))
     assert world.run() == "FAILED"
     assert world.weights("pricing") == [100, 0]
+    (did,) = guard.fired(world.s3, BUCKET, [ALARM], since=TIMES["since"])
+    assert did.left == [gone]
+
+
+def test_health_that_cannot_be_read_does_not_keep_the_traffic_with_a_color_that_fails(world: World) -> None:
+    unreadable = {**guard.move(world.rules["shop"], world.actions("shop"), world.groups["shop-blue"]), "old": "gone"}
+    guard.arm(world.s3, BUCKET, [ALARM], guard.order([unreadable], **TIMES))
+    assert world.run() == "SUCCEEDED"
+    assert world.weights() == [100, 0]
+
+
+def test_an_order_that_makes_no_sense_moves_nothing_and_people_are_called(world: World) -> None:
+    world.s3.put_object(Bucket=BUCKET, Key=f"guard/{ALARM}.json", Body=b"no JSON")
+    assert world.run() == "FAILED"
+    assert world.weights() == [90, 10]
 
 
 def test_disarmed_it_does_nothing_and_what_it_did_can_still_be_read(world: World) -> None:
