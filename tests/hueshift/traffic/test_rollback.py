@@ -1,23 +1,10 @@
 """`hueshift rollback` and `hueshift status` against a load balancer on loopback; pulumi and git push are played."""
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.support.balancers import World, served
-
-
-@pytest.fixture(scope="module")
-def cloud() -> Iterator[World]:
-    with served() as there:
-        yield there
-
-
-@pytest.fixture
-def world(cloud: World, tmp_path: Path) -> World:
-    return cloud.begun(tmp_path / "project")
+from tests.support.balancers import World
 
 
 def promoted(world: World, *services: str) -> None:
@@ -113,6 +100,15 @@ def test_with_the_state_locked_the_traffic_moves_and_only_the_state_waits(world:
     assert done.exit_code == 0, "what only the state lacks the next update finds done"
     assert world.live() == {"blue": 100, "green": 0}
     assert "state: not written: pulumi up --stack staging failed" in done.stderr
+
+
+def test_a_state_that_has_no_rule_is_not_updated(world: World) -> None:
+    world.move(blue=50, green=50)
+    (world.folder / "state.json").write_text('{"deployment": {}}')
+    done = world.run("rollback", "--stack", "staging")
+    assert done.exit_code == 0
+    assert "state: not written: the state names no production rule" in done.stderr
+    assert not [call for call in world.called if call.startswith("up ")]
 
 
 def test_without_a_backend_the_traffic_moves_and_what_is_not_written_is_said_with_its_commands(world: World) -> None:
