@@ -1,10 +1,12 @@
 """`hueshift rollback` and `hueshift status` against a load balancer on loopback; pulumi and git push are played."""
 
 import json
+from fnmatch import fnmatch
 
 import pytest
 
 from tests.support.balancers import World
+from tests.support.program import ROOT
 
 
 def promoted(world: World, *services: str) -> None:
@@ -169,6 +171,28 @@ def test_a_name_that_is_none_and_a_host_without_a_rule_are_refused(world: World)
     world.change(lambda config: config["hueshift:services"]["shop"].update(host="elsewhere.example.com"))
     done = world.run("rollback", "--stack", "staging", "--service", "shop")
     assert "shop: eu-west-1 has no production rule for elsewhere.example.com" in done.stderr
+
+
+def test_all_that_it_asks_of_the_load_balancer_the_role_of_the_rollback_allows(world: World) -> None:
+    promoted(world, "shop", "orders")
+    world.server.actions.clear()
+    assert world.run("rollback", "--stack", "staging").exit_code == 0
+    asked = {f"elasticloadbalancing:{action}" for action in world.server.actions}
+    assert "elasticloadbalancing:ModifyRule" in asked
+    allowed = [
+        action
+        for name in ("read", "rollback")
+        for statement in json.loads((ROOT / f"docs/roles/{name}.json").read_text())["Statement"]
+        for action in ([statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"])
+    ]
+    assert {action for action in asked if not any(fnmatch(action, pattern) for pattern in allowed)} == set()
+
+
+def test_a_rule_that_names_one_color_alone_is_refused_before_anything_moves(world: World) -> None:
+    world.move(green=1)
+    done = world.run("rollback", "--stack", "staging", "--service", "shop", "--force")
+    assert done.exit_code == 1
+    assert "the production rule names no target group of blue" in done.stderr
 
 
 COLD = """
