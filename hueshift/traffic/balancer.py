@@ -30,7 +30,7 @@ READ: Final = 5
 """Seconds after which a call counts as not answered. A move forward may not arrive later than that."""
 PATIENCE: Final = 5
 """Seconds for which a command that only looks asks again."""
-QUIET: Final = 3
+QUIET: Final = 5
 """Tries of a call before a person is told that AWS is busy or out of reach."""
 _BUSY: Final = {
     *("Throttling", "ThrottlingException", "RequestThrottled", "RequestLimitExceeded", "TooManyRequestsException"),
@@ -221,7 +221,7 @@ def weights(place: Place, service: str) -> Mapping[Color, int]:
 
 def pauses() -> Iterator[float]:
     """Yield seconds to wait between tries, a second in the long run; at random, so that two do not ask together."""
-    for longest in chain((0.2, 0.4, 0.8), repeat(1.0)):
+    for longest in chain((0.1, 0.2, 0.4, 0.8), repeat(1.0)):
         yield longest * random.uniform(0.5, 1.5)
 
 
