@@ -14,7 +14,7 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from components.context.aws_session import core_session, session
 from components.model import Color, decoded, split
@@ -25,8 +25,6 @@ from hueshift.stack_yaml import parsed, read, section
 if TYPE_CHECKING:
     import boto3
     from botocore.config import Config
-    from mypy_boto3_cloudwatch import CloudWatchClient
-    from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
 
     from components.settings import StackSettings
 
@@ -124,11 +122,10 @@ class Place:
         """Return a session for the stack's region, with the credentials that its provider has."""
         return session(region=self.region, profile=self.profile, roles=self.roles)
 
-    def clients(self, config: "Config") -> "tuple[ElasticLoadBalancingv2Client, CloudWatchClient]":
-        """Return clients of the load balancer and of the alarms, without boto3, which takes long to import."""
+    def client(self, service: str, config: "Config") -> object:
+        """Return a client of an AWS service, without boto3, which takes long to import."""
         core = core_session(region=self.region, profile=self.profile, roles=self.roles)
-        made = (core.create_client(name, config=config) for name in ("elbv2", "cloudwatch"))
-        return cast("tuple[ElasticLoadBalancingv2Client, CloudWatchClient]", tuple(made))
+        return core.create_client(service, config=config)
 
     def clear(self, path: str) -> None:
         """Remove one key from the stack file.

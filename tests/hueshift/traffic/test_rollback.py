@@ -8,6 +8,8 @@ import pytest
 from tests.support.balancers import World
 from tests.support.program import ROOT
 
+pytestmark = pytest.mark.slow
+
 
 def promoted(world: World, *services: str) -> None:
     """Let green serve by the load balancer and by the file, as two commits of it have told."""
@@ -188,34 +190,29 @@ def test_all_that_it_asks_of_the_load_balancer_the_role_of_the_rollback_allows(w
     assert {action for action in asked if not any(fnmatch(action, pattern) for pattern in allowed)} == set()
 
 
+def test_a_group_that_is_of_no_color_gets_nothing_any_more(world: World) -> None:
+    stranger = world.groups["pricing", "green"]
+    groups = [
+        {"TargetGroupArn": arn, "Weight": weight}
+        for arn, weight in (
+            (world.groups["shop", "blue"], 0),
+            (world.groups["shop", "green"], 50),
+            (stranger, 50),
+        )
+    ]
+    world.act("shop", {"Type": "forward", "ForwardConfig": {"TargetGroups": groups}})  # type: ignore[typeddict-item]
+    done = world.run("rollback", "--stack", "staging", "--service", "shop")
+    assert done.exit_code == 0, done.output
+    (forward,) = world.actions()
+    given = {each["TargetGroupArn"]: each["Weight"] for each in forward["ForwardConfig"]["TargetGroups"]}
+    assert given == {world.groups["shop", "blue"]: 100, world.groups["shop", "green"]: 0, stranger: 0}
+
+
 def test_a_rule_that_names_one_color_alone_is_refused_before_anything_moves(world: World) -> None:
     world.move(green=1)
     done = world.run("rollback", "--stack", "staging", "--service", "shop", "--force")
     assert done.exit_code == 1
     assert "the production rule names no target group of blue" in done.stderr
-
-
-COLD = """
-import sys
-from hueshift.traffic.balancer import Balancer
-late, moved = {"pulumi", "pydantic", "boto3", "rich"}, []
-move = Balancer.move
-def moving(*given):
-    moved.append(sorted(late & set(sys.modules)))
-    return move(*given)
-Balancer.move = moving
-from hueshift.cli import main
-sys.argv = ["hueshift", "rollback", "--stack", "staging"]
-main()
-print(moved)
-"""
-
-
-def test_before_the_rule_is_moved_nothing_is_imported_that_takes_long(world: World) -> None:
-    world.move(blue=50, green=50)
-    done = world.python(COLD)
-    assert done.stdout == "[[]]\n", done.stderr
-    assert world.live() == {"blue": 100, "green": 0}
 
 
 def test_the_status_is_what_is_live_beside_the_file_with_the_way_back(world: World) -> None:
@@ -272,14 +269,3 @@ def test_alarms_that_are_on_stand_at_their_service_alone(world: World) -> None:
     done = json.loads(world.run("status", "--stack", "staging", "--json").stdout)["services"]
     assert done["shop"]["alarms"] == ["staging-shop-green-errors"]
     assert done["orders"]["alarms"] == []
-
-
-@pytest.mark.parametrize("words", [["--help"], ["status", "--stack", "staging"]])
-def test_help_and_status_import_neither_the_engines_sdk_nor_pydantic(world: World, words: list[str]) -> None:
-    code = (
-        "import atexit, sys\nfrom hueshift.cli import main\n"
-        "atexit.register(lambda: print(sorted({'pulumi', 'pydantic'} & set(sys.modules))))\n"
-        f"sys.argv = ['hueshift', *{words!r}]\nmain()\n"
-    )
-    done = world.python(code)
-    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "[]"), done.stderr

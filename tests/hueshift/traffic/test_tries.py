@@ -4,6 +4,8 @@ import pytest
 
 from tests.support.balancers import World
 
+pytestmark = pytest.mark.slow
+
 
 def flipped(world: World, *words: str, **variables: str) -> tuple[int, str]:
     done = world.run("flip", *words, "--stack", "staging", **variables)
