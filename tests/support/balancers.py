@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import requests
 import yaml
+from botocore.exceptions import ClientError
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from typer.testing import CliRunner, Result
 from werkzeug.serving import make_server
@@ -121,10 +122,14 @@ class World:
 
     def begun(self, folder: Path) -> "World":
         """Return the world as each test finds it, with a project in a new folder: blue has everything, by two pods."""
+        try:
+            self.elb.describe_rules(RuleArns=list(self.rules.values()))
+        except ClientError:  # moto of another test in this process has begun anew
+            return _made(self.server, self.endpoint).begun(folder)
         self.server.share, self.server.refused = 0, None
         self.server.actions.clear()
         for (service, _), group in self.groups.items():
-            targets: Any = [{"Id": f"10.0.0.{last}", "Port": 8080} for last in (1, 2)]
+            targets: Any = [{"Id": f"172.31.0.{last}", "Port": 8080} for last in (1, 2)]
             self.elb.register_targets(TargetGroupArn=group, Targets=targets)
             self.move(service, blue=100, green=0)
         folder.mkdir()
