@@ -36,6 +36,11 @@ PARTS: Final = {
         "preview",
         "Print what an update would do to the traffic and resources.",
     ),
+    "recover": Part(
+        "hueshift.recover",
+        "recover",
+        "Take into the state what a killed update has created and not recorded",
+    ),
     "review": Part("hueshift.review", "review", "Write the stack file of a review."),
     "image": Part(
         "hueshift.images.command", "app", "Scan an image, give it to the idle color, and see what runs where."
