@@ -208,23 +208,6 @@ def place(name: str | None) -> Place:
     )
 
 
-def exported(folder: Path, name: str | None) -> Mapping[str, Any]:
-    """Return the state of a stack, the selected one if none is named, as `pulumi stack export` prints it.
-
-    Secrets are encrypted. Raises ``RefusedError`` with what pulumi says.
-    """
-    state: Mapping[str, Any] = json.loads(_pulumi(folder, "stack", "export", *(["--stack", name] if name else [])))
-    return state
-
-
-def replace(folder: Path, name: str | None, state: Mapping[str, Any]) -> None:
-    """Put a state, such as ``exported`` returns, in the place of the stack's.
-
-    Raises ``RefusedError`` with what pulumi says.
-    """
-    _pulumi(folder, "stack", "import", *(["--stack", name] if name else []), given=json.dumps(state))
-
-
 def load(name: str | None) -> Stack:
     """Return the stack as `place` does, with its settings.
 
@@ -308,6 +291,23 @@ def _selected(folder: Path, project: str) -> str | None:
     except (OSError, ValueError, LookupError, TypeError):
         return None
     return chosen if isinstance(chosen, str) else None
+
+
+def exported(folder: Path, name: str | None) -> Mapping[str, Any]:
+    """Return the state of a stack, the selected one if none is named, as `pulumi stack export` prints it.
+
+    Secrets are encrypted. Raises ``RefusedError`` with what pulumi says.
+    """
+    state: Mapping[str, Any] = json.loads(_pulumi(folder, "stack", "export", *(["--stack", name] if name else [])))
+    return state
+
+
+def replace(folder: Path, name: str | None, state: Mapping[str, Any]) -> None:
+    """Put a state, such as ``exported`` returns, in the place of the stack's.
+
+    Raises ``RefusedError`` with what pulumi says.
+    """
+    _pulumi(folder, "stack", "import", *(["--stack", name] if name else []), given=json.dumps(state))
 
 
 def project_folder() -> Path:
