@@ -36,8 +36,6 @@ SCHEMAS = {"1.5.0": "0002", "1.6.0": "0003"}
 """What each version needs."""
 NOWHERE = "9.9.9"
 """A version whose image is in no registry."""
-SCALE = 20
-"""How fast CloudWatch's minutes pass while new alarms learn of their colors."""
 VALUES = {
     key: value.removesuffix("/shop") + f"/{DATABASE}" if key.endswith("URL") else value
     for key, value in fakes.SECRET_VALUES.items()
@@ -298,7 +296,7 @@ def alarms(*colors: str) -> set[str]:
 
 def wait_until_known(*colors: str) -> None:
     """Wait until the gate knows the colors to be well."""
-    with cloud.fast_minutes(SCALE):
+    with cloud.fast_minutes():
         cloud.wait_until("the alarms know their colors", lambda: alarms(*colors) == {"OK"}, 120)
 
 

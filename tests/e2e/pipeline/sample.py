@@ -159,7 +159,7 @@ def _dumped(content: dict[str, Any]) -> str:
 
 def _settings(stack: str, image: str) -> dict[str, Any]:
     """Return a small stack file: blue runs, green is parked."""
-    sandbox = yaml.safe_load((paths.ROOT / "Pulumi.sandbox.yaml").read_text())
+    sandbox = cloud.committed()
     shop = sandbox["config"]["hueshift:services"]["shop"]
     production = stack == "production"
     release = {
