@@ -1,9 +1,6 @@
 """The stack: its settings, what all services share, and every service. Wiring only."""
 
-import fast_start  # noqa: F401 - before all that takes time
-
-# isort: split
-
+import fast_start  # noqa: F401 # isort: skip - before all that takes time
 import os
 from dataclasses import replace
 
@@ -15,10 +12,12 @@ from components.context.context import Context
 from components.edge.edge import Edge, EdgeArgs
 from components.edge.encryption_key import EncryptionKey, EncryptionKeyArgs
 from components.edge.network import find
+from components.edge.private_bucket import PrivateBucket, PrivateBucketArgs
 from components.observe.alert_topic import routing
 from components.service.image import ImageRepository, ImageRepositoryArgs
 from components.service.service import BlueGreenService, BlueGreenServiceArgs
 from components.settings import load
+from components.traffic.guard import Guard, GuardArgs
 
 settings = load(pulumi.Config(), pulumi.get_stack())
 network = find(settings.network)
@@ -56,6 +55,8 @@ edge = Edge(
         routing=alerts,
     ),
 )
+releases = PrivateBucket(f"{context.environment}-releases", PrivateBucketArgs(context=context))
+guard = Guard(f"{context.environment}-guard", GuardArgs(context=context, bucket=releases.name, routing=alerts))
 services = {
     name: BlueGreenService(
         name,
@@ -74,4 +75,6 @@ services = {
     for name, service in settings.services.items()
 }
 pulumi.export("loadBalancer", edge.load_balancer.dns_name)
+pulumi.export("releases", releases.name)
+pulumi.export("guard", guard.arn)
 pulumi.export("services", {name: service.summary for name, service in services.items()})

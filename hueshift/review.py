@@ -7,8 +7,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from components.model import Color
-from components.settings import decoded
+from components.model import Color, decoded
 from components.spec import Service
 from hueshift.report import Json, RefusedError, console, emit, reported, unknown
 from hueshift.stack import Stack, load

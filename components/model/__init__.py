@@ -6,3 +6,4 @@ from components.model.names import *
 from components.model.priorities import *
 from components.model.timing import *
 from components.model.version import *
+from components.model.written import *

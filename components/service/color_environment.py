@@ -50,6 +50,19 @@ SCALE_DOWN_WINDOWS: Final = (300, 3600)
 
 
 @dataclass(frozen=True, kw_only=True)
+class Entrance:
+    """How requests get in."""
+
+    target_group_arn: pulumi.Input[str]
+    security_group_id: pulumi.Input[str]
+    """Of the load balancer, whose traffic may reach the pods."""
+    routes: Sequence[pulumi.Resource]
+    """Rules that keep the target group attached: pods of an unattached group never become ready."""
+    parking: pulumi.ResourceHook | None = None
+    """What refuses to take the pods away while users are sent to them (`parking_hook`)."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ColorEnvironmentArgs:
     """What other resources supply is an Input; the rest is plain, configuration decides it."""
 
@@ -57,17 +70,13 @@ class ColorEnvironmentArgs:
     context: ColorContext
     namespace: pulumi.Input[str]
     """With the readiness-gate and Pod Security labels of `workload.py`."""
-    target_group_arn: pulumi.Input[str]
-    load_balancer_security_group_id: pulumi.Input[str]
-    """Whose traffic may reach the pods."""
+    entrance: Entrance
     network: Network
-    """Its subnets are where that traffic comes from. A pod in none of its zones gets no request, and is never ready."""
+    """Its subnets are where the requests come from. A pod in none of its zones gets none, and is never ready."""
     identity: WorkloadIdentity | None = None
     """None for pods that may do nothing in AWS."""
     image: pulumi.Input[str]
     secrets: Sequence[SecretMount]
-    routes: Sequence[pulumi.Resource]
-    """Rules that keep the target group attached: pods of an unattached group never become ready."""
     migrations: Sequence[pulumi.Resource] = ()
     """Jobs that must be complete before a pod starts."""
 
@@ -143,14 +152,14 @@ class ColorEnvironment(pulumi.ComponentResource):
             kind="TargetGroupBinding",
             metadata=fixed,
             spec={
-                "targetGroupARN": args.target_group_arn,
+                "targetGroupARN": args.entrance.target_group_arn,
                 "targetType": "ip",
                 "ipAddressType": "ipv4",
                 "serviceRef": {"name": physical, "port": PORT},
                 "networking": {
                     "ingress": [
                         {
-                            "from": [{"securityGroup": {"groupID": args.load_balancer_security_group_id}}],
+                            "from": [{"securityGroup": {"groupID": args.entrance.security_group_id}}],
                             # Every port: that of the pods may change, and the load balancer's own firewall lists it.
                             # By name the controller could open none for a color without pods.
                             "ports": [{"protocol": "TCP"}],
@@ -160,7 +169,7 @@ class ColorEnvironment(pulumi.ComponentResource):
             },
             opts=pulumi.ResourceOptions(
                 parent=self,
-                depends_on=[service, *args.routes],
+                depends_on=[service, *args.entrance.routes],
                 # The controller's webhook refuses to change these, of which Pulumi knows nothing. Deleted
                 # first, since its name, which is that of the readiness gate, can be taken only once.
                 replace_on_changes=["spec.targetGroupARN", "spec.targetType", "spec.ipAddressType"],
@@ -258,6 +267,7 @@ class ColorEnvironment(pulumi.ComponentResource):
                     *([args.identity] if args.identity else []),
                 ],
                 custom_timeouts=pulumi.CustomTimeouts(create=timeout, update=timeout),
+                hooks=pulumi.ResourceHookBinding(before_update=[hook]) if (hook := args.entrance.parking) else None,
             ),
         )
         self.register_outputs({"deployment": self.deployment.metadata.name})

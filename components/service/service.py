@@ -13,13 +13,14 @@ from components.edge.network import Network
 from components.model import Color, color_host
 from components.observe.alert_rules import AlertRules, AlertRulesArgs, ServiceAlerts, ServiceAlertsArgs
 from components.observe.cloudwatch import AlertRouting
-from components.service.color_environment import ColorEnvironment, ColorEnvironmentArgs
+from components.service.color_environment import ColorEnvironment, ColorEnvironmentArgs, Entrance
 from components.service.identity import WorkloadIdentity, WorkloadIdentityArgs
 from components.service.image import Image, ImageArgs
 from components.service.migration import PREFIX, Migration, MigrationArgs, declare, record
 from components.service.secret_entries import SecretEntries, SecretEntriesArgs, SecretMount
 from components.service.workload import READINESS_GATE_LABEL, RESTRICTED_LABELS, network_policy, pod_monitor
 from components.spec import Service
+from components.traffic.parking import parking_hook
 from components.traffic.target_groups import TargetGroups, TargetGroupsArgs
 from components.traffic.traffic_split import TestRoutes, TestRoutesArgs, TrafficSplit, TrafficSplitArgs
 
@@ -133,13 +134,23 @@ class BlueGreenService(pulumi.ComponentResource):
                     spec=spec,
                     context=own,
                     namespace=home,
-                    target_group_arn=groups.arns[color],
-                    load_balancer_security_group_id=args.load_balancer.security_group_id,
+                    entrance=Entrance(
+                        target_group_arn=groups.arns[color],
+                        security_group_id=args.load_balancer.security_group_id,
+                        routes=routes.rules,
+                        parking=parking_hook(
+                            f"{name}-{color}-parking",
+                            service=name,
+                            color=color,
+                            host=spec.host,
+                            listener_arn=args.load_balancer.listener_arn,
+                            target_group_arn=groups.arns[color],
+                        ),
+                    ),
                     network=args.network,
                     identity=identity,
                     image=images[color],
                     secrets=_for_pods(mounts[color]),
-                    routes=routes.rules,
                     migrations=[migrations[release.schema].job] if release.schema else [],
                 ),
                 opts=child,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from components import rules
-from components.model import BANDS, Color, newer
+from components.model import BANDS, Color, canary_color
 from components.rules import Problem
 from components.spec.marks import Beside, Between, Example, Here, Like, Rule, Unset, arn
 from components.spec.strategy import Strategy, colors_problems
@@ -194,7 +194,8 @@ class Service:
     @property
     def header_color(self) -> Color | None:
         """The color that ``x-canary: true`` reaches, the newer one of those that run; None if there is one alone."""
-        if len(self.colors) == 1:
-            return None
-        found = newer({color: release.version for color, release in self.colors.items()}, active=self.active_color)
-        return found.other if self.colors[found].parked else found
+        return canary_color(
+            {color: release.version for color, release in self.colors.items()},
+            parked=[color for color, release in self.colors.items() if release.parked],
+            active=self.active_color,
+        )

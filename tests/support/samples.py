@@ -12,7 +12,7 @@ from components.model import Color
 from components.observe.alert_rules import AlertRulesArgs, EdgeAlertsArgs, ServiceAlertsArgs
 from components.observe.alert_topic import AlertTopicArgs
 from components.observe.cloudwatch import AlertRouting
-from components.service.color_environment import ColorEnvironmentArgs
+from components.service.color_environment import ColorEnvironmentArgs, Entrance
 from components.service.migration import MigrationArgs
 from components.service.secret_entries import SecretEntriesArgs, SecretMount
 from components.service.service import BlueGreenServiceArgs
@@ -40,7 +40,7 @@ def change(args: T, **changes: object) -> T:
     return args
 
 
-PARTS = ("spec", "context", "network", "cluster", "alerts", "colors")
+PARTS = ("spec", "entrance", "context", "network", "cluster", "alerts", "colors")
 """Of arguments, in which `change` looks for a name."""
 
 
@@ -118,12 +118,10 @@ ENVIRONMENT = ColorEnvironmentArgs(
     spec=SERVICE,
     context=CONTEXT.of("shop", Color.GREEN),
     namespace="staging-shop",
-    target_group_arn=GROUPS[Color.GREEN],
-    load_balancer_security_group_id="sg-1",
+    entrance=Entrance(target_group_arn=GROUPS[Color.GREEN], security_group_id="sg-1", routes=[]),
     network=NETWORK,
     image="registry.example.com/shop:1.5.0",
     secrets=[MOUNT],
-    routes=[],
 )
 TOPIC = "arn:aws:sns:eu-west-1:123456789012:on-call"
 HEARERS = AlertRouting(topic_arns=[TOPIC], owner="team-shop", on_call="shop on duty, +49 30 901820")

@@ -79,7 +79,7 @@ async def test_pods_come_after_all_that_gives_them_gate_secrets_and_schema(engin
 async def test_the_binding_puts_pods_into_the_group_and_lets_the_load_balancer_in(engine: Engine) -> None:
     ColorEnvironment("shop-green", samples.ENVIRONMENT)
     binding = (await engine.inputs("shop-green-binding"))["spec"]
-    assert binding["targetGroupARN"] == samples.ENVIRONMENT.target_group_arn
+    assert binding["targetGroupARN"] == samples.ENVIRONMENT.entrance.target_group_arn
     assert binding["targetType"] == "ip"
     (port,) = (await engine.inputs("shop-green-service"))["spec"]["ports"]
     assert binding["serviceRef"] == {"name": "shop-green", "port": port["name"]}
