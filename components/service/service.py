@@ -24,6 +24,7 @@ from components.model import (
     namespace,
     newer,
     service_labels,
+    tokens,
 )
 from components.observe.alert_rules import AlertRules, AlertRulesArgs, ServiceAlerts, ServiceAlertsArgs
 from components.observe.cloudwatch import AlertRouting
@@ -93,7 +94,7 @@ class BlueGreenService(pulumi.ComponentResource):
     """What a person needs to know of the service: where it answers, by which color, and in which versions."""
 
     def __init__(self, name: str, args: BlueGreenServiceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("hueshift:service:BlueGreenService", name, None, opts)
+        super().__init__(tokens.SERVICE, name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         tags = {**args.tags, "service": name}
         home_name = namespace(args.environment, name)
@@ -250,7 +251,7 @@ class BlueGreenService(pulumi.ComponentResource):
             )
         canary = _canary(args.releases, args.active)
         split = TrafficSplit(
-            f"{name}-traffic",
+            f"{name}{tokens.TRAFFIC}",
             TrafficSplitArgs(
                 service=name,
                 environment=args.environment,

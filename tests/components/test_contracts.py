@@ -14,6 +14,7 @@ import pulumi
 import pytest
 
 import components
+from components.model import tokens
 from tests.support.engine import Engine
 from tests.support.program import ROOT, STACKS, run
 
@@ -61,6 +62,13 @@ def calls(node: ast.AST, name: str) -> list[ast.Call]:
     return [call for call in ast.walk(node) if isinstance(call, ast.Call) and ast.unparse(call.func).endswith(name)]
 
 
+def type_token(argument: ast.expr) -> object:
+    """Return a constructor's type token: a literal, or one of the table that commands share."""
+    if isinstance(argument, ast.Attribute) and ast.unparse(argument.value) == "tokens":
+        return getattr(tokens, argument.attr)
+    return ast.literal_eval(argument)
+
+
 def imported(name: str) -> Iterator[str]:
     """Yield the names of all modules that a module imports, for type checkers only excepted."""
     ignored = {
@@ -96,7 +104,7 @@ def test_the_type_token_says_module_and_class(name: str) -> None:
     component = component_classes()[name]
     (call,) = calls(constructor(component), "super().__init__")
     stem = component.__module__.rpartition(".")[2]
-    assert ast.literal_eval(call.args[0]) == f"hueshift:{stem}:{name}"
+    assert type_token(call.args[0]) == f"hueshift:{stem}:{name}"
     assert [ast.unparse(argument) for argument in call.args[1:]] == ["name", "None", "opts"]
 
 
@@ -224,8 +232,22 @@ def test_every_resource_has_a_component_for_parent_and_begins_with_its_name(stac
 @each_stack
 def test_every_component_is_used_and_its_token_has_one_class(stack: str) -> None:
     used = {r.type for r in program(stack).registrations.values() if not r.custom}
-    tokens = {f"hueshift:{c.__module__.rpartition('.')[2]}:{name}" for name, c in component_classes().items()}
-    assert tokens - SOMETIMES <= used <= tokens
+    declared = {f"hueshift:{c.__module__.rpartition('.')[2]}:{name}" for name, c in component_classes().items()}
+    assert declared - SOMETIMES <= used <= declared
+
+
+def test_the_tokens_and_names_that_commands_read_are_those_that_the_program_registers() -> None:
+    shared = {value for value in vars(tokens).values() if isinstance(value, str) and value.startswith("hueshift:")}
+    assert shared == {tokens.SERVICE, tokens.TRAFFIC_SPLIT, tokens.SECRET_ENTRIES, tokens.ENCRYPTION_KEY}
+    registrations = program("staging").registrations
+    assert shared <= {r.type for r in registrations.values()}
+    services = {r.name for r in registrations.values() if r.type == tokens.SERVICE}
+    rules = {
+        r.name
+        for r in registrations.values()
+        if r.name.endswith(tokens.PRODUCTION_RULE) and registrations[r.parent].type == tokens.TRAFFIC_SPLIT
+    }
+    assert rules == {f"{service}{tokens.PRODUCTION_RULE}" for service in services} != set()
 
 
 def test_what_not_every_stack_has_some_stack_file_shows() -> None:

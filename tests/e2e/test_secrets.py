@@ -143,7 +143,7 @@ def test_a_new_value_reaches_the_color_that_is_given_it_and_no_other_place() -> 
             assert base64.b64encode(value.encode()).decode() not in text
         wrong = hueshift("put", "shop", "app", values={"JWT_SECRET": value, value: "x"})
         assert wrong.returncode == 1
-        assert "DATABASE_URL: is missing" in wrong.stderr
+        assert "DATABASE_URL: missing" in wrong.stderr
         assert value not in wrong.stderr + wrong.stdout
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter
 
-from hueshift.preview.changes import Report
+from hueshift.preview.report import Report
 
 pytestmark = pytest.mark.slow
 
