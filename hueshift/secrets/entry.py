@@ -115,7 +115,7 @@ class EntryRef:
         return container
 
     def resolve(self, version: str) -> str:
-        """Return the id of ``latest``, ``new`` or an id. Raises ``RefusedError`` if no color can run with that version."""
+        """Return the id of ``latest``, ``new`` or an id; raise ``RefusedError`` if no color can run with it."""
         if source := self.wanted.source:
             if version in ("latest", "new"):
                 raise RefusedError(f"only {source.store} knows its versions; name one with --version")

@@ -107,7 +107,7 @@ def test_what_was_moved_by_hand_is_in_the_comment_and_is_never_idle() -> None:
     client.modify_rule(RuleArn=rule, Actions=flipped)
     try:
         said = hueshift("preview").stdout
-        assert "live: blue 0 %, green 100 %, the state says: blue 100 %, green 0 %" in said
+        assert "live weights are blue 0 %, green 100 %, the state has blue 100 %, green 0 %" in said
         refused = hueshift("image", "set", "shop", "127.0.0.1:5000/shop:1.6.0", "--version", "1.6.0")
         assert "the load balancer has blue 0 %, green 100 %" in refused.stderr
     finally:
