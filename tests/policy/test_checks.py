@@ -318,7 +318,7 @@ def test_a_violation_names_the_resource_and_repeats_neither_the_remedy_nor_a_val
 
 def test_numbers_are_told_as_they_were_written() -> None:
     (violation,) = reported("secret-containers", ready.SECRET, {"recoveryWindowInDays": 0})
-    assert violation[0] == "once deleted it is gone after 0 days"
+    assert violation[0] == "recoveryWindowInDays is 0"
 
 
 @pytest.mark.parametrize(
