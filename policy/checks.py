@@ -132,7 +132,7 @@ def _shutdown(resource: Resource) -> Iterator[str]:
     for container in _pod(resource)["containers"]:
         sleep = container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
         if not 0 < sleep < grace:
-            yield f"container {container['name']}: preStop.sleep is {sleep} s, allowed is 1 s to below {grace} s of grace"
+            yield f"container {container['name']}: preStop.sleep is {sleep} s, allowed: 1 s to below {grace} s"
 
 
 def _spread(resource: Resource) -> Iterator[str]:
