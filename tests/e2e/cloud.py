@@ -18,6 +18,7 @@ import requests
 import yaml
 
 from sandbox import paths
+from tests.support.shell import Shell
 
 HOST = "shop.localhost"
 NAMESPACE = "sandbox-shop"
@@ -26,15 +27,10 @@ RATE = 400
 
 
 def run(
-    *command: str, check: bool = True, cwd: Path = paths.ROOT, **variables: str
+    *command: str | Path, check: bool = True, cwd: Path = paths.ROOT, text: str | None = None, **variables: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command as a person would after `eval "$(make -s sandbox-env)"`."""
-    done = subprocess.run(
-        command, env={**os.environ, **variables}, cwd=cwd, capture_output=True, text=True, check=False
-    )
-    if check and done.returncode:
-        raise AssertionError(f"{' '.join(command)} ended with {done.returncode}\n{done.stdout}\n{done.stderr}")
-    return done
+    """Run a command as a person would after `eval "$(make -s sandbox-env)"`; ``text`` is its standard input."""
+    return Shell(folder=cwd).run(*command, check=check, text=text, **variables)
 
 
 def pulumi(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:

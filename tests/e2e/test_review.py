@@ -2,7 +2,6 @@
 
 import base64
 import json
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,9 @@ from cryptography.x509.oid import NameOID
 from sandbox import fakes, paths
 from sandbox.aws.server import ZONE
 from tests.e2e import cloud
+from tests.support.shell import Shell
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.incremental, pytest.mark.timeout(300)]
 
 NAME = "review-42"
 HOST = f"shop.{NAME}.{ZONE}"
@@ -130,16 +130,10 @@ def answer() -> tuple[int, dict[str, str], str]:
 
 
 def test_a_review_whose_update_was_killed_goes_without_a_trace(project: Path) -> None:
-    making = subprocess.Popen(
-        ["pipeline/review.sh", "up", NAME],
-        cwd=project,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
     pods = ("kubectl", "get", "pods", "--namespace", NAMESPACE, "-l", "hueshift.dev/color=blue", "--output=name")
-    cloud.wait_until("its first pod is made", lambda: cloud.run(*pods).stdout, 120)
-    cloud.kill(making)
+    with Shell(folder=project).started("pipeline/review.sh", "up", NAME) as making:
+        cloud.wait_until("its first pod is made", lambda: cloud.run(*pods).stdout, 120)
+        cloud.kill(making)
     assert left()["stacks"] == [NAME]
     review(project, "down", NAME)
     assert left() == NOTHING

@@ -80,8 +80,7 @@ def test_a_value_is_in_no_manifest_but_the_secret_that_delivers_it() -> None:
 def hueshift(*words: str, values: object = None) -> subprocess.CompletedProcess[str]:
     """Run `hueshift secrets … --stack sandbox`, the values on its standard input."""
     text = json.dumps(values) if values is not None else None
-    command = ["hueshift", "secrets", *words, "--stack", "sandbox"]
-    return subprocess.run(command, cwd=paths.ROOT, input=text, capture_output=True, text=True, check=False)
+    return cloud.run("hueshift", "secrets", *words, "--stack", "sandbox", text=text, check=False)
 
 
 def status() -> dict[str, dict[str, Any]]:
