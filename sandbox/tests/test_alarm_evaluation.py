@@ -23,7 +23,18 @@ from sandbox.aws.clock import Clock, parse_scale
 from sandbox.aws.cloudwatch import CloudWatch
 from sandbox.aws.metric_math import Kind, MathError, Plan, Series, Value
 from sandbox.aws.server import LocalAws, parse_lateness
-from sandbox.tests.test_envoy import NET, OFFSET, World, client, fetch, fixed, forward, paths_like, place_targets, until
+from sandbox.tests.envoy_world import (
+    NET,
+    OFFSET,
+    World,
+    client,
+    fetch,
+    fixed,
+    forward,
+    paths_like,
+    place_targets,
+    until,
+)
 
 pytestmark = pytest.mark.slow  # the local cloud's own parts: `make test` runs them
 

@@ -3,47 +3,19 @@
 import ast
 import importlib
 import inspect
-import pkgutil
 import re
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from functools import cache
-from types import ModuleType
 
-import pulumi
 import pytest
 
-import components
 from components.model import tokens
 from tests.support.engine import Engine
 from tests.support.program import ROOT, STACKS, run
+from tests.support.sources import MODULES, component_classes, tree
 
-MODULES = [
-    found.name.removeprefix("components.")
-    for found in pkgutil.walk_packages(components.__path__, "components.")
-    if not found.ispkg
-]
 NETWORK = {"boto3", "botocore", "http", "httpx", "requests", "socket", "subprocess", "urllib", "urllib3", "kubernetes"}
-
-
-def module(name: str) -> ModuleType:
-    return importlib.import_module(f"components.{name}")
-
-
-@cache
-def tree(name: str) -> ast.Module:
-    return ast.parse((ROOT / "components" / f"{name.replace('.', '/')}.py").read_text())
-
-
-@cache
-def component_classes() -> dict[str, type[pulumi.ComponentResource]]:
-    """Every component by the name of its class."""
-    return {
-        name: value
-        for stem in MODULES
-        for name, value in inspect.getmembers(module(stem), inspect.isclass)
-        if issubclass(value, pulumi.ComponentResource) and value.__module__ == f"components.{stem}"
-    }
 
 
 def class_node(component: type) -> ast.ClassDef:

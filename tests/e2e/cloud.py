@@ -14,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import boto3
 import requests
 import yaml
 
@@ -192,6 +193,19 @@ def wait_until(condition: str, holds: Callable[[], object], seconds: float = 60)
     while not holds():
         assert time.monotonic() < deadline, f"not so within {seconds:.0f} s: {condition}"
         time.sleep(0.2)
+
+
+def live_weights() -> dict[str, int]:
+    """Return the weights of the production rule as the load balancer has them, by target group ARN."""
+    client = boto3.client("elbv2")
+    for balancer in client.describe_load_balancers()["LoadBalancers"]:
+        for listener in client.describe_listeners(LoadBalancerArn=balancer["LoadBalancerArn"])["Listeners"]:
+            for rule in client.describe_rules(ListenerArn=listener["ListenerArn"])["Rules"]:
+                hosts = [condition.get("HostHeaderConfig", {}).get("Values") for condition in rule["Conditions"]]
+                if hosts == [[HOST]]:
+                    groups = rule["Actions"][0]["ForwardConfig"]["TargetGroups"]
+                    return {group["TargetGroupArn"]: group["Weight"] for group in groups}
+    raise AssertionError("the load balancer has no production rule")
 
 
 def stack_config() -> dict[str, Any]:

@@ -17,7 +17,6 @@ import requests
 from components.model import Color
 from sandbox import paths
 from tests.e2e import cloud
-from tests.e2e.test_gate import live_weights
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -126,7 +125,7 @@ def test_a_color_that_lost_its_pods_is_told_gets_no_traffic_and_is_well_once_the
             refused = cloud.pulumi("up", "--yes", "--skip-preview", check=False)
             assert refused.returncode != 0
             assert "its alarm sandbox-shop-green is on" in refused.stdout + refused.stderr
-            assert sorted(live_weights().values()) == [0, 100]
+            assert sorted(cloud.live_weights().values()) == [0, 100]
         finally:
             cloud.kubectl("scale", "deployment", "shop-green", "--replicas=2")
         wait_for(set(), 120)
@@ -155,12 +154,12 @@ def test_a_service_that_fails_is_told_once_gets_no_more_traffic_and_may_be_left(
             refused = cloud.pulumi("up", "--yes", "--skip-preview", check=False)
             assert refused.returncode != 0
             assert "its alarm sandbox-shop-green is on" in refused.stdout + refused.stderr
-            assert sorted(live_weights().values()) == [10, 90]
+            assert sorted(cloud.live_weights().values()) == [10, 90]
             assert ringing() == green
 
             cloud.configure("canaryWeight", 0)
             cloud.update()
-            assert sorted(live_weights().values()) == [0, 100]
+            assert sorted(cloud.live_weights().values()) == [0, 100]
 
             fail(Color.BLUE, delay_ms=1500, delay_rate=0.2)
             wait_for(green | slow)

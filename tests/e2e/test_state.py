@@ -11,8 +11,8 @@ import boto3
 import pytest
 
 from sandbox import paths
-from tests.docs.test_docs import blocks
 from tests.e2e import cloud
+from tests.support.pages import code
 from tests.support.shell import Shell
 
 pytestmark = [pytest.mark.e2e, pytest.mark.incremental, pytest.mark.timeout(180)]
@@ -33,7 +33,7 @@ class Team:
         self.environment |= {"PULUMI_HOME": str(folder / "home"), "PULUMI_CONFIG_PASSPHRASE": "of-the-old-days"}
         self.commands = Shell(folder=folder, environment=self.environment)
         self.bucket = "pulumi-page-" + paths.ACCOUNT
-        self.blocks = [re.sub("pulumi-(production|staging)", "pulumi-page", block) for block in blocks(PAGE, "sh")]
+        self.blocks = [re.sub("pulumi-(production|staging)", "pulumi-page", block) for block in code(PAGE, "sh")]
 
     def shell(self, script: str, *, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run lines as a person would who has set the page's two variables."""
@@ -136,9 +136,9 @@ def test_an_older_state_comes_back_from_the_versions_of_the_bucket(team: Team) -
 def test_the_page_of_roles_makes_each_with_its_documents_and_for_its_subjects(team: Team) -> None:
     (team.folder / "docs").symlink_to(paths.ROOT / "docs")
     # The zone and the policy of the example are not here, and IAM asks for neither.
-    *made, cluster = blocks(paths.ROOT / "docs/roles.md", "sh")
+    *made, cluster = code(paths.ROOT / "docs/roles.md", "sh")
     assert cluster.startswith("kubectl apply"), "run in test_review.py, all but EKS's own, which are not to be had here"
-    team.shell("".join(made))
+    team.shell("\n".join(made))
     iam = boto3.client("iam")
     try:
         for role, subject, documents in (

@@ -11,8 +11,8 @@ from hypothesis import given
 from components.edge.network import NetworkError
 from components.model import Given
 from components.settings import SettingsError, parse
-from tests.docs.test_docs import ANSWERS
 from tests.support import strategies as some
+from tests.support.answers import ANSWERS
 from tests.support.engine import Engine
 from tests.support.program import STACKS, Config, build, config, defaults, differences, run
 
