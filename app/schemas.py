@@ -65,7 +65,7 @@ class Revision:
             )
 
     def takes_from(self, schema: str) -> bool:
-        """Tell whether code of this schema does not run once the revision is applied."""
+        """Return whether code of this schema does not run once the revision is applied."""
         return self.unused_since is not None and schema < self.unused_since
 
     def enter(self, connection: Connection) -> None:

@@ -273,7 +273,7 @@ def _refuse_other_digests(service: str, before: Sequence[Ran], added: Sequence[R
 
 
 def _tagged(place: Stack, service: str, running: Iterable[Running]) -> list[Ran]:
-    """Give each image in ECR its version for a tag, which no build pushes out; return those that had none.
+    """Tag each image in ECR with its version, so that it outlives builds; return those newly tagged.
 
     A registry is ECR by its host's name, or because this stack owns a repository of the service.
     """

@@ -8,7 +8,7 @@ from hueshift.report import RefusedError
 
 
 def name(api: Any, image: Image, version: str) -> bool:
-    """Give an image in ECR its version for a tag; return whether it had none.
+    """Tag an image in ECR with its version; return whether it had no such tag.
 
     Raises ``RefusedError`` if the image is not there, or if another one has that tag.
     """

@@ -58,5 +58,5 @@ def _within(document: str, most: int, name: str) -> None:
 
 
 def fill() -> None:
-    """Puts the subclass in moto's place."""
+    """Put the subclass in moto's place."""
     iam_backends.backend = Iam

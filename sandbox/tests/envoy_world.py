@@ -118,7 +118,7 @@ class World:
     made: list[Callable[[], object]] = field(default_factory=list)
 
     def settle(self) -> None:
-        """Waits until Envoy has everything that the API was told."""
+        """Wait until Envoy has everything that the API was told."""
         until(self.cloud.balancing.idle)
 
     def backend(self, name: str, subnet: int = NEAR) -> Backend:

@@ -57,7 +57,7 @@ def installation() -> Path | None:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    """A PostgreSQL of this test file, on a socket in a temporary directory; the URL without its database."""
+    """Yield a PostgreSQL of this test file, on a socket in a temporary directory; the URL without its database."""
     root = installation()
     if root is None:
         pytest.skip("no PostgreSQL 15 on this machine nor in the package cache (sandbox/node/packages.sh node)")
@@ -99,7 +99,7 @@ def server() -> Iterator[str]:
 
 @pytest.fixture
 def url(server: str) -> Iterator[str]:
-    """An empty database."""
+    """Yield an empty database."""
     with psycopg.connect(f"{server}/postgres", autocommit=True) as admin:
         admin.execute("CREATE DATABASE shop")
     yield f"{server}/shop"

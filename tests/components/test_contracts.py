@@ -287,7 +287,7 @@ def test_physical_names_fit_and_what_may_be_replaced_has_none(stack: str) -> Non
 
 
 def _takes_tags(type_: str) -> bool:
-    """Tell whether AWS lets a resource of this type have tags, as the SDK's class says."""
+    """Return whether AWS lets a resource of this type have tags, as the SDK's class says."""
     package, _, name = type_.removeprefix("aws:").partition("/")
     return hasattr(getattr(importlib.import_module(f"pulumi_aws.{package}"), name.partition(":")[2]), "tags")
 

@@ -40,7 +40,7 @@ def pulumi(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[s
 
 
 def update() -> dict[str, int]:
-    """`pulumi up`; return how many resources saw which operation."""
+    """Run `pulumi up`; return the number of resources by operation."""
     pulumi("up", "--yes", "--skip-preview")
     return {name: count for name, count in last_update()["resourceChanges"].items() if name != "same"}
 

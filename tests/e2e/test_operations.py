@@ -161,7 +161,7 @@ class Desk:
         return found
 
     def waits_for(self, operation: str, kind: str) -> bool:
-        """Tell whether an update is at a resource of this kind."""
+        """Return whether an update is at a resource of this kind."""
         return any(
             (item["type"], item["resource"]["type"].rpartition(":")[2]) == (operation, kind) for item in self.pending()
         )
@@ -204,7 +204,7 @@ def database() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory, database: str) -> Iterator[Desk]:  # noqa: ARG001 (its place)
-    """A clean clone with the file of a stack that does not exist yet; whatever a test leaves is taken away."""
+    """Yield a clean clone with the file of a stack that does not exist yet; whatever a test leaves is taken away."""
     forget_secrets()
     folder = cloud.clone(tmp_path_factory.mktemp("operations") / "project")
     digests = {version: images.build_and_push(version) for version in SCHEMAS}
@@ -495,7 +495,7 @@ def test_a_violation_is_refused_with_the_key_that_mends_it(desk: Desk) -> None:
 
 
 def nothing_but_running() -> bool:
-    """Say whether every pod runs, or has done its work: none ends, and none waits for its image."""
+    """Return whether every pod runs, or has done its work: none ends, and none waits for its image."""
     pods = kubectl("get", "pods", "--no-headers").splitlines()
     return all({"Running", "Completed"} & set(pod.split()) for pod in pods)
 

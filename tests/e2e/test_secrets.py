@@ -91,7 +91,7 @@ def status() -> dict[str, dict[str, Any]]:
 
 
 def accepts(color: str, secret: str) -> bool:
-    """Tell whether the pods of a color take a token that is signed with the secret."""
+    """Return whether the pods of a color take a token that is signed with the secret."""
     token = jwt.encode({"exp": time.time() + 60}, secret)
     url = f"https://{color}.{cloud.HOST}:8443/items"
     # The refusal may come before the body was read, which curl 7.88 takes for an error of HTTP/2.
@@ -181,7 +181,7 @@ def vault(tmp_path: Path) -> Iterator[None]:
 
 @pytest.fixture
 def second_store(tmp_path: Path, vault: None) -> Iterator[Path]:  # noqa: ARG001 (for its life)
-    """A project of its own with an entry from the second store; destroyed afterwards."""
+    """Yield a project of its own with an entry from the second store; destroyed afterwards."""
     source = paths.ROOT / "tests/e2e/programs/second_store"
     project = Path(shutil.copytree(source, tmp_path / "project"))
     file = project / "Pulumi.yaml"

@@ -92,7 +92,7 @@ class Place:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
-    """A clone whose branch has one commit."""
+    """Return a clone whose branch has one commit."""
     return Place(tmp_path)
 
 

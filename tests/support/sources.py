@@ -30,7 +30,7 @@ def tree(name: str) -> ast.Module:
 
 @cache
 def component_classes() -> dict[str, type[pulumi.ComponentResource]]:
-    """Every component by the name of its class."""
+    """Return every component by the name of its class."""
     return {
         name: value
         for stem in MODULES

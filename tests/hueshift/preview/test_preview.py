@@ -526,7 +526,7 @@ cat "$stack.jsonl" 2>/dev/null
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project with the stacks production, where a tenth goes to green, and staging, which fails."""
+    """Return a project with the stacks production, where a tenth goes to green, and staging, which fails."""
     program = tmp_path / "bin/pulumi"
     program.parent.mkdir()
     program.write_text(PULUMI)

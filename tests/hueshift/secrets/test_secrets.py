@@ -105,7 +105,7 @@ def _pin(shop: dict[str, Any], *, color: str, pins: dict[str, str]) -> None:
 
 @pytest.fixture(scope="module")
 def api() -> Any:
-    """A client takes longer to make than a test takes; moto serves it whenever it is on."""
+    """Return a client that all tests share: making one takes longer than a test, and moto serves it while it is on."""
     return boto3.client("secretsmanager", "eu-west-1", aws_access_key_id="testing", aws_secret_access_key="testing")
 
 
