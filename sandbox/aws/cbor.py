@@ -44,7 +44,8 @@ class Translation:
             return self._application(environ, start_response)
         status, headers, body = self._answer(environ, path[1])
         kind = [("Content-Type", "application/cbor")] if body else []
-        start_response(f"{status.value} {status.phrase}", [("smithy-protocol", PROTOCOL), *kind, *headers])
+        own = [("smithy-protocol", PROTOCOL), ("Content-Length", str(len(body))), *kind]
+        start_response(f"{status.value} {status.phrase}", [*own, *headers])
         return [body]
 
     def _answer(self, environ: "WSGIEnvironment", name: str) -> tuple[HTTPStatus, list[tuple[str, str]], bytes]:

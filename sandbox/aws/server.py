@@ -180,8 +180,10 @@ def _seconds(what: str, text: str, longest: float) -> float:
 
 
 def _answer(start_response: "StartResponse", status: HTTPStatus, content: object) -> Iterable[bytes]:
-    start_response(f"{status.value} {status.phrase}", [("Content-Type", "application/json")])
-    return [json.dumps(content).encode() + b"\n"]
+    body = json.dumps(content).encode() + b"\n"
+    kind = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+    start_response(f"{status.value} {status.phrase}", kind)
+    return [body]
 
 
 def _iterable(answer: Any) -> Iterable[bytes]:  # noqa: ANN401
@@ -206,6 +208,24 @@ def _action(environ: "WSGIEnvironment") -> str:
 def _body(environ: "WSGIEnvironment") -> bytes:
     content: bytes = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
     return content
+
+
+class Handler(MotoRequestHandler):
+    """Sends the headers and the body of an answer in one piece.
+
+    The Go SDK closes the body of its request as soon as it has the headers of the answer. If net/http has then not yet
+    looked for the end of that body, the closed reader's EOF (``WriteTo`` of smithy-go's safeWriteToReadCloser) counts
+    as a failure to write: the connection is closed, whatever of the answer is still on its way is lost, and the SDK
+    repeats a call that has been carried out.
+    """
+
+    wbufsize = -1
+
+    def handle_expect_100(self) -> bool:
+        """The client waits for this line alone."""
+        going = super().handle_expect_100()
+        self.wfile.flush()
+        return going
 
 
 class LocalAws:
@@ -238,7 +258,7 @@ class LocalAws:
             *endpoint,
             Application(self.seeds, self.balancing, self._meter),
             threaded=True,
-            request_handler=MotoRequestHandler,
+            request_handler=Handler,
         )
 
     def start(self) -> "subprocess.Popen[bytes]":

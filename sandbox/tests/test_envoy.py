@@ -545,6 +545,49 @@ def test_a_group_can_be_replaced_and_deleted_without_losing_a_request(world: Wor
 # The process and its surroundings -----------------------------------------------------------------------------------
 
 
+def raw(service: str, path: str, body: bytes, *headers: str) -> list[bytes]:
+    """The pieces in which the answer to a request comes, the body sent after the headers as the Go SDK does."""
+    scope = (
+        f"AWS4-HMAC-SHA256 Credential=k/20260101/{paths.REGION}/{service}/aws4_request, SignedHeaders=host, Signature=0"
+    )
+    lines = [f"POST {path} HTTP/1.1", "Host: aws", f"Content-Length: {len(body)}", f"Authorization: {scope}", *headers]
+    with socket.create_connection((f"{NET}.0.251", 14566), timeout=5) as connection:
+        connection.sendall("".join(f"{line}\r\n" for line in [*lines, ""]).encode())
+        pieces = []
+        if "Expect: 100-continue" in headers:
+            pieces.append(connection.recv(65536))
+        connection.sendall(body)
+        return [*pieces, *iter(lambda: connection.recv(65536), b"")]
+
+
+@pytest.mark.parametrize(
+    ("service", "path", "body", "header"),
+    [
+        ("elasticloadbalancing", "/", b"Action=DescribeLoadBalancers&Version=2015-12-01", "Accept: */*"),
+        ("secretsmanager", "/", b"{}", "X-Amz-Target: secretsmanager.ListSecrets"),
+        (
+            "monitoring",
+            "/service/GraniteServiceVersion20100801/operation/DeleteAlarms",
+            b"\xa1\x6aAlarmNames\x80",
+            "smithy-protocol: rpc-v2-cbor",
+        ),
+    ],
+    ids=["query", "json", "cbor"],
+)
+@pytest.mark.usefixtures("cloud")
+def test_an_answer_of_the_apis_comes_in_one_piece(service: str, path: str, body: bytes, header: str) -> None:
+    kind = "Content-Type: application/x-www-form-urlencoded" if service == "elasticloadbalancing" else "X-None: 0"
+    for answer in [raw(service, path, body, header, kind) for _ in range(20)]:
+        assert answer[0].startswith(b"HTTP/1.1 200 OK\r\n")
+        assert len(answer) == 1
+
+
+@pytest.mark.usefixtures("cloud")
+def test_who_asks_before_sending_a_body_is_told_at_once_to_send_it() -> None:
+    first, *_ = raw("s3", "/bucket/key", b"x", "Expect: 100-continue")
+    assert first.startswith(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+
 def test_a_taken_port_is_told_in_plain_words_and_taken_over_when_it_is_free(world: World) -> None:
     balancer = world.balancer()
     free = world.listener(balancer, fixed("200", "fine"), port=81)
