@@ -233,7 +233,7 @@ ALL_AT_2 = Schemas({"blue": "0002", "green": "0003"}, {"blue": "0002", "green": 
     [
         (
             replace(ALL_AT_2, declared={"blue": "0001", "green": "0003"}),
-            "0003 contracts: it takes away what code before schema 0002 uses; nothing was changed. blue is configured "
+            "0003 contracts: it removes what code before schema 0002 uses; nothing has changed. blue is configured "
             "for schema 0001: set its image and schema to a version with 0002 or later",
         ),
         (
