@@ -104,7 +104,7 @@ class LoadBalancer(pulumi.ComponentResource):
     def __init__(self, name: str, args: LoadBalancerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("hueshift:load_balancer:LoadBalancer", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        group = self._firewall(name, args)
+        group = self._security_group(name, args)
         balancer = lb.LoadBalancer(
             f"{name}-alb",
             load_balancer_type="application",
@@ -187,7 +187,7 @@ class LoadBalancer(pulumi.ComponentResource):
             }
         )
 
-    def _firewall(self, name: str, args: LoadBalancerArgs) -> ec2.SecurityGroup:
+    def _security_group(self, name: str, args: LoadBalancerArgs) -> ec2.SecurityGroup:
         """One rule per port and network, so that a change of one leaves the others open."""
         group = ec2.SecurityGroup(
             f"{name}-firewall",

@@ -52,10 +52,10 @@ def put(
 ) -> None:
     """Store values, one JSON object on standard input, as a new version. Pods keep theirs until a pin moves."""
     with reported():
-        place = EntryRef.find(load(stack), service, entry)
-        place.refuse_other_stores()
-        container = place.container()
-        waiting = sorted({pin for pin in place.pins().values() if pin and pin not in container.versions})
+        ref = EntryRef.find(load(stack), service, entry)
+        ref.refuse_other_stores()
+        container = ref.container()
+        waiting = sorted({pin for pin in ref.pins().values() if pin and pin not in container.versions})
         if version is None and len(waiting) > 1:
             raise RefusedError(
                 f"the colors pin different versions without values, {', '.join(waiting)}; choose one with --version"
@@ -63,16 +63,16 @@ def put(
         chosen = version or (waiting[0] if waiting else str(uuid4()))
         if reason := secret_version_problem(chosen):
             raise RefusedError(f"--version: {reason}")
-        values = read_values(sys.stdin, place.wanted.keys, command=place.command("put"))
-        place.secrets_manager.put(place.name, chosen, values)
-        pinned = [color for color, pin in place.pins().items() if pin == chosen]
-        place.keep(pinned, chosen)
-        follow = [place.update()] if pinned else [place.command("pin", "--color", "COLOR", "--version", chosen)]
+        values = read_values(sys.stdin, ref.declared.keys, command=ref.command("put"))
+        ref.secrets_manager.put(ref.name, chosen, values)
+        pinned = [color for color, pin in ref.pins().items() if pin == chosen]
+        ref.keep(pinned, chosen)
+        follow = [ref.update()] if pinned else [ref.command("pin", "--color", "COLOR", "--version", chosen)]
         if as_json:
-            emit({**place.id, "container": place.name, "version": chosen, "pinnedBy": pinned, "next": follow})
+            emit({**ref.id, "container": ref.name, "version": chosen, "pinnedBy": pinned, "next": follow})
             return
         out = console()
-        out.print(f"stored as version {chosen} of {place.name}, which is now current")
+        out.print(f"stored as version {chosen} of {ref.name}, which is now current")
         if pinned:
             out.print(f"pinned by {' and '.join(pinned)}; update the pods: {follow[0]}")
         else:
@@ -101,31 +101,29 @@ def pin(
     The version gets the label hueshift-COLOR, which keeps Secrets Manager from deleting it while it is pinned.
     """
     with reported():
-        place = EntryRef.find(load(stack), service, entry)
-        colors = list(place.settings.colors) if color is Which.BOTH else [Color(color.value)]
+        ref = EntryRef.find(load(stack), service, entry)
+        colors = list(ref.settings.colors) if color is Which.BOTH else [Color(color.value)]
         for name in colors:
-            if name not in place.settings.colors:
-                raise unknown(f"color of {service}", name, list(place.settings.colors))
-        chosen = place.resolve(version)
-        moved = [name for name in colors if place.pins()[name] != chosen]
-        exists = place.wanted.source is not None or chosen in place.known()
-        labelled = place.keep(colors, chosen)
+            if name not in ref.settings.colors:
+                raise unknown(f"color of {service}", name, list(ref.settings.colors))
+        chosen = ref.resolve(version)
+        moved = [name for name in colors if ref.pins()[name] != chosen]
+        exists = ref.declared.source is not None or chosen in ref.known()
+        labelled = ref.keep(colors, chosen)
         for name in moved:
-            place.stack.configure(f"services.{service}.colors.{name}.secretVersions.{entry}", chosen)
-        follow = [place.update()] if exists else [*place.first_steps(), place.update()]
+            ref.stack.configure(f"services.{service}.colors.{name}.secretVersions.{entry}", chosen)
+        follow = [ref.update()] if exists else [*ref.first_steps(), ref.update()]
         if as_json:
             told = {"version": chosen, "colors": colors, "moved": moved, "labelled": labelled}
-            emit({**place.id, **told, "next": follow if moved else []})
+            emit({**ref.id, **told, "next": follow if moved else []})
             return
         out = console()
         for name in labelled:
-            out.print(f"version {chosen} of {place.name} has the label {label(name)}")
+            out.print(f"version {chosen} of {ref.name} has the label {label(name)}")
         if not moved:
-            out.print(
-                f"{' and '.join(colors)}: version {chosen} is pinned already; {place.stack.file.name} is unchanged"
-            )
+            out.print(f"{' and '.join(colors)}: version {chosen} is pinned already; {ref.stack.file.name} is unchanged")
             return
-        out.print(f"{place.stack.file.name}: {' and '.join(moved)} pinned to version {chosen} of {service}/{entry}")
+        out.print(f"{ref.stack.file.name}: {' and '.join(moved)} pinned to version {chosen} of {service}/{entry}")
         out.print(f"next, {'which restarts only their pods' if exists else 'in this order'}:")
         for step in follow:
             out.print(f"  {step}")

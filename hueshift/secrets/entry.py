@@ -26,7 +26,7 @@ class EntryRef:
     service: str
     entry: str
     settings: ServiceSettings
-    wanted: SecretEntry
+    declared: SecretEntry
     secrets_manager: SecretsManager
 
     @classmethod
@@ -48,7 +48,7 @@ class EntryRef:
             service=service,
             entry=entry,
             settings=settings,
-            wanted=settings.secrets[entry],
+            declared=settings.secrets[entry],
             secrets_manager=secrets_manager,
         )
 
@@ -89,14 +89,14 @@ class EntryRef:
 
     def keep(self, colors: Sequence[Color], version: str) -> list[Color]:
         """Attach the colors' labels to a version if it exists in our container; return the colors whose label moved."""
-        container = None if self.wanted.source else self.secrets_manager.find(self.name)
+        container = None if self.declared.source else self.secrets_manager.find(self.name)
         if container is None or version not in container.versions:
             return []
         return [name for name in colors if self.secrets_manager.label(self.name, container, label(name), version)]
 
     def refuse_other_stores(self) -> None:
         """Raise ``RefusedError`` if the values are in another store than Secrets Manager."""
-        if source := self.wanted.source:
+        if source := self.declared.source:
             follow = self.command("pin", "--color", "COLOR", "--version", "VERSION")
             raise RefusedError(
                 f"the values of {self.service}/{self.entry} are kept in the store {source.store} at {source.path}: "
@@ -116,7 +116,7 @@ class EntryRef:
 
     def resolve(self, version: str) -> str:
         """Return the id of ``latest``, ``new`` or an id; raise ``RefusedError`` if no color can run with it."""
-        if source := self.wanted.source:
+        if source := self.declared.source:
             if version in ("latest", "new"):
                 raise RefusedError(f"only {source.store} knows its versions; name one with --version")
             if reason := secret_version_problem(version, external=True):
@@ -137,7 +137,7 @@ class EntryRef:
             known = ", ".join(item.id for item in newest) or "none"
             raise RefusedError(f"{self.name} has no version {version}; its newest are: {known}")
         held = self.secrets_manager.keys(self.name, version)
-        if held is not None and (missing := [key for key in self.wanted.keys if key not in held]):
+        if held is not None and (missing := [key for key in self.declared.keys if key not in held]):
             raise RefusedError(
                 f"version {version} of {self.name} lacks {', '.join(missing)}, so pods would not start; "
                 f"put a complete version: {self.command('put')} < values.json"

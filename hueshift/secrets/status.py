@@ -43,26 +43,26 @@ def rows(stack: Stack) -> Iterator[Row]:
     secrets_manager = SecretsManager(stack.aws())
     for service, settings in stack.settings.services.items():
         for entry in settings.secrets:
-            place = EntryRef.of(stack, service, entry, secrets_manager)
-            container = None if place.wanted.source else secrets_manager.find(place.name)
+            ref = EntryRef.of(stack, service, entry, secrets_manager)
+            container = None if ref.declared.source else secrets_manager.find(ref.name)
             if container and container.deleted:
                 container = None
             for color in settings.colors:
-                yield _row(place, color, container)
+                yield _row(ref, color, container)
 
 
-def _row(place: EntryRef, color: Color, container: Container | None) -> Row:
-    pinned = place.pins()[color]
-    source = place.wanted.source
+def _row(ref: EntryRef, color: Color, container: Container | None) -> Row:
+    pinned = ref.pins()[color]
+    source = ref.declared.source
     version = container.versions.get(pinned) if container and pinned else None
     missing: tuple[str, ...] | None = None
-    if version and (held := place.secrets_manager.keys(place.name, version.id)) is not None:
-        missing = tuple(key for key in place.wanted.keys if key not in held)
-    parked = place.settings.colors[color].parked
+    if version and (held := ref.secrets_manager.keys(ref.name, version.id)) is not None:
+        missing = tuple(key for key in ref.declared.keys if key not in held)
+    parked = ref.settings.colors[color].parked
     there = bool(pinned) if source else version is not None
     return Row(
-        service=place.service,
-        entry=place.entry,
+        service=ref.service,
+        entry=ref.entry,
         color=color,
         store=source.store if source else "Secrets Manager",
         version=pinned,
@@ -70,11 +70,11 @@ def _row(place: EntryRef, color: Color, container: Container | None) -> Row:
         stages=version.stages if version else (),
         created=version.created.astimezone(UTC).isoformat(timespec="seconds") if version else None,
         missing=missing,
-        rotation=_rotation(place, container),
+        rotation=_rotation(ref, container),
         parked=parked,
         lacking=not parked and (not there or bool(missing)),
         ends=None if parked else _ends(container, version),
-        next=_next(place, color, container, missing),
+        next=_next(ref, color, container, missing),
     )
 
 
@@ -89,38 +89,38 @@ def _ends(container: Container | None, version: Version | None) -> str | None:
     return None
 
 
-def _rotation(place: EntryRef, container: Container | None) -> str:
-    if place.wanted.source:
+def _rotation(ref: EntryRef, container: Container | None) -> str:
+    if ref.declared.source:
         return "by the store"
     if container is None or container.rotated_every is None:
-        return "declared, not enabled yet" if place.wanted.rotation else "none"
+        return "declared, not enabled yet" if ref.declared.rotation else "none"
     due = f", next {container.next_rotation:%Y-%m-%d}" if container.next_rotation else ""
     return f"every {container.rotated_every} days{due}"
 
 
-def _next(place: EntryRef, color: Color, container: Container | None, missing: Sequence[str] | None) -> str | None:
+def _next(ref: EntryRef, color: Color, container: Container | None, missing: Sequence[str] | None) -> str | None:
     """Return the next command on the way to run the color with current values; None if it does."""
-    pinned = place.pins()[color]
-    parked = place.settings.colors[color].parked
-    if place.wanted.source:
-        return None if pinned or parked else place.command("pin", "--color", color, "--version", "VERSION")
+    pinned = ref.pins()[color]
+    parked = ref.settings.colors[color].parked
+    if ref.declared.source:
+        return None if pinned or parked else ref.command("pin", "--color", color, "--version", "VERSION")
     if parked and not pinned:
         return None
     if pinned is None:
         known = container is not None and container.current is not None
-        return place.command(
+        return ref.command(
             "pin", *(("--color", color, "--version", "latest") if known else ("--color", "both", "--version", "new"))
         )
     if container is None:
-        return place.first_steps()[0]
+        return ref.first_steps()[0]
     if pinned not in container.versions or missing:
-        return f"{place.command('put')} < values.json"
+        return f"{ref.command('put')} < values.json"
     if not container.versions[pinned].stages:
-        return place.command("pin", "--color", color, "--version", pinned)
+        return ref.command("pin", "--color", color, "--version", pinned)
     if container.current is not None and container.current.id != pinned:
-        return place.command("pin", "--color", color, "--version", "latest")
-    if place.wanted.rotation and container.rotated_every is None:
-        return place.update()
+        return ref.command("pin", "--color", color, "--version", "latest")
+    if ref.declared.rotation and container.rotated_every is None:
+        return ref.update()
     return None
 
 

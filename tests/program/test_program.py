@@ -93,7 +93,7 @@ def test_another_port_makes_no_group_binding_rule_or_policy_anew() -> None:
     assert pods <= found
     assert {name for name in found - pods if not name.startswith("edge-out-")} == set()
     assert {name.split("-")[2] for name in found - pods} == {"9000"}, (
-        "the firewall opens what is new; 8080 is pricing's"
+        "the security group opens the new port; 8080 is pricing's"
     )
 
 

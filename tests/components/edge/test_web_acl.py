@@ -1,4 +1,4 @@
-"""What the firewall before the load balancer refuses, and what it only counts."""
+"""What the web ACL blocks, and what it only counts."""
 
 import json
 import subprocess
