@@ -28,7 +28,7 @@ def test_after_a_failure_the_rest_of_the_story_is_skipped_and_no_other_test(tmp_
     (tmp_path / "test_other.py").write_text(STORY.replace("part == 2", "part"))
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers =\n  incremental\n")
     command = (sys.executable, "-m", "pytest", "-v", "-rs", "-p", "tests.support.incremental", "-p", "no:cacheprovider")
-    done = Shell(folder=tmp_path).run(*command, check=False, PYTHONPATH=str(ROOT))
+    done = Shell(folder=tmp_path).run(*command, check=False, PYTHONPATH=str(ROOT), PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
     outcomes = dict(line.split()[:2] for line in done.stdout.splitlines() if line.startswith("test_") and "::" in line)
     assert {name for name, outcome in outcomes.items() if outcome == "FAILED"} == {"test_story.py::test_middle[1]"}
     skipped = {name for name, outcome in outcomes.items() if outcome == "SKIPPED"}
