@@ -6,13 +6,12 @@ import inspect
 import re
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
-from functools import cache
 
 import pytest
 
 from components.model import tokens
 from tests.support.engine import Engine
-from tests.support.program import ROOT, STACKS, run
+from tests.support.program import ROOT, STACKS, unchanged
 from tests.support.sources import MODULES, component_classes, tree
 
 NETWORK = {"boto3", "botocore", "http", "httpx", "requests", "socket", "subprocess", "urllib", "urllib3", "kubernetes"}
@@ -57,11 +56,6 @@ def imported(name: str) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
-
-
-@cache
-def program(stack: str) -> Engine:
-    return run(stack)
 
 
 # The sources
@@ -184,7 +178,7 @@ each_stack = pytest.mark.parametrize("stack", ["production", "staging"])
 
 @each_stack
 def test_every_resource_has_a_component_for_parent_and_begins_with_its_name(stack: str) -> None:
-    registrations = program(stack).registrations
+    registrations = unchanged(stack).registrations
     roots = {r.type for r in registrations.values() if r.parent not in registrations}
     assert roots - SOMETIMES == {
         "hueshift:edge:Edge",
@@ -203,7 +197,7 @@ def test_every_resource_has_a_component_for_parent_and_begins_with_its_name(stac
 
 @each_stack
 def test_every_component_is_used_and_its_token_has_one_class(stack: str) -> None:
-    used = {r.type for r in program(stack).registrations.values() if not r.custom}
+    used = {r.type for r in unchanged(stack).registrations.values() if not r.custom}
     declared = {f"hueshift:{c.__module__.rpartition('.')[2]}:{name}" for name, c in component_classes().items()}
     assert declared - SOMETIMES <= used <= declared
 
@@ -211,7 +205,7 @@ def test_every_component_is_used_and_its_token_has_one_class(stack: str) -> None
 def test_the_tokens_and_names_that_commands_read_are_those_that_the_program_registers() -> None:
     shared = {value for value in vars(tokens).values() if isinstance(value, str) and value.startswith("hueshift:")}
     assert shared == {tokens.SERVICE, tokens.TRAFFIC_SPLIT, tokens.SECRET_ENTRIES, tokens.ENCRYPTION_KEY}
-    registrations = program("staging").registrations
+    registrations = unchanged("staging").registrations
     assert shared <= {r.type for r in registrations.values()}
     services = {r.name for r in registrations.values() if r.type == tokens.SERVICE}
     rules = {
@@ -223,20 +217,20 @@ def test_the_tokens_and_names_that_commands_read_are_those_that_the_program_regi
 
 
 def test_what_not_every_stack_has_some_stack_file_shows() -> None:
-    used = {r.type for stack in STACKS for r in program(stack).registrations.values()}
+    used = {r.type for stack in STACKS for r in unchanged(stack).registrations.values()}
     assert SOMETIMES - used == {"hueshift:image:Image"}  # what a developer's own stack would build
 
 
 @each_stack
 def test_every_component_registers_its_outputs(stack: str) -> None:
-    engine = program(stack)
+    engine = unchanged(stack)
     registered = {urn for urn in engine.outputs if urn in engine.registrations}
     assert registered == {r.urn for r in engine.registrations.values() if not r.custom}
 
 
 @each_stack
 def test_every_aws_resource_carries_the_tags_of_what_it_belongs_to(stack: str) -> None:
-    engine, seen = program(stack), 0
+    engine, seen = unchanged(stack), 0
     for registration in engine.registrations.values():
         if not registration.type.startswith("aws:") or not _takes_tags(registration.type):
             continue
@@ -253,7 +247,7 @@ def test_every_aws_resource_carries_the_tags_of_what_it_belongs_to(stack: str) -
 
 @each_stack
 def test_every_object_in_the_cluster_carries_the_labels_of_what_it_belongs_to(stack: str) -> None:
-    engine, seen = program(stack), 0
+    engine, seen = unchanged(stack), 0
     for registration in engine.registrations.values():
         if not registration.type.startswith("kubernetes:"):
             continue
@@ -272,7 +266,7 @@ def test_every_object_in_the_cluster_carries_the_labels_of_what_it_belongs_to(st
 
 @each_stack
 def test_physical_names_fit_and_what_may_be_replaced_has_none(stack: str) -> None:
-    for registration in program(stack).registrations.values():
+    for registration in unchanged(stack).registrations.values():
         if registration.type.startswith("kubernetes:"):
             assert len(registration.inputs["metadata"].get("name", registration.name)) <= 63
         if registration.type in ("aws:lb/targetGroup:TargetGroup", "aws:lb/loadBalancer:LoadBalancer"):

@@ -27,7 +27,7 @@ from policy import pack
 from policy.checks import CHECKS, Check, Resource
 from sandbox.engine import Engine as SandboxEngine
 from tests.support.engine import Engine, in_stack, installed
-from tests.support.program import ROOT, run
+from tests.support.program import ROOT, unchanged
 
 Change = Callable[[dict[str, Any]], None]
 
@@ -51,7 +51,7 @@ def compliant() -> tuple[Resource, ...]:
             await engine.settle()
 
         in_stack(repository)(engine)
-    return (*resources(run("production")), *resources(engine))
+    return (*resources(unchanged("production")), *resources(engine))
 
 
 def found(stack: list[Resource]) -> dict[str, list[str]]:

@@ -14,7 +14,7 @@ from components.settings import SettingsError, parse
 from tests.support import strategies as some
 from tests.support.answers import ANSWERS
 from tests.support.engine import Engine
-from tests.support.program import STACKS, Config, build, config, defaults, differences, run
+from tests.support.program import STACKS, Config, build, config, defaults, differences, run, unchanged
 
 WEIGHTS = {f"actions[0].forward.targetGroups[{index}].weight" for index in (0, 1)}
 
@@ -25,11 +25,6 @@ each_stack = pytest.mark.parametrize("stack", ["production", "staging"])
 @cache
 def changed(stack: str, change: Callable[[Config], None]) -> Engine:
     return run(stack, change)
-
-
-@cache
-def unchanged(stack: str) -> Engine:
-    return run(stack)
 
 
 def names(differing: dict[str, set[str]]) -> set[str]:
