@@ -139,10 +139,13 @@ def test_a_driver_that_reads_the_record_again_goes_on_as_one_that_never_ended() 
 # A release from end to end
 
 
-def test_a_good_release_takes_its_bakes_and_little_more() -> None:
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_good_release_takes_its_bakes_and_little_more_also_with_a_new_driver_in_every_turn(killed: bool) -> None:
     record, now, live = replace(RELEASE, steps=tuple(replace(step, approval=False) for step in RELEASE.steps)), NOW, 0
     settled, written = Color.BLUE, []
-    for _ in range(2000):
+    for turn in range(2000):
+        if killed:
+            record = replace(drive.from_data(json.loads(json.dumps(drive.to_data(record)))), owner=f"driver {turn}")
         look = seen(record, now - NOW, settled=settled, live=dict.fromkeys(SERVICES, split(Color.BLUE, live)))
         match decide(record, look):
             case Write(record=after):
