@@ -371,7 +371,7 @@ class CloudWatch(CloudWatchBackend):
         return {name: alarm.state_value for name, alarm in self.alarms.items()}
 
     def _changes(self, before: dict[str, str]) -> list[dict[str, Any]]:
-        """The events of the alarms that have another state than before, suppressed or not."""
+        """Return the events of the alarms whose state has changed, suppressed or not."""
         changed = (alarm for name, alarm in self.alarms.items() if before.get(name) != alarm.state_value)
         return [alarms.event(alarm, self.account_id) for alarm in changed]
 

@@ -223,7 +223,7 @@ class Handler(MotoRequestHandler):
     wbufsize = -1
 
     def handle_expect_100(self) -> bool:
-        """The client waits for this line alone."""
+        """Flush the line, because the client waits for it alone."""
         going = super().handle_expect_100()
         self.wfile.flush()
         return going

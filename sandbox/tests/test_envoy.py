@@ -546,7 +546,7 @@ def test_a_group_can_be_replaced_and_deleted_without_losing_a_request(world: Wor
 
 
 def raw(service: str, path: str, body: bytes, *headers: str) -> list[bytes]:
-    """The pieces in which the answer to a request comes, the body sent after the headers as the Go SDK does."""
+    """Return the pieces of an answer to a request whose body is sent after its headers, as the Go SDK does."""
     scope = (
         f"AWS4-HMAC-SHA256 Credential=k/20260101/{paths.REGION}/{service}/aws4_request, SignedHeaders=host, Signature=0"
     )
