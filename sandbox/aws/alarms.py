@@ -289,7 +289,7 @@ def message(alarm: Any, before: str, account: str, children: Sequence[Any] = ())
 
 
 def event(alarm: Any, account: str) -> dict[str, Any]:  # noqa: ANN401
-    """Return CloudWatch's event for EventBridge after an alarm has changed its state (user guide, alarms and events)."""
+    """Return CloudWatch's event for EventBridge after an alarm has changed its state (guide, alarms and events)."""
     return {
         "version": "0",
         "id": str(uuid4()),
