@@ -188,7 +188,7 @@ class LoadBalancer(pulumi.ComponentResource):
         )
 
     def _security_group(self, name: str, args: LoadBalancerArgs) -> ec2.SecurityGroup:
-        """One rule per port and network, so that a change of one leaves the others open."""
+        """Declare the security group with one rule per port and network, so that a change of one keeps the others."""
         group = ec2.SecurityGroup(
             f"{name}-firewall",
             description="Load balancer: clients in, pods out",
@@ -227,7 +227,7 @@ class LoadBalancer(pulumi.ComponentResource):
 
 
 def _logs(bucket: pulumi.Input[str] | None, prefix: str) -> lb.LoadBalancerAccessLogsArgsDict:
-    """One kind of log; access and connection logs have the same three members.
+    """Return the settings of one kind of log; access and connection logs have the same three members.
 
     Always stated: a bucket alone does not switch a log on, and leaving the block out does not switch it off again (the
     provider's ``SuppressMissingOptionalConfigurationBlock``).

@@ -114,7 +114,7 @@ def _counting(rule: str) -> dict[str, Any]:
 
 
 def _visible(metric: str) -> dict[str, Any]:
-    """Metrics, and samples of requests: a refusal that nobody can look at cannot be told from a bug."""
+    """Return the settings for metrics and samples of requests, by which a refusal can be told from a bug."""
     return {"cloudwatchMetricsEnabled": True, "metricName": metric, "sampledRequestsEnabled": True}
 
 
