@@ -143,3 +143,17 @@ def test_every_test_on_the_local_cloud_is_in_the_coverage() -> None:
     files = {file for file in (ROOT / "tests/e2e").rglob("test_*.py") if file.name not in of_the_cloud_itself}
     assert len(files) > 15
     assert {name for file in files if (name := str(file.relative_to(ROOT))) not in text} == set()
+
+
+def test_the_readme_is_short_and_leads_to_the_index() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert len(text.splitlines()) <= 120
+    assert "](docs/README.md)" in text
+
+
+def test_the_index_lists_every_page() -> None:
+    docs = ROOT / "docs"
+    listed = set(re.findall(r"\]\(([^)#]+\.md)", (docs / "README.md").read_text()))
+    pages = {str(page.relative_to(docs)) for page in (*docs.glob("*.md"), *docs.glob("operations/*.md"))}
+    assert "operations/first-stack.md" in pages
+    assert pages - {"README.md"} - listed == set()
