@@ -2,7 +2,7 @@
 
 import typer
 
-from hueshift import review
+from hueshift import recover, review
 from hueshift.images import command as images
 from hueshift.preview import command as preview
 from hueshift.secrets import command as secrets
@@ -18,6 +18,7 @@ app = typer.Typer(
 )
 app.command("live")(live.live)
 app.command("preview")(preview.preview)
+app.command("recover")(recover.recover)
 app.command("review")(review.review)
 app.add_typer(images.app, name="image")
 app.add_typer(secrets.app, name="secrets")

@@ -57,8 +57,7 @@ class Stack:
 
         Raises ``RefusedError`` with what pulumi says.
         """
-        exported: Mapping[str, Any] = json.loads(_pulumi(self.folder, "stack", "export", "--stack", self.name))
-        return exported
+        return exported(self.folder, self.name)
 
     def aws(self) -> boto3.Session:
         """Return a session for the stack's region, with the credentials that its provider has."""
@@ -117,6 +116,23 @@ def load(name: str | None) -> Stack:
         profile=profile,
         roles=values.get("aws:assumeRoles"),
     )
+
+
+def exported(folder: Path, name: str | None) -> Mapping[str, Any]:
+    """Return the state of a stack, the selected one if none is named, as `pulumi stack export` prints it.
+
+    Secrets are encrypted. Raises ``RefusedError`` with what pulumi says.
+    """
+    state: Mapping[str, Any] = json.loads(_pulumi(folder, "stack", "export", *(["--stack", name] if name else [])))
+    return state
+
+
+def replace(folder: Path, name: str | None, state: Mapping[str, Any]) -> None:
+    """Put a state, such as ``exported`` returns, in the place of the stack's.
+
+    Raises ``RefusedError`` with what pulumi says.
+    """
+    _pulumi(folder, "stack", "import", *(["--stack", name] if name else []), given=json.dumps(state))
 
 
 def project_folder() -> Path:
@@ -205,10 +221,9 @@ def program() -> str:
     return "pulumi"
 
 
-def _pulumi(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        [program(), "--non-interactive", *arguments], cwd=folder, capture_output=True, text=True, check=False
-    )
+def _pulumi(folder: Path, *arguments: str, given: str | None = None) -> str:
+    command = [program(), "--non-interactive", *arguments]
+    done = subprocess.run(command, cwd=folder, input=given, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RefusedError(f"`pulumi {' '.join(arguments)}` failed: {done.stderr.strip().removeprefix('error: ')}")
     return done.stdout.strip()

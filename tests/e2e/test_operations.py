@@ -531,13 +531,18 @@ def test_an_update_that_was_killed_is_mended(desk: Desk) -> None:
         cloud.wait_until("a creation is pending", lambda: desk.waits_for("creating", "ExternalSecret"))
         cloud.kill(update)
     assert "the stack is currently locked by 1 lock" in desk.shell("pulumi up", fails=True)
-    told = desk.run("ended-badly", "An interrupted up", 0)
-    (name,) = re.findall(r"^creating urn:pulumi:\S+ExternalSecret::\S+ (\S+)$", told, re.MULTILINE)
+    desk.run("ended-badly", "An interrupted up", 0)
+    (name,) = (
+        item["resource"]["inputs"]["metadata"]["name"]
+        for item in desk.pending()
+        if item["resource"]["type"].endswith("ExternalSecret")
+    )
     assert kubectl("get", "externalsecret", name), "of which the state knows nothing"
-    desk.run("ended-badly", "An interrupted up", 1, 2, NAME=name)
+    told = desk.run("ended-badly", "An interrupted up", 1)
+    assert f"{NAMESPACE}/{name}" in told
     assert desk.pending() == []
     desk.file.write_text(before)
-    desk.run("ended-badly", "An interrupted up", 3)
+    desk.run("ended-badly", "An interrupted up", 2)
     assert name not in kubectl("get", "externalsecrets", "-o", "name")
     assert served(desk)[0] == "blue"
 
