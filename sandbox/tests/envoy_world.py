@@ -12,6 +12,7 @@ from itertools import count
 from typing import Any
 
 import boto3
+import pytest
 from botocore.config import Config
 from moto.ec2.models import ec2_backends
 
@@ -242,3 +243,22 @@ def client(service: str) -> Any:  # noqa: ANN401
         aws_access_key_id="test",
         aws_secret_access_key="test",
     )
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
+    place = tmp_path_factory.mktemp("cloud")
+    cloud = LocalAws(
+        directory=place / "envoy",
+        log=place / "envoy.log",
+        authority=(place / "ca.crt", place / "ca.key"),
+        endpoint=(f"{NET}.0.251", 14566),
+        admin=(f"{NET}.0.250", 19901),
+        bind=lambda number, port: (f"{NET}.0.{number}", OFFSET + port),
+        delay=0,
+        lateness=0,
+    )
+    place_targets(cloud)
+    cloud.start()
+    yield cloud
+    cloud.stop()

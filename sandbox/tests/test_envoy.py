@@ -38,30 +38,11 @@ from sandbox.tests.envoy_world import (
     fixed,
     forward,
     paths_like,
-    place_targets,
     until,
 )
+from sandbox.tests.envoy_world import cloud as cloud
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
-    place = tmp_path_factory.mktemp("cloud")
-    cloud = LocalAws(
-        directory=place / "envoy",
-        log=place / "envoy.log",
-        authority=(place / "ca.crt", place / "ca.key"),
-        endpoint=(f"{NET}.0.251", 14566),
-        admin=(f"{NET}.0.250", 19901),
-        bind=lambda number, port: (f"{NET}.0.{number}", OFFSET + port),
-        delay=0,
-        lateness=0,
-    )
-    place_targets(cloud)
-    cloud.start()
-    yield cloud
-    cloud.stop()
 
 
 @pytest.fixture
