@@ -270,7 +270,7 @@ def _refuse_other_digests(service: str, before: Sequence[Ran], added: Sequence[R
         if others:
             raise RefusedError(
                 f"{service} {item.version} is {others[0].digest} in {RECORD} or in the other color, and {item.digest} "
-                "ran as it too; a version is one image for ever: build it anew under another version, and run that"
+                "ran as the same version; a version never moves to another image: build it again under another version"
             )
 
 

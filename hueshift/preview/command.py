@@ -19,7 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 from components.settings import SettingsError
 from hueshift.preview.comment import comment
 from hueshift.preview.events import SECRET, collect
-from hueshift.preview.impact import Ask, judge
+from hueshift.preview.impact import Ask, assess
 from hueshift.preview.report import Change, Report
 from hueshift.report import Json, RefusedError, emit, reported
 from hueshift.stack import load, program, project_folder
@@ -130,7 +130,7 @@ def _previewed(stack: str, *, refresh: bool) -> Report:
         text=True,
         check=False,
     )
-    found = judge(stack, collect(_events(_without_paths(done.stdout, folder))), _asked(stack))
+    found = assess(stack, collect(_events(_without_paths(done.stdout, folder))), _asked(stack))
     if done.returncode and not found.failed:
         said = _without_paths(done.stderr, folder).strip().removeprefix("error: ")
         return Report(stack=stack, errors=[said or f"pulumi preview exited with {done.returncode} and no message"])

@@ -41,7 +41,7 @@ Ask = Callable[[str, Mapping[str, Color]], Mapping[Color, int]]
 """Takes a rule's ARN and its target groups' colors by ARN; returns percent by color, or raises ``RefusedError``."""
 
 
-def judge(stack: str, events: Events, ask: Ask) -> Report:
+def assess(stack: str, events: Events, ask: Ask) -> Report:
     """Return the preview of a stack from its events; ``ask`` reads the weights before the update."""
     resources = events.resources
     services = list(_services(resources.values(), events.outputs, ask))

@@ -110,7 +110,7 @@ def never(rule: str, groups: Mapping[str, Color]) -> Mapping[Color, int]:
 
 def report(*events: Event, ask: Ask = never) -> Report:
     services = [component(SERVICE, "shop"), component("pulumi:pulumi:Stack", "hueshift-production", "")]
-    return impact.judge("production", collect([*services, *events]), ask)
+    return impact.assess("production", collect([*services, *events]), ask)
 
 
 def said(*events: Event) -> str:
