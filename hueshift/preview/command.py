@@ -51,9 +51,10 @@ def preview(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Print what an update of each stack would do to its traffic and resources, as a Markdown comment.
+    """Print what an update would do to the traffic and resources.
 
-    Exit status 1 if a preview fails, a mandatory policy is violated, or more changes than the options allow.
+    The output is a Markdown comment with every stack. Exit status 1 if a preview fails, a mandatory policy is violated,
+    or more changes than the options allow.
     """
     with reported():
         if files and (stacks or refresh):

@@ -24,7 +24,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    help="Put secret values, pin versions to colors, show what each color has.",
+    help="Put secret values, pin their versions to colors, and see what each color has.",
 )
 
 Service = Annotated[str, typer.Argument(metavar="SERVICE", help="A service of the stack.", show_default=False)]

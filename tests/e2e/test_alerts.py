@@ -14,7 +14,7 @@ import pytest
 
 from components.model import Color
 from tests.e2e import cloud
-from tests.e2e.failing import EVERYTHING_OFF, SCALE, fail, holding, load, ringing, wait_for
+from tests.e2e.failing import EVERYTHING_OFF, fail, holding, load, ringing, wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 @pytest.fixture
 def fast_minutes() -> Iterator[None]:
     """Let a minute of CloudWatch last six seconds."""
-    with cloud.fast_minutes(SCALE):
+    with cloud.fast_minutes():
         yield
 
 

@@ -14,6 +14,13 @@ from tests.e2e import cloud
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def own_minutes() -> Iterator[None]:
+    """Keep the pace of CloudWatch: of a color that is away for seconds no alarm is to hear."""
+    with cloud.own_minutes():
+        yield
+
+
 @pytest.fixture
 def green_unready() -> Iterator[None]:
     """Make every green pod fail its readiness until the test is over."""

@@ -10,7 +10,7 @@ import pytest
 from components.model import Color
 from hueshift.release import guard
 from tests.e2e import cloud
-from tests.e2e.failing import EVERYTHING_OFF, SCALE, fail, load, wait_for
+from tests.e2e.failing import EVERYTHING_OFF, fail, load, wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -57,7 +57,7 @@ def tried() -> Iterator[float]:
 
 
 def test_a_color_that_fails_while_nobody_drives_loses_its_traffic(tried: float) -> None:
-    with cloud.fast_minutes(SCALE), load():
+    with cloud.fast_minutes(), load():
         wait_for(set(), 200)  # a load that an earlier test ended is a drop of traffic, remembered for half an hour
         assert sorted(cloud.live_weights().values()) == [10, 90]
         fail(Color.GREEN, error_rate=0.2)

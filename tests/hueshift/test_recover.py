@@ -13,7 +13,7 @@ from tests.support.program import ROOT
 
 TAGS = {"environment": "review-42", "managed-by": "pulumi"}
 PROVIDER = {"type": "pulumi:providers:aws", "urn": "provider", "id": "p", "inputs": {"region": "eu-west-1"}}
-LISTED: list[Any] = [{"Key": key, "Value": value} for key, value in TAGS.items()]
+LISTED: Any = [{"Key": key, "Value": value} for key, value in TAGS.items()]
 
 
 def state(*pending: tuple[str, str, dict[str, Any]], recorded: tuple[str, ...] = ()) -> dict[str, Any]:
