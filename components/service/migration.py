@@ -49,7 +49,7 @@ def declare(
     namespace: pulumi.Input[str],
     parent: pulumi.Resource,
 ) -> core.v1.ConfigMap:
-    """Tell the Jobs of a service what each color is configured to need, live or idle, with pods or without."""
+    """Declare for a service's Jobs the schema that each color is configured for, live or idle, with or without pods."""
     told = {Given.DECLARED_SCHEMAS.value: " ".join(f"{color}={schema}" for color, schema in sorted(schemas.items()))}
     return _config_map(name, _declared(context.service), told, namespace, context.labels, parent)
 

@@ -14,7 +14,7 @@ from pulumi_aws import secretsmanager
 from pulumi_kubernetes.apiextensions import CustomResource
 
 from components.context.context import ServiceContext
-from components.model import fit_name, secret_name
+from components.model import fit_name, secret_name, tokens
 from components.spec import SecretEntry, SecretSource
 
 SECRET_STORE: Final = "aws-secrets-manager"
@@ -53,7 +53,7 @@ class SecretEntries(pulumi.ComponentResource):
     """Of the containers made here, by entry."""
 
     def __init__(self, name: str, args: SecretEntriesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("hueshift:secret_entries:SecretEntries", name, None, opts)
+        super().__init__(tokens.SECRET_ENTRIES, name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         self._entries = args.entries
         context = args.context

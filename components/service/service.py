@@ -10,7 +10,7 @@ from pulumi_kubernetes.apiextensions import CustomResource
 from components.context.context import Context
 from components.edge.load_balancer import LoadBalancer
 from components.edge.network import Network
-from components.model import Color, color_host
+from components.model import Color, color_host, tokens
 from components.observe.alert_rules import AlertRules, AlertRulesArgs, ServiceAlerts, ServiceAlertsArgs
 from components.observe.cloudwatch import AlertRouting
 from components.service.color_environment import ColorEnvironment, ColorEnvironmentArgs, Entrance
@@ -56,7 +56,7 @@ class BlueGreenService(pulumi.ComponentResource):
     """What a person needs to know of the service: where it answers, by which color, and in which versions."""
 
     def __init__(self, name: str, args: BlueGreenServiceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("hueshift:service:BlueGreenService", name, None, opts)
+        super().__init__(tokens.SERVICE, name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         spec, context = args.spec, args.context.of(name)
         home = core.v1.Namespace(
@@ -180,7 +180,7 @@ class BlueGreenService(pulumi.ComponentResource):
                 opts=child,
             )
         split = TrafficSplit(
-            f"{name}-traffic",
+            f"{name}{tokens.TRAFFIC}",
             TrafficSplitArgs(
                 spec=spec,
                 context=context,

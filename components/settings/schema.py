@@ -175,7 +175,7 @@ class _Keywords:
 
 
 def as_switch(value: object) -> object:
-    """The engine hands over text; empty for nothing."""
+    """Decode the engine's text; empty means nothing."""
     return {"true": True, "false": False, "": None}.get(value, value) if isinstance(value, str) else value
 
 
@@ -186,7 +186,7 @@ class StackSettings(Stack):
     @field_validator(*(each.name for each in fields(Stack) if each.default is None), mode="before")
     @classmethod
     def _unset(cls, value: object) -> object:
-        """The engine hands over the default of ``Pulumi.yaml``, which has no way to say nothing but emptiness."""
+        """Return None for the default of ``Pulumi.yaml``, which has no way to say nothing but emptiness."""
         return value or None
 
     @field_validator("canary_weight", mode="before")
@@ -298,7 +298,7 @@ def _resolved(values: object, unset: Mapping[str, object]) -> object:
 
 
 def _alone(service: Mapping[str, Any]) -> Mapping[str, object]:
-    """What a service of one color does not take from the stack: who is active, and a canary."""
+    """Return the settings of a service of one color, which takes neither active color nor canary from the stack."""
     strategy, colors = service.get("strategy"), service.get("colors")
     kind = strategy.get("kind", Strategy.kind) if isinstance(strategy, Mapping) else Strategy.kind
     if kind == StrategyKind.BLUE_GREEN or not isinstance(colors, Mapping) or len(colors) != 1:

@@ -26,7 +26,7 @@ class Surroundings(NamedTuple):
 
 
 def stack_problems(services: Mapping[str, Service], stack: Surroundings) -> Iterator[Problem]:
-    """What is wrong between services; keys relative to ``services``."""
+    """Yield what is wrong between services; keys relative to ``services``."""
     if reason := rules.services_problem(len(services), certificates_issued=not stack.certified):
         yield Problem("", reason)
     hosts: dict[str, str] = {}
@@ -45,7 +45,7 @@ def stack_problems(services: Mapping[str, Service], stack: Surroundings) -> Iter
 
 
 def timing_problems(service: Service, idle_timeout: int | None, needed_idle_timeout: int | None) -> Iterator[Problem]:
-    """What is wrong between the times of one service; both idle timeouts None where the load balancer's is wrong."""
+    """Yield what is wrong between the times of a service; both idle timeouts None where that key is wrong."""
     timing, health = service.timing, service.health
     if idle_timeout is not None and needed_idle_timeout is not None:
         reason = spec.timing_problem(timing, idle_timeout=idle_timeout, needed_idle_timeout=needed_idle_timeout)
@@ -65,7 +65,7 @@ def timing_problems(service: Service, idle_timeout: int | None, needed_idle_time
 
 
 def service_problems(name: str, service: Service, environment: str) -> Iterator[Problem]:
-    """What is wrong between the settings of one service; keys relative to the service."""
+    """Yield what is wrong between the settings of one service; keys relative to the service."""
     if service.active_color not in service.colors:
         yield Problem(
             "activeColor", f"{service.active_color} runs nothing; set it to {next(iter(service.colors), 'blue')}"
@@ -110,7 +110,7 @@ def service_problems(name: str, service: Service, environment: str) -> Iterator[
 
 
 def fit_problems(name: str, service: Service, stack: Surroundings) -> Iterator[Problem]:
-    """What of a service does not fit the rest of the stack; keys relative to the service."""
+    """Yield what of a service does not fit the rest of the stack; keys relative to the service."""
     if stack.dns and rules.host_problem(service.host) is None and rules.host_problem(stack.dns.zone) is None:
         outside = rules.zone_problem(service.host, zone=stack.dns.zone)
         if reason := outside or (None if stack.certified else rules.certificate_problem(service.host)):

@@ -108,7 +108,10 @@ class Rule(Judge):
 
     @property
     def why(self) -> str:
-        return inspect.cleandoc(self.predicate.__doc__ or "").partition("\n\n")[0].replace("\n", " ")
+        said = inspect.cleandoc(self.predicate.__doc__ or "").partition("\n\n")[0].replace("\n", " ")
+        refused = said.removeprefix("Return why ")
+        needed = refused.removeprefix("this is no ").removeprefix("this is not ")
+        return needed if needed != refused else refused.partition(": ")[2] or refused
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ class Strategy:
 
 
 def colors_problems(colors: Collection[Color], strategy: Strategy) -> list[Problem]:
-    """Blue/green takes both colors, any other strategy one."""
+    """Return why the colors do not fit the strategy: blue/green has both, any other one."""
     if strategy.kind is StrategyKind.BLUE_GREEN:
         reason = "is required, and may repeat the image of the other color with parked: true"
         return [Problem(color, reason) for color in Color if color not in colors]
@@ -52,7 +52,7 @@ def colors_problems(colors: Collection[Color], strategy: Strategy) -> list[Probl
 
 
 def downtime_problem(strategy: Strategy, *, production: bool) -> str | None:
-    """``recreate`` answers nobody while it runs."""
+    """Return why production refuses ``recreate``, which serves nobody while it runs."""
     if strategy.kind is not StrategyKind.RECREATE or not production or strategy.allow_downtime:
         return None
     return (
@@ -62,7 +62,7 @@ def downtime_problem(strategy: Strategy, *, production: bool) -> str | None:
 
 
 def surge_problem(strategy: Strategy) -> str | None:
-    """A rolling update needs room above or below the wanted number (Kubernetes, RollingUpdateDeployment)."""
+    """Return why a rolling update has no room above or below the desired number (RollingUpdateDeployment)."""
     if strategy.kind is not StrategyKind.ROLLING or strategy.max_surge or strategy.max_unavailable:
         return None
     return "0 with maxUnavailable 0 leaves no room to move; raise one of them, maxSurge unless capacity is short"

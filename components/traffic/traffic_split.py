@@ -11,7 +11,7 @@ import pulumi
 from pulumi_aws import lb
 
 from components.context.context import ServiceContext
-from components.model import Color, RuleKind, color_host, rule_priority, split
+from components.model import Color, RuleKind, color_host, rule_priority, split, tokens
 from components.spec import Service
 from components.traffic.gate import traffic_gate_hook
 
@@ -131,7 +131,7 @@ class TrafficSplit(pulumi.ComponentResource):
             {"arn": args.target_group_arns[color], "weight": weight} for color, weight in self.weights.items()
         ]
         rule = lb.ListenerRule(
-            f"{name}-production",
+            f"{name}{tokens.PRODUCTION}",
             listener_arn=args.listener_arn,
             priority=rule_priority(args.spec.priority_band, RuleKind.PRODUCTION),
             conditions=[{"host_header": {"values": [spec.host]}}],

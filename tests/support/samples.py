@@ -163,7 +163,7 @@ ALERT_TOPIC = AlertTopicArgs(
 
 
 def service() -> BlueGreenServiceArgs:
-    """Right arguments of a service; its load balancer is a component, and made here."""
+    """Return right arguments of a service; its load balancer is a component, and made here."""
     return BlueGreenServiceArgs(
         spec=SERVICE,
         context=CONTEXT,

@@ -14,7 +14,7 @@ PRODUCTION = LogBucketArgs(context=samples.change(samples.CONTEXT, production=Tr
 
 
 async def statements(engine: Engine) -> dict[str, Any]:
-    """The statements of the bucket's policy by their names."""
+    """Return the statements of the bucket's policy by their names."""
     policy = json.loads((await engine.inputs("logs-policy"))["policy"])
     return {statement["Sid"]: statement for statement in policy["Statement"]}
 
