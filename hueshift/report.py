@@ -4,15 +4,16 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
-from rich.console import Console
 
 from components.context.aws_session import AssumeRolesError
 from components.rules import advice
-from components.settings import SettingsError
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a machine to read.")]
 StackName = Annotated[
@@ -28,8 +29,10 @@ class RefusedError(Exception):
     """What a person asked for cannot be done; the text says what is wrong, what is allowed and what to do."""
 
 
-def console() -> Console:
+def console() -> "Console":
     """Return where results go, as wide as the terminal; a name such as ``:key:`` is text there and no picture."""
+    from rich.console import Console  # not before it is used: the way back prints without it
+
     width = None if sys.stdout.isatty() else WIDE
     return Console(emoji=False, markup=False, highlight=False, soft_wrap=True, width=width)
 
@@ -44,10 +47,19 @@ def reported() -> Iterator[None]:
     """Turn what a person can mend into a message and exit status 1."""
     try:
         yield
-    except (RefusedError, SettingsError) as error:
+    except RefusedError as error:
         _refuse(str(error))
     except (BotoCoreError, ClientError) as error:
         _refuse(explained(error))
+    except _settings_error() as error:
+        _refuse(str(error))
+
+
+def _settings_error() -> type[Exception]:
+    """Return what the settings raise: imported when something else was raised, for that takes a second."""
+    from components.settings import SettingsError
+
+    return SettingsError
 
 
 def explained(error: BotoCoreError | ClientError) -> str:

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from components.model import Color
-from components.settings import ServiceSettings, decoded
+from components.model import Color, decoded
+from components.settings import ServiceSettings
 from hueshift.report import Json, RefusedError, console, emit, reported, unknown
 from hueshift.stack import Stack, load
 from hueshift.stack_yaml import read, write

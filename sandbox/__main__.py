@@ -22,7 +22,9 @@ from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_d
 from components.model import Color
 from hueshift.report import RefusedError
 from hueshift.secrets.bootstrap import MAKE_CONTAINERS
+from hueshift.stack import place
 from hueshift.traffic import live
+from hueshift.traffic.balancer import weights
 from sandbox import controllers, environment, fakes, images, paths, processes, programs, prometheus
 from sandbox import engine as engines
 from sandbox.steps import Step, StepError, Steps
@@ -345,18 +347,17 @@ def _end() -> None:
 def _screen(outputs: dict[str, Any]) -> None:
     """Print what is served and what to try next."""
     authority = paths.CA_CERTIFICATE.relative_to(paths.ROOT)
-    state = json.loads(_run("pulumi", "stack", "export", "--stack", STACK))
     for name, service in outputs["services"].items():
         console.print(f"\n[bold]{service['url']}[/]   curl --cacert {authority} {service['url']}", soft_wrap=True)
         found: Mapping[Color, int] = {}
         try:
-            found = live.ask(boto3.Session(), *live.production_rule(state, name))
-            if found != service["weights"]:
+            found = weights(place(STACK), name)
+            if not live.same(found, {Color(color): weight for color, weight in service["weights"].items()}):
                 console.print(f"  moved since the last update: the state says: {live.shown(service['weights'])}")
         except RefusedError as error:
             console.print(f"  {error}", soft_wrap=True)
         for color in map(Color, service["weights"]):
-            weight = found.get(color)
+            weight = found.get(color, 0) if found else None
             share = "     ?" if weight is None else f"{weight:>4} %"
             bar = f"[{color}]{'█' * ((weight or 0) // 5):<20}[/]"
             console.print(

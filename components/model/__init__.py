@@ -7,3 +7,4 @@ from components.model.priorities import *
 from components.model.spec import *
 from components.model.timing import *
 from components.model.version import *
+from components.model.written import *

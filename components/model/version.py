@@ -1,7 +1,7 @@
 """Which of two versions is newer."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from components.model.color import Color
@@ -42,6 +42,14 @@ def newer(versions: Mapping[Color, str], *, active: Color) -> Color:
     if idle == serving or _unordered(idle, serving):
         return active.other
     return active.other if idle > serving else active
+
+
+def canary_color(versions: Mapping[Color, str], *, parked: Collection[Color], active: Color) -> Color | None:
+    """Where ``x-canary: true`` leads: the newer version, of the colors that run; None if there is no choice."""
+    if len(versions) == 1:
+        return None
+    canary = newer(versions, active=active)
+    return canary.other if canary in parked else canary
 
 
 def _unordered(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:

@@ -102,6 +102,8 @@ class ColorEnvironmentArgs:
     """Rules that keep the target group attached: pods of an unattached group never become ready."""
     migrations: Sequence[pulumi.Resource] = ()
     """Jobs that must be complete before a pod starts."""
+    parking: pulumi.ResourceHook | None = None
+    """What refuses to take the pods away while users are sent to them (`parking_hook`)."""
 
 
 class ColorEnvironment(pulumi.ComponentResource):
@@ -289,6 +291,7 @@ class ColorEnvironment(pulumi.ComponentResource):
                     *([args.identity] if args.identity else []),
                 ],
                 custom_timeouts=pulumi.CustomTimeouts(create=timeout, update=timeout),
+                hooks=pulumi.ResourceHookBinding(before_update=[args.parking]) if args.parking else None,
             ),
         )
         self.register_outputs({"deployment": self.deployment.metadata.name})

@@ -20,9 +20,9 @@ from components.model import (
     SecretEntry,
     Strategy,
     Timing,
+    canary_color,
     color_host,
     namespace,
-    newer,
     service_labels,
 )
 from components.observe.alert_rules import AlertRules, AlertRulesArgs, ServiceAlerts, ServiceAlertsArgs
@@ -33,6 +33,7 @@ from components.service.image import Image, ImageArgs
 from components.service.migration import PREFIX, Migration, MigrationArgs, declare, record
 from components.service.secret_entries import SecretEntries, SecretEntriesArgs, SecretMount
 from components.service.workload import READINESS_GATE_LABEL, RESTRICTED_LABELS, network_policy, pod_monitor
+from components.traffic.parking import parking_hook
 from components.traffic.target_groups import TargetGroups, TargetGroupsArgs
 from components.traffic.traffic_split import TestRoutes, TestRoutesArgs, TrafficSplit, TrafficSplitArgs
 
@@ -192,6 +193,14 @@ class BlueGreenService(pulumi.ComponentResource):
                     production=args.production,
                     namespace=home,
                     target_group_arn=groups.arns[color],
+                    parking=parking_hook(
+                        f"{name}-{color}-parking",
+                        service=name,
+                        color=color,
+                        host=args.host,
+                        listener_arn=args.load_balancer.listener_arn,
+                        target_group_arn=groups.arns[color],
+                    ),
                     load_balancer_security_group_id=args.load_balancer.security_group_id,
                     load_balancer_cidrs=args.network.subnet_cidrs,
                     zones=args.network.zones,
@@ -248,7 +257,11 @@ class BlueGreenService(pulumi.ComponentResource):
                 ),
                 opts=child,
             )
-        canary = _canary(args.releases, args.active)
+        canary = canary_color(
+            {color: release.version for color, release in args.releases.items()},
+            parked=[color for color, release in args.releases.items() if release.parked],
+            active=args.active,
+        )
         split = TrafficSplit(
             f"{name}-traffic",
             TrafficSplitArgs(
@@ -350,14 +363,6 @@ class BlueGreenService(pulumi.ComponentResource):
                 opts=pulumi.ResourceOptions(parent=self),
             )
         return migrations
-
-
-def _canary(releases: Mapping[Color, Release], active: Color) -> Color | None:
-    """Return the color with the newer version, of those that run; None if there is nothing to choose from."""
-    if len(releases) == 1:
-        return None
-    canary = newer({color: release.version for color, release in releases.items()}, active=active)
-    return canary.other if releases[canary].parked else canary
 
 
 def _for_pods(mounts: Sequence[SecretMount]) -> list[SecretMount]:

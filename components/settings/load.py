@@ -1,7 +1,6 @@
 """Reads the settings from the configuration of a stack."""
 
-import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -13,8 +12,9 @@ from pydantic import (
 )
 
 from components import rules
+from components.model.written import JSON, decoded, from_json
 from components.rules import Problem
-from components.settings.messages import JSON, SettingsError, full_key, lines_of
+from components.settings.messages import SettingsError, full_key, lines_of
 from components.settings.record import RECORD, ran
 from components.settings.schema import StackSettings, as_switch
 
@@ -37,34 +37,6 @@ def load(config: pulumi.Config, stack: str) -> StackSettings:
         ran=ran(Path(RECORD)),
         region=pulumi.Config("aws").get("region"),
     )
-
-
-def decoded(value: object) -> object:
-    """Return a value of the configuration; objects and lists may be written as JSON, and reach the program so.
-
-    What looks like JSON and is none stays text: `parse` refuses it.
-    """
-    try:
-        return _from_json(value) if isinstance(value, str) and value.startswith(JSON) else value
-    except ValueError:
-        return value
-
-
-def _from_json(text: str) -> object:
-    """Raises ``ValueError`` with what is wrong, and nothing of the text."""
-
-    def once(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
-        found = dict(pairs)
-        if len(found) < len(pairs):
-            raise ValueError("a key stands twice in one object")
-        return found
-
-    try:
-        return json.loads(text, object_pairs_hook=once)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{error.msg[0].lower()}{error.msg[1:]} at character {error.pos}") from None
-    except RecursionError:
-        raise ValueError("too many lists and objects in each other") from None
 
 
 def parse(
@@ -114,7 +86,7 @@ def _unreadable(values: Mapping[str, object]) -> Iterator[Problem]:
             yield Problem(key, f"its name {reason}")
         if isinstance(value, str) and value.startswith(JSON):
             try:
-                _from_json(value)
+                from_json(value)
             except ValueError as error:
                 remedy = "a shell takes quotes away: put single ones around the whole, or write it in the stack file"
                 yield Problem(key, f"is no JSON ({error}); {remedy}")

@@ -10,6 +10,7 @@ import pulumi
 from pydantic_core import ErrorDetails
 
 from components import rules
+from components.model.written import JSON
 from components.rules import Problem
 from components.rules.advice import unknown_key
 from components.settings.schema import ProblemsError, StackSettings
@@ -22,9 +23,6 @@ class SettingsError(pulumi.RunError, ValueError):
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         super().__init__("\n  ".join([f"{count} in the settings of stack {stack}, Pulumi.{stack}.yaml:", *problems]))
         self.problems = tuple(problems)
-
-
-JSON: Final = ("{", "[")
 
 
 _ALLOWED: Final = {

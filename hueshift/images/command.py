@@ -20,12 +20,13 @@ from hueshift.images.scans import Image, scan
 from hueshift.report import Json, RefusedError, StackName, console, emit, reported, unknown
 from hueshift.stack import Stack, colors, load, productions, project_folder
 from hueshift.traffic import live
+from hueshift.traffic.balancer import weights
 
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    help="Scan an image, give it to the idle color, record what ran for production to take, and see what runs where.",
+    help="Scan an image, give it to the idle color, and see what runs where.",
 )
 app.command("scan")(scan)
 
@@ -213,7 +214,7 @@ def _idle(place: Stack, service: str) -> Color:
             f"{color} of {service} gets {settings.canary_weight} % of the requests by {place.file.name}; end the "
             f"canary first: set canaryWeight to 0, and pulumi up --stack {place.name}"
         )
-    found = live.weights(place, service)
+    found = weights(place, service)
     if problem := live.disagreement(place, service, found):
         raise RefusedError(problem)
     return live.idle(found)

@@ -47,9 +47,9 @@ def preview(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Print what an update of each stack would do to its traffic and resources, as a Markdown comment.
+    """Print what an update of each stack would do to its traffic and resources.
 
-    Ends with 1 if a preview fails, if a mandatory policy refuses, or if more changes than the options allow.
+    It is a comment for a pull request, in Markdown. Ends with 1 if a preview fails, if a mandatory policy refuses, or if more changes than the options allow.
     """
     with reported():
         if files and (stacks or refresh):

@@ -134,9 +134,9 @@ def test_only_the_settings_know_pydantic() -> None:
     assert {name.split(".")[0] for name in users} == {"settings"}
 
 
-def test_only_the_gate_and_its_session_reach_the_network() -> None:
+def test_only_the_gate_the_guard_of_parking_and_their_session_reach_the_network() -> None:
     users = {name for name in MODULES if any(item.split(".")[0] in NETWORK for item in imported(name))}
-    assert users == {"context.aws_session", "traffic.gate"}
+    assert users == {"context.aws_session", "traffic.gate", "traffic.parking"}
 
 
 def test_only_the_settings_read_the_stacks_configuration_and_nobody_the_environment() -> None:

@@ -19,7 +19,7 @@ from components.settings import ran
 from hueshift.cli import app
 from hueshift.images import command as images
 from hueshift.stack import productions
-from tests.hueshift.traffic.test_live import Balancer, exported, forward
+from tests.hueshift.traffic.test_live import Balancer, answering, forward
 from tests.support import program
 from tests.support.ecr import HOST, Ecr
 
@@ -30,7 +30,6 @@ PULUMI = """#!/bin/sh
 case "$*" in
 "--non-interactive stack history --page-size 20 --json --stack staging") cat history.json ;;
 "--non-interactive stack output --json --stack staging") cat output.json ;;
-"--non-interactive stack export --stack "*) cat state.json ;;
 "--non-interactive config "*)
   echo "$*" >>calls
   echo "# $*" >>Pulumi.staging.yaml
@@ -53,9 +52,10 @@ class World:
     balancer: Balancer = field(default_factory=lambda: Balancer(forward(blue=100, green=0)))
     ecr: Ecr = field(default_factory=Ecr)
 
-    def client(self, name: str, **more: Any) -> Any:
+    def client(self, name: str, **_: Any) -> Any:
         """Stand for a session with AWS."""
-        return self.ecr if name == "ecr" else self.balancer.client(name, **more)
+        assert name == "ecr"
+        return self.ecr
 
     def run(self, *words: str) -> Result:
         return CliRunner().invoke(app, ["image", *words])
@@ -116,7 +116,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.chdir(tmp_path)
     there = World(tmp_path)
     monkeypatch.setattr(boto3, "Session", lambda **_: there)
-    (tmp_path / "state.json").write_text(json.dumps(exported()))
+    answering(monkeypatch, there.balancer)
     there.history(FULL)
     there.deploy()
     return there
@@ -391,17 +391,18 @@ def test_after_a_refused_flip_the_commands_that_mend_the_difference_are_named(wo
 
 
 def test_a_service_that_serves_nobody_yet_has_no_idle_color(world: World) -> None:
-    (world.folder / "state.json").write_text('{"deployment": {}}')
+    world.balancer.host = "another.example.com"
     said = world.refused(*give(*new(6)))
-    assert "the state has no production rule of shop" in said
-    assert "deploy it: pulumi up --stack staging" in said
+    assert "shop: eu-west-1 has no production rule for shop.staging.example.com" in said
+    assert "if it was never deployed: pulumi up --stack staging" in said
 
 
 def test_what_the_update_would_refuse_is_not_written(world: World) -> None:
     before = (world.folder / "Pulumi.production.yaml").read_text()
+    assert "version" in world.refused(*give(new(6)[0], "new"))
+    world.balancer.host = "shop.example.com"
     said = world.refused(*give(*new(6), stack="production"))
     assert "hueshift image record shop --stack staging" in said
-    assert "version" in world.refused(*give(new(6)[0], "new"))
     assert "can change its content" in world.refused(*give(f"{REPOSITORY}:latest", "1.6.0", stack="production"))
     assert "did you mean shop?" in world.refused("set", "shpo", new(6)[0], "--version", "1.6.0", "--stack", "staging")
     assert (world.folder / "Pulumi.production.yaml").read_text() == before
