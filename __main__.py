@@ -16,12 +16,14 @@ from components.context.cluster import confirm
 from components.edge.edge import Edge, EdgeArgs
 from components.edge.encryption_key import EncryptionKey, EncryptionKeyArgs
 from components.edge.network import find
+from components.edge.private_bucket import PrivateBucket, PrivateBucketArgs
 from components.observe.alert_topic import AlertTopic, AlertTopicArgs
 from components.observe.cloudwatch import AlertRouting
 from components.rules import PRIVATE
 from components.service.image import ImageRepository, ImageRepositoryArgs
 from components.service.service import BlueGreenService, BlueGreenServiceArgs
 from components.settings import load
+from components.traffic.guard import Guard, GuardArgs
 
 settings = load(pulumi.Config(), pulumi.get_stack())
 environment, production = settings.environment, settings.production
@@ -104,6 +106,11 @@ edge = Edge(
         tags=tags,
     ),
 )
+releases = PrivateBucket(f"{environment}-releases", PrivateBucketArgs(production=production, tags=tags))
+guard = Guard(
+    f"{environment}-guard",
+    GuardArgs(environment=environment, account_id=account, bucket=releases.name, routing=routing, tags=tags),
+)
 services = {
     name: BlueGreenService(
         name,
@@ -143,4 +150,6 @@ services = {
 }
 
 pulumi.export("loadBalancer", edge.load_balancer.dns_name)
+pulumi.export("releases", releases.name)
+pulumi.export("guard", guard.arn)
 pulumi.export("services", {name: service.summary for name, service in services.items()})

@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import pulumi
 from pulumi_aws import s3
+
+from components.edge.private_bucket import private_bucket
 
 _ROOT: Final = "load-balancer/"
 ACCESS_LOGS: Final = f"{_ROOT}access"
@@ -40,32 +42,12 @@ class LogBucket(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: LogBucketArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("hueshift:log_bucket:LogBucket", name, None, opts)
-        child = pulumi.ResourceOptions(parent=self)
-        bucket = s3.Bucket(
-            f"{name}-bucket",
-            force_destroy=not args.production,
+        bucket, policy = private_bucket(
+            name,
+            self,
+            production=args.production,
             tags=args.tags,
-            opts=pulumi.ResourceOptions(parent=self, protect=args.production or None),
-        )
-        # S3 has all of these on for a new bucket; stated, so that a refresh shows who switched one off.
-        block = s3.BucketPublicAccessBlock(
-            f"{name}-private",
-            bucket=bucket.bucket,
-            block_public_acls=True,
-            block_public_policy=True,
-            ignore_public_acls=True,
-            restrict_public_buckets=True,
-            opts=child,
-        )
-        s3.BucketOwnershipControls(
-            f"{name}-ownership", bucket=bucket.bucket, rule={"object_ownership": "BucketOwnerEnforced"}, opts=child
-        )
-        # Not KMS: it is the only encryption into which the load balancer can write (ELB guide, access logs).
-        s3.BucketServerSideEncryptionConfiguration(
-            f"{name}-encryption",
-            bucket=bucket.bucket,
-            rules=[{"apply_server_side_encryption_by_default": {"sse_algorithm": "AES256"}}],
-            opts=child,
+            allowed=lambda arn: [_writing(arn, args.account_id)],
         )
         s3.BucketLifecycleConfiguration(
             f"{name}-retention",
@@ -79,49 +61,26 @@ class LogBucket(pulumi.ComponentResource):
                     "abort_incomplete_multipart_upload": {"days_after_initiation": _UNFINISHED_DAYS},
                 }
             ],
-            opts=child,
-        )
-        policy = s3.BucketPolicy(
-            f"{name}-policy",
-            bucket=bucket.bucket,
-            policy=_policy(bucket.arn, args.account_id),
-            # S3 refuses two changes of one bucket's access at the same time.
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[block]),
+            opts=pulumi.ResourceOptions(parent=self),
         )
         self.name = policy.bucket
         self.register_outputs({"name": self.name})
 
 
-def _policy(bucket_arn: pulumi.Input[str], account_id: pulumi.Input[str]) -> pulumi.Output[str]:
-    """Let load balancers of this account write their logs, and nobody use the bucket without TLS.
+def _writing(bucket_arn: pulumi.Output[str], account_id: pulumi.Input[str]) -> dict[str, Any]:
+    """Let load balancers of this account write their logs.
 
     The account in the path is what keeps other accounts' load balancers out, as the ELB guide has it for access logs.
     It documents ``aws:SourceAccount`` only for Network Load Balancers, which write as ``delivery.logs.amazonaws.com``;
     a condition on a key that a request lacks would refuse every log.
     """
-    return pulumi.Output.json_dumps(
-        {
-            "Version": "2012-10-17",
-            "Statement": [
-                {
-                    "Sid": "LoadBalancerLogs",
-                    "Effect": "Allow",
-                    "Principal": {"Service": "logdelivery.elasticloadbalancing.amazonaws.com"},
-                    "Action": "s3:PutObject",
-                    "Resource": [
-                        pulumi.Output.format("{0}/{1}/AWSLogs/{2}/*", bucket_arn, prefix, account_id)
-                        for prefix in (ACCESS_LOGS, CONNECTION_LOGS)
-                    ],
-                },
-                {
-                    "Sid": "TlsOnly",
-                    "Effect": "Deny",
-                    "Principal": "*",
-                    "Action": "s3:*",
-                    # Not `concat`, which fails on the None that an update of other targets has for the ARN.
-                    "Resource": [bucket_arn, pulumi.Output.format("{0}/*", bucket_arn)],
-                    "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-                },
-            ],
-        }
-    )
+    return {
+        "Sid": "LoadBalancerLogs",
+        "Effect": "Allow",
+        "Principal": {"Service": "logdelivery.elasticloadbalancing.amazonaws.com"},
+        "Action": "s3:PutObject",
+        "Resource": [
+            pulumi.Output.format("{0}/{1}/AWSLogs/{2}/*", bucket_arn, prefix, account_id)
+            for prefix in (ACCESS_LOGS, CONNECTION_LOGS)
+        ],
+    }

@@ -479,5 +479,28 @@ CERTIFICATE: Final = Alert(
 EDGE_ALERTS: Final = (LOAD_BALANCER_ERRORS, CERTIFICATE)
 """Of the load balancer that all services of an environment share."""
 
-ALERTS: Final = (*COLOR_ALERTS, *SERVICE_ALERTS, *EDGE_ALERTS)
+GUARD_FAILED: Final = Alert(
+    name="guard-failed",
+    severity=Severity.CRITICAL,
+    summary="the guard did not send the traffic of a release back",
+    threshold=1,
+    comparison=Comparison.AT_LEAST,
+    reason="An alarm rang for a color that is being tried, and the way back did not succeed, once: users are failing, "
+    "and nothing else ends it.",
+    blind_spot="An alarm whose event never came; a release that was not armed, which the guard leaves alone.",
+    cloudwatch=CloudWatch(
+        metrics={
+            "failed": Metric(name="ExecutionsFailed", namespace="AWS/States"),
+            "late": Metric(name="ExecutionsTimedOut", namespace="AWS/States"),
+            "refused": Metric(name="FailedInvocations", namespace="AWS/Events"),
+        },
+        # Each is missing, not 0, in a minute without any.
+        math={"total": "FILL(failed, 0) + FILL(late, 0) + FILL(refused, 0)"},
+        periods=1,
+        datapoints=1,
+    ),
+)
+"""Of the guard of an environment."""
+
+ALERTS: Final = (*COLOR_ALERTS, *SERVICE_ALERTS, *EDGE_ALERTS, GUARD_FAILED)
 """All."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
+from uuid import uuid4
 
 
 class State(StrEnum):
@@ -285,6 +286,29 @@ def message(alarm: Any, before: str, account: str, children: Sequence[Any] = ())
             for child in children
         ]
     return json.dumps(result)
+
+
+def event(alarm: Any, account: str) -> dict[str, Any]:  # noqa: ANN401
+    """What CloudWatch hands to EventBridge when moto's alarm has changed its state (user guide, alarms and events)."""
+    return {
+        "version": "0",
+        "id": str(uuid4()),
+        "detail-type": "CloudWatch Alarm State Change",
+        "source": "aws.cloudwatch",
+        "account": account,
+        "time": f"{alarm.state_transitioned_timestamp:%Y-%m-%dT%H:%M:%SZ}",
+        "region": alarm.region_name,
+        "resources": [alarm.alarm_arn],
+        "detail": {
+            "alarmName": alarm.name,
+            "state": {
+                "value": str(alarm.state_value),
+                "reason": alarm.state_reason,
+                "timestamp": _stamp(alarm.state_transitioned_timestamp),
+            },
+            "previousState": {"value": str(alarm.left)},
+        },
+    }
 
 
 def _stamp(moment: datetime) -> str:

@@ -1,5 +1,7 @@
 """CloudWatch where moto only keeps what it is told: statistics, metric math, alarms that change state and tell of it.
 
+Of each change hear SNS, as the alarm's actions say, and EventBridge.
+
 ``run`` is the one thread behind it. It puts the load balancer's metrics when a minute is over, takes in what is due of
 those that came late, and evaluates. Minutes are those of ``Clock``, which can run faster.
 """
@@ -26,7 +28,7 @@ from moto.core.responses import ActionResult, EmptyResult
 from moto.core.utils import utcnow
 from moto.sns.models import sns_backends
 
-from sandbox.aws import alarms, series
+from sandbox.aws import alarms, events, series
 from sandbox.aws.alarms import AlarmRule, Rule, RuleError, State, Suppression
 from sandbox.aws.clock import MINUTE, Clock
 from sandbox.aws.metric_math import Kind, MathError, Plan, Series, Value
@@ -339,14 +341,17 @@ class CloudWatch(CloudWatchBackend):
     def set_alarm_state(self, alarm_name: str, reason: str, reason_data: str, state_value: str) -> None:
         """Holds until the next evaluation, and takes the actions of that state."""
         with self._lock:
+            before = self._states()
             super().set_alarm_state(alarm_name, reason, reason_data, state_value)
             self._evaluated = None
+            changes = self._changes(before)
             notices = [*self._metric_notices(), *self._composite_notices(self.clock.now())]
-        self._publish(notices)
+        self._tell(changes, notices)
 
     def evaluate(self) -> None:
         """Evaluates every alarm, as far as anything can have changed, and takes the actions that are due."""
         with self._lock:
+            before = self._states()
             now = self.clock.now()
             coming, self._coming = self._coming, []
             for due, namespace, datum, at in coming:
@@ -358,7 +363,21 @@ class CloudWatch(CloudWatchBackend):
                         self._evaluate_metric(alarm, end)
                 self._evaluated = (self.store.version, end)
             self._evaluate_composites()
+            changes = self._changes(before)
             notices = [*self._metric_notices(), *self._composite_notices(now)]
+        self._tell(changes, notices)
+
+    def _states(self) -> dict[str, str]:
+        return {name: alarm.state_value for name, alarm in self.alarms.items()}
+
+    def _changes(self, before: dict[str, str]) -> list[dict[str, Any]]:
+        """The events of the alarms that have another state than before, suppressed or not."""
+        changed = (alarm for name, alarm in self.alarms.items() if before.get(name) != alarm.state_value)
+        return [alarms.event(alarm, self.account_id) for alarm in changed]
+
+    def _tell(self, changes: Iterable[dict[str, Any]], notices: Iterable[_Notice]) -> None:
+        for change in changes:
+            events.deliver(self.account_id, change)
         self._publish(notices)
 
     def _evaluate_metric(self, alarm: Alarm, end: float) -> None:

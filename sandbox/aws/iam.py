@@ -1,4 +1,4 @@
-"""IAM's quotas on policies, which moto reports and does not apply.
+"""IAM's quotas on policies, which moto reports and does not apply, and the policy of the guard.
 
 Names, numbers and texts: IAM user guide, "IAM and AWS STS quotas"; whitespace does not count.
 """
@@ -8,11 +8,15 @@ from typing import Any, Final
 from moto.iam.exceptions import LimitExceededException
 from moto.iam.models import IAMBackend, ManagedPolicy, PolicyVersion, Role, iam_backends
 
+from sandbox import paths
+
 _INLINE: Final = 10_240
 """All inline policies of a role together."""
 _MANAGED: Final = 6_144
 _TRUST: Final = 2_048
 _ATTACHED: Final = 10
+
+GUARD: Final = "hueshift-guard"
 
 
 class Iam(IAMBackend):
@@ -60,3 +64,12 @@ def _within(document: str, most: int, name: str) -> None:
 def fill() -> None:
     """Puts the subclass in moto's place."""
     iam_backends.backend = Iam
+
+
+def seed() -> None:
+    """Put the guard's policy into the account, unless it is there; on AWS people make it (docs/roles.md)."""
+    iam = iam_backends[paths.ACCOUNT]["aws"]
+    if all(policy.name != GUARD for policy in iam.managed_policies.values()):
+        text = (paths.ROOT / "docs/roles/guard.json").read_text()
+        document = text.replace("ACCOUNT", paths.ACCOUNT).replace("REGION", paths.REGION)
+        iam.create_policy("", "/", document, GUARD, [])

@@ -38,7 +38,7 @@ from moto.route53.models import route53_backends
 from werkzeug.serving import make_server
 
 from sandbox import ca, paths
-from sandbox.aws import cbor, cloudwatch, gaps, keys, metrics, networking, scans
+from sandbox.aws import cbor, cloudwatch, events, gaps, iam, keys, metrics, networking, scans
 from sandbox.aws.clock import parse_scale
 from sandbox.aws.envoy import Envoy
 from sandbox.aws.load_balancing import LoadBalancing
@@ -96,6 +96,7 @@ def seed(authority: tuple[Path, Path] = (paths.CA_CERTIFICATE, paths.CA_KEY)) ->
         networking.seed_node(ec2, vpc.id, subnets[0])
     mock_random.seed()
     keys.seed()
+    iam.seed()
     return Seeds(vpc.id, [subnet.id for subnet in subnets], certificate)
 
 
@@ -254,6 +255,7 @@ class LocalAws:
         self._meter = metrics.Meter(self.envoy, self.balancing.owners, lateness)
         self._alarm_seconds = alarm_seconds
         self._stopped = threading.Event()
+        events.Calls.endpoint = f"http://{endpoint[0]}:{endpoint[1]}"
         self._server = make_server(
             *endpoint,
             Application(self.seeds, self.balancing, self._meter),
@@ -280,6 +282,7 @@ class LocalAws:
         self._stopped.set()
         self._server.shutdown()
         self._server.server_close()
+        events.Calls.endpoint = None
         self.envoy.stop()
 
 

@@ -179,7 +179,7 @@ def test_nothing_is_made_and_nothing_is_judged_inside_apply() -> None:
 
 def test_the_program_is_wiring() -> None:
     source = (ROOT / "__main__.py").read_text()
-    assert len(source.splitlines()) <= 150
+    assert len(source.splitlines()) <= 165
     kinds = (ast.If, ast.For, ast.While, ast.FunctionDef, ast.ClassDef, ast.Try)
     assert not [node for node in ast.walk(ast.parse(source)) if isinstance(node, kinds)]
 
@@ -209,6 +209,8 @@ def test_every_resource_has_a_component_for_parent_and_begins_with_its_name(stac
     assert roots - SOMETIMES == {
         "hueshift:edge:Edge",
         "hueshift:encryption_key:EncryptionKey",
+        "hueshift:guard:Guard",
+        "hueshift:private_bucket:PrivateBucket",
         "hueshift:service:BlueGreenService",
     }
     seen = 0
@@ -285,8 +287,9 @@ def test_physical_names_fit_and_what_may_be_replaced_has_none(stack: str) -> Non
             assert len(registration.name) + len("-1234567") <= 32
         if registration.type.startswith(("aws:lb/", "aws:ec2/")):
             assert "name" not in registration.inputs
-        if registration.type.startswith("aws:cloudwatch/"):
-            # Fixed: the gate and the composites know an alarm by its name, and nothing of it forces a replacement.
+        if registration.type.startswith("aws:cloudwatch/") and "EventTarget" not in registration.type:
+            # Fixed: the gate and the composites know an alarm by its name, the roles a rule, and nothing of either
+            # forces a replacement.
             name = registration.inputs.get("name") or registration.inputs["alarmName"]
             assert name.startswith(f"{stack}-")
             assert len(name) <= 255

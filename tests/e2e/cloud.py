@@ -54,6 +54,17 @@ def last_update() -> dict[str, Any]:
     return entry
 
 
+def state() -> list[dict[str, Any]]:
+    """Return the resources of the stack's state."""
+    found: list[dict[str, Any]] = json.loads(pulumi("stack", "export").stdout)["deployment"]["resources"]
+    return found
+
+
+def output(name: str) -> str:
+    """Return an output of the stack."""
+    return pulumi("stack", "output", name).stdout.strip()
+
+
 def kubectl(*arguments: str) -> str:
     """Run kubectl in the service's namespace and return what it printed."""
     return run("kubectl", "--namespace", NAMESPACE, *arguments).stdout

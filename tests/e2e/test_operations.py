@@ -586,6 +586,7 @@ SHOWN = {
     "certificate": "Expire date:",
     "cpu": "shop-green",
     "errors": r'"status": 5\d\d',
+    "guard-failed": "",
     "latency-p95": "green-latency-p95",
     "latency-p99": "deleted",
     "load-balancer-errors": "shop-migrate",

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from pulumi._types import input_type_py_to_pulumi_names
-from pulumi_aws import acm, cloudwatch, ec2, ecr, eks, iam, kms, lb, route53, s3, secretsmanager, sns, vpc, wafv2
+from pulumi_aws import acm, cloudwatch, ec2, ecr, eks, iam, kms, lb, route53, s3, secretsmanager, sfn, sns, vpc, wafv2
 
 from sandbox import engine, paths
 
@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.e2e]
 
 MODULES = {
     module.__name__.rpartition(".")[2]: module
-    for module in (acm, cloudwatch, ec2, ecr, eks, iam, kms, lb, route53, s3, secretsmanager, sns, vpc, wafv2)
+    for module in (acm, cloudwatch, ec2, ecr, eks, iam, kms, lb, route53, s3, secretsmanager, sfn, sns, vpc, wafv2)
 }
 
 

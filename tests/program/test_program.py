@@ -213,8 +213,10 @@ def test_a_new_version_changes_its_own_pods_and_where_the_canary_header_leads_an
 def test_the_outputs_are_those_that_people_and_tools_read(stack: str) -> None:
     exports: dict[str, Any] = unchanged(stack).exports
     settings = config(stack)
-    assert set(exports) == {"loadBalancer", "services"}
+    assert set(exports) == {"loadBalancer", "releases", "guard", "services"}
     assert exports["loadBalancer"].endswith(".elb.amazonaws.com")
+    assert exports["releases"].startswith(f"{stack}-releases-bucket-"), "by which the roles know it"
+    assert exports["guard"].endswith(f":stateMachine:{stack}-guard")
     assert exports["services"].keys() == settings["hueshift:services"].keys()
     for name, service in exports["services"].items():
         given = settings["hueshift:services"][name]

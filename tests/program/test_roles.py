@@ -33,10 +33,11 @@ VALUES = {
 ROLES = {
     "preview": ("read",),
     "rollback": ("read", "state", "rollback"),
-    "deploy": ("read", "state", "front", "deploy", "registry"),
+    "deploy": ("read", "state", "front", "deploy", "releases", "registry"),
     "build": ("build",),
-    "review": ("read", "state", "front", "deploy", "build"),
+    "review": ("read", "state", "front", "deploy", "releases", "build"),
     "secrets": ("read", "secrets"),
+    "guard": ("guard",),
 }
 NEEDS: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "tests/program/roles.yaml").read_text())
 GIVEN = {
@@ -65,7 +66,9 @@ SHARED = {
     "Subscriptions": "SNS knows no tag of a subscription",
 }
 """The statements of whoever changes an environment that are not confined to it, and why."""
-PIPELINE = ROLES.keys() - {"secrets"}
+ROLE = "arn:aws:iam::444455556666:role"
+GUARDS = "arn:aws:iam::444455556666:policy/hueshift-guard"
+PIPELINE = ROLES.keys() - {"guard", "secrets"}
 NOT_OPERATIONS = {
     *("ec2:CreateTags", "elasticloadbalancing:SetWebAcl", "iam:PassRole", "lambda:InvokeFunction"),
     *("elasticloadbalancing:CreateWebACLAssociation", "elasticloadbalancing:DeleteWebACLAssociation"),
@@ -148,7 +151,10 @@ def asked(use: str) -> Iterator[tuple[str, str]]:
     """Yield each action that the program's resources take, and the name of what it is done to."""
     for kind, name in resources():
         needs = NEEDS[kind]
-        yield from ((action, needs["arn"].format(name=name)) for action in needs[use])
+        # What is named after its environment is asked for as production's.
+        own = re.sub("^staging-", "production-", name)
+        arn = needs["arn"].format(name=own, stem=own.rpartition("-")[0])
+        yield from ((action, arn) for action in needs[use])
         if use == "write":
             yield from ((action, arn) for arn, beside in needs.get("beside", {}).items() for action in beside)
 
@@ -210,7 +216,7 @@ def test_whoever_deploys_or_rolls_back_reaches_nothing_of_another_environment(ro
 def test_a_statement_is_confined_to_its_environment_or_listed_with_its_reason() -> None:
     open_ = {
         statement["Sid"]
-        for name in ("front", "deploy", "registry", "rollback", "secrets")
+        for name in ("front", "deploy", "releases", "registry", "rollback", "secrets")
         for statement in json.loads((PLACE / f"{name}.json").read_text())["Statement"]
         if not {ASKED, BORNE} & {key for tests in statement.get("Condition", {}).values() for key in tests}
         and not all(re.search(r"ENVIRONMENT|CLUSTER|ZONE_ID", arn) for arn in listed(statement["Resource"]))
@@ -232,7 +238,7 @@ def test_what_is_confined_by_its_tag_bears_it() -> None:
 
 def test_whoever_previews_changes_nothing_and_sees_no_secret_value() -> None:
     verbs = {re.sub(r"(?<!^)[A-Z].*|\*", "", action.partition(":")[2]) for action in actions("preview")}
-    assert verbs == {"Get", "List", "Describe", "Decrypt"}
+    assert verbs == {"Get", "List", "Describe", "Decrypt", "Validate"}
     assert not [role for role in PIPELINE if "secretsmanager:GetSecretValue" in actions(role)]
     (state,) = [item for item in document("read") if item["Sid"] == "StateKey"]
     assert state["Condition"] == {"ForAnyValue:StringEquals": {"kms:ResourceAliases": ["alias/pulumi-production"]}}
@@ -245,13 +251,20 @@ def test_whoever_rolls_back_moves_weights_and_writes_the_state_and_no_more() -> 
 
 
 def test_whoever_deploys_can_give_itself_nothing() -> None:
+    pods, guard = f"{ROLE}/shop-identity-role-1a2b3c4", f"{ROLE}/production-guard-role-1a2b3c4"
+    for role, policies, services in (
+        (pods, {VALUES["POLICY_ARN"]}, {"pods.eks.amazonaws.com"}),
+        (guard, {GUARDS}, {"events.amazonaws.com", "states.amazonaws.com"}),
+    ):
+        for arn in (VALUES["POLICY_ARN"], GUARDS, "arn:aws:iam::aws:policy/AdministratorAccess"):
+            given = {BORNE: "production", "iam:PolicyARN": arn}
+            assert allows("deploy", "iam:AttachRolePolicy", role, given) == (arn in policies)
+        for service in ("pods.eks", "events", "states", "lambda"):
+            to = f"{service}.amazonaws.com"
+            assert allows("deploy", "iam:PassRole", role, {"iam:PassedToService": to}) == (to in services)
     by_action = {action: item for item in statements("deploy") for action in listed(item["Action"])}
-    attached = by_action["iam:AttachRolePolicy"]["Condition"]
-    assert attached["ArnEquals"] == {"iam:PolicyARN": [VALUES["POLICY_ARN"]]}
-    to_pods = {"StringEquals": {"iam:PassedToService": "pods.eks.amazonaws.com"}}
-    assert by_action["iam:PassRole"]["Condition"] == to_pods
     changing = {action for action in by_action if re.match("iam:(?!Get|List|CreateServiceLinkedRole)", action)}
-    own = "arn:aws:iam::444455556666:role/pulumi-production-deploy"
+    own = f"{ROLE}/pulumi-production-deploy"
     assert changing
     assert [action for action in changing if allows("deploy", action, own)] == []
     assert not allows("deploy", "s3:DeleteBucket", "arn:aws:s3:::pulumi-production-444455556666")
@@ -274,7 +287,7 @@ def test_a_document_fits_into_a_policy_and_is_one(name: str) -> None:
 def test_a_document_names_what_there_is(file: Path) -> None:
     content = json.loads(file.read_text())
     session = botocore.session.get_session()
-    services = {"elasticloadbalancing": "elbv2"}
+    services = {"elasticloadbalancing": "elbv2", "states": "stepfunctions"}
     for statement in content["Statement"]:
         assert statement["Action"] != "*"
         for action in listed(statement["Action"]):

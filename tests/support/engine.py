@@ -234,6 +234,8 @@ COMPUTED: Final[Mapping[str, Mapping[str, Any]]] = {
         ],
     },
     "aws:acm/certificateValidation:CertificateValidation": {},
+    "aws:cloudwatch/eventRule:EventRule": {"arn": "arn:aws:events:eu-west-1:123456789012:rule/{name}"},
+    "aws:cloudwatch/eventTarget:EventTarget": {},
     "aws:cloudwatch/metricAlarm:MetricAlarm": {
         "name": "{name}",
         "arn": "arn:aws:cloudwatch:eu-west-1:123456789012:alarm:{name}",
@@ -282,6 +284,10 @@ COMPUTED: Final[Mapping[str, Mapping[str, Any]]] = {
     },
     "aws:secretsmanager/secretPolicy:SecretPolicy": {},
     "aws:secretsmanager/secretRotation:SecretRotation": {},
+    "aws:sfn/stateMachine:StateMachine": {
+        "arn": "arn:aws:states:eu-west-1:123456789012:stateMachine:{name}",
+        "name": "{name}",
+    },
     "aws:sns/topic:Topic": {"name": "{name}", "arn": "arn:aws:sns:eu-west-1:123456789012:{name}"},
     "aws:sns/topicPolicy:TopicPolicy": {},
     "aws:sns/topicSubscription:TopicSubscription": {"arn": "arn:aws:sns:eu-west-1:123456789012:topic:{name}"},

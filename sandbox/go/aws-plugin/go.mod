@@ -54,6 +54,7 @@ require (
 	github.com/aws/aws-sdk-go-v2/service/ecrpublic v1.39.2 // indirect
 	github.com/aws/aws-sdk-go-v2/service/eks v1.84.2 // indirect
 	github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2 v1.55.0 // indirect
+	github.com/aws/aws-sdk-go-v2/service/eventbridge v1.46.2 // indirect
 	github.com/aws/aws-sdk-go-v2/service/iam v1.54.0 // indirect
 	github.com/aws/aws-sdk-go-v2/service/imagebuilder v1.55.2 // indirect
 	github.com/aws/aws-sdk-go-v2/service/internal/accept-encoding v1.13.10 // indirect
@@ -72,6 +73,7 @@ require (
 	github.com/aws/aws-sdk-go-v2/service/s3 v1.102.2 // indirect
 	github.com/aws/aws-sdk-go-v2/service/s3control v1.71.1 // indirect
 	github.com/aws/aws-sdk-go-v2/service/secretsmanager v1.41.9 // indirect
+	github.com/aws/aws-sdk-go-v2/service/sfn v1.41.2 // indirect
 	github.com/aws/aws-sdk-go-v2/service/signin v1.1.1 // indirect
 	github.com/aws/aws-sdk-go-v2/service/sns v1.39.19 // indirect
 	github.com/aws/aws-sdk-go-v2/service/sqs v1.42.29 // indirect

@@ -1,0 +1,125 @@
+"""Arms the guard in AWS for a release, finds out what it did, and disarms it.
+
+The guard (``components/traffic/guard.py``) sends traffic back when an alarm rings and nobody drives the release. It
+does what an object of the releases bucket says, ``guard/<alarm>.json``. So whoever drives arms it before the first
+request goes to the new color, and disarms it once the release is over, before the stack file names the new color.
+
+Pure but for what takes a client; those raise ``ClientError`` and ``BotoCoreError``.
+"""
+
+import copy
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from components.model import Color, alarm_name
+
+# The alert that judges a color that is only tried; the other alarm that is armed is the color's composite.
+_TRIED: Final = "canary-errors"
+
+
+def alarms(environment: str, services: Iterable[str], new: Color) -> list[str]:
+    """Return the names of the alarms that are to send a release's traffic back: two of each service's new color.
+
+    The composite tells of all that people are called for; ``canary-errors``, which is not part of it, of 1 % of errors.
+    """
+    return [alarm_name(environment, service, new.value, *more) for service in services for more in ((), (_TRIED,))]
+
+
+def back(actions: Sequence[Mapping[str, Any]], old: str) -> list[dict[str, Any]]:
+    """Return a rule's actions, as ``DescribeRules`` has them, for ``ModifyRule`` to send all requests to one group.
+
+    ``old`` is the group's ARN. Stickiness is off: a client's cookie comes before the weights (ELB guide, sticky
+    sessions).
+
+    Raises ``ValueError`` if the rule does not forward to several groups, of which it is one.
+    """
+    found = [dict(copy.deepcopy(action)) for action in actions]
+    forward = next((action for action in found if action["Type"] == "forward"), {})
+    groups = forward.get("ForwardConfig", {}).get("TargetGroups", [])
+    if old not in [group["TargetGroupArn"] for group in groups]:
+        raise ValueError(f"the rule forwards to {[group['TargetGroupArn'] for group in groups]}, and not to {old}")
+    for group in groups:
+        group["Weight"] = 100 if group["TargetGroupArn"] == old else 0
+    # With its duration, which is there though it is off: else a refresh would find a difference.
+    forward["ForwardConfig"].setdefault("TargetGroupStickinessConfig", {})["Enabled"] = False
+    return found
+
+
+def move(rule: str, actions: Sequence[Mapping[str, Any]], old: str) -> dict[str, Any]:
+    """Return the way back of one service: the rule's ARN and its actions as they are now, the old color's group's ARN.
+
+    Raises ``ValueError`` as ``back`` does.
+    """
+    return {"rule": rule, "old": old, "actions": back(actions, old)}
+
+
+def order(moves: Sequence[Mapping[str, Any]], *, since: str, until: str) -> dict[str, Any]:
+    """Return what the guard is to do when one of a release's alarms rings: all of the moves.
+
+    ``since``, the start of the release, and ``until`` bound the time of the alarms that it heeds. Both are in UTC and
+    in whole seconds, such as ``2026-11-30T14:02:09Z``, as Step Functions compares them.
+    """
+    return {"since": since, "until": until, "moves": [dict(each) for each in moves]}
+
+
+def arm(s3: Any, bucket: str, names: Iterable[str], wanted: Mapping[str, Any]) -> None:  # noqa: ANN401
+    """Give the guard the same order for each of the alarms. Repeated, it changes nothing."""
+    for name in names:
+        s3.put_object(Bucket=bucket, Key=_order(name), Body=json.dumps(wanted).encode(), ContentType="application/json")
+
+
+def disarm(s3: Any, bucket: str, names: Iterable[str]) -> None:  # noqa: ANN401
+    """Take the orders away: alarms that ring from now on move nothing. What the guard did stays to be read.
+
+    An execution that has read its order goes on; the release is over for the guard when ``busy`` says no.
+    """
+    for name in names:
+        s3.delete_object(Bucket=bucket, Key=_order(name))
+
+
+def busy(states: Any, machine: str) -> bool:  # noqa: ANN401
+    """Whether the guard, by its state machine's ARN, is at work, for whatever release of the stack."""
+    return bool(states.list_executions(stateMachineArn=machine, statusFilter="RUNNING", maxResults=1)["executions"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fired:
+    """What the guard did."""
+
+    alarm: str
+    at: str
+    """When the alarm rang, as the order writes times."""
+    reason: str
+    """CloudWatch's, for the state of the alarm."""
+    left: Sequence[str]
+    """The rules that it could not send back, by ARN: their old color has no healthy pod."""
+
+
+def fired(s3: Any, bucket: str, names: Iterable[str], *, since: str) -> list[Fired]:  # noqa: ANN401
+    """Return what the guard did for these alarms since the start of a release, in the order in which they rang."""
+    found = []
+    for name in names:
+        # Listed, not tried: without the right to list, S3 tells a missing object from a forbidden one by no code.
+        if s3.list_objects_v2(Bucket=bucket, Prefix=_note(name), MaxKeys=1)["KeyCount"]:
+            note = json.loads(s3.get_object(Bucket=bucket, Key=_note(name))["Body"].read())
+            # Step Functions may write a text as a JSON string.
+            note = json.loads(note) if isinstance(note, str) else note
+            found.append(
+                Fired(
+                    alarm=note["detail"]["alarmName"],
+                    at=note["time"],
+                    reason=note["detail"]["state"].get("reason", ""),
+                    left=[each["rule"] for each in note["moves"]["left"]],
+                )
+            )
+    return sorted((each for each in found if each.at >= since), key=lambda each: each.at)
+
+
+def _order(alarm: str) -> str:
+    return f"guard/{alarm}.json"
+
+
+def _note(alarm: str) -> str:
+    return f"guard/{alarm}.fired"

@@ -1,0 +1,78 @@
+"""With nobody alive to drive it, a release whose new color fails loses its traffic again."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+import pytest
+
+from components.model import Color
+from hueshift.release import guard
+from tests.e2e import cloud
+from tests.e2e.test_alerts import EVERYTHING_OFF, SCALE, fail, load, wait_for
+from tests.e2e.test_gate import live_weights
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+
+NAMES = guard.alarms("sandbox", ["shop"], Color.GREEN)
+
+
+def production_rule() -> dict[str, Any]:
+    """Return the service's production rule as the load balancer has it."""
+    resources = cloud.state()
+    (arn,) = [item["id"] for item in resources if item["urn"].endswith("::shop-traffic-production")]
+    found: Any = boto3.client("elbv2").describe_rules(RuleArns=[arn])["Rules"][0]
+    return dict(found)
+
+
+def weighted(actions: Any, blue: int) -> Any:  # noqa: ANN401
+    """Return actions with another share for blue."""
+    groups = [
+        {**group, "Weight": blue if "-blue-" in group["TargetGroupArn"] else 100 - blue}
+        for group in actions[0]["ForwardConfig"]["TargetGroups"]
+    ]
+    return [{**actions[0], "ForwardConfig": {**actions[0]["ForwardConfig"], "TargetGroups": groups}}]
+
+
+@pytest.fixture
+def tried() -> Iterator[str]:
+    """Begin a release of green and let its driver die at 10 %; return when it began."""
+    client, s3 = boto3.client("elbv2"), boto3.client("s3")
+    bucket = cloud.output("releases")
+    rule = production_rule()
+    (old,) = [
+        group["TargetGroupArn"]
+        for group in rule["Actions"][0]["ForwardConfig"]["TargetGroups"]
+        if "-blue-" in group["TargetGroupArn"]
+    ]
+    now = datetime.now(UTC)
+    since, until = (f"{moment:%Y-%m-%dT%H:%M:%SZ}" for moment in (now, now + timedelta(hours=1)))
+    move = guard.move(rule["RuleArn"], rule["Actions"], old)
+    guard.arm(s3, bucket, NAMES, guard.order([move], since=since, until=until))
+    client.modify_rule(RuleArn=rule["RuleArn"], Actions=weighted(rule["Actions"], 90))
+    try:
+        yield since
+    finally:
+        guard.disarm(s3, bucket, NAMES)
+        client.modify_rule(RuleArn=rule["RuleArn"], Actions=rule["Actions"])
+
+
+def test_a_color_that_fails_while_nobody_drives_loses_its_traffic(tried: str) -> None:
+    with cloud.fast_minutes(SCALE), load():
+        wait_for(set(), 200)  # a load that an earlier test ended is a drop of traffic, remembered for half an hour
+        assert sorted(live_weights().values()) == [10, 90]
+        fail(Color.GREEN, error_rate=0.2)
+        try:
+            cloud.wait_until("everything is sent to blue", lambda: sorted(live_weights().values()) == [0, 100], 120)
+        finally:
+            fail(Color.GREEN, **EVERYTHING_OFF)
+        assert cloud.curl(f"https://{cloud.HOST}/")[1]["x-color"] == "blue"
+        s3, bucket = boto3.client("s3"), cloud.output("releases")
+        cloud.wait_until("the guard has said so", lambda: guard.fired(s3, bucket, NAMES, since=tried))
+        for did in guard.fired(s3, bucket, NAMES, since=tried):
+            assert did.left == []
+        states = boto3.client("stepfunctions")
+        cloud.wait_until("the guard is done", lambda: not guard.busy(states, cloud.output("guard")))
+        cloud.pulumi("preview", "--refresh", "--expect-no-changes")  # the file never said anything else
+        wait_for(set(), 120)  # canary-errors judges ten minutes
