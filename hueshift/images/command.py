@@ -75,21 +75,8 @@ def set_(
     with reported():
         place = load(stack)
         color = _idle(place, service)
-        there: Mapping[str, Any] = place.values["services"][service]["colors"][color]
         wanted = {"image": image, "version": version, **({"schema": schema} if schema else {})}
-        changed = {key: value for key, value in wanted.items() if there.get(key) != value}
-        unparked = place.settings.services[service].colors[color].parked
-        _judge(place, service, color, changed)
-        key = f"services.{service}.colors.{color}"
-        before = place.file.read_text()
-        try:
-            for name, value in changed.items():
-                place.configure(f"{key}.{name}", value)
-            if unparked:
-                place.clear(f"{key}.parked")
-        except BaseException:
-            place.file.write_text(before)
-            raise
+        changed, unparked = give(place, service, color, wanted)
         follow = f"pulumi up --stack {place.name}"
         if as_json:
             emit(
@@ -97,7 +84,7 @@ def set_(
                     "stack": place.name,
                     "service": service,
                     "color": color,
-                    "changed": sorted(changed),
+                    "changed": changed,
                     "unparked": unparked,
                     "next": [follow],
                 }
@@ -111,6 +98,28 @@ def set_(
         if unparked:
             out.print(f"{color} was parked, and gets its pods back")
         out.print(f"next: {follow}")
+
+
+def give(place: Stack, service: str, color: Color, wanted: Mapping[str, str]) -> tuple[list[str], bool]:
+    """Write what a color shall run into the stack file; return the keys that changed, and whether it was parked.
+
+    Raises ``RefusedError`` or ``SettingsError`` if the settings would be wrong with it; the file is as before then.
+    """
+    there: Mapping[str, Any] = place.values["services"][service]["colors"][color]
+    changed = {key: value for key, value in wanted.items() if there.get(key) != value}
+    unparked = place.settings.services[service].colors[color].parked
+    _judge(place, service, color, changed)
+    key = f"services.{service}.colors.{color}"
+    before = place.file.read_text()
+    try:
+        for name, value in changed.items():
+            place.configure(f"{key}.{name}", value)
+        if unparked:
+            place.clear(f"{key}.parked")
+    except BaseException:
+        place.file.write_text(before)
+        raise
+    return sorted(changed), unparked
 
 
 @app.command()

@@ -206,7 +206,7 @@ def keep(there: Place, moves: Sequence[Move], *, commit: bool, record: Record | 
     yield file
     if commit and file.done:
         yield _kept("commit", lambda: _commit(there, moves))
-    yield _kept("state", lambda: _update(there, moves), needed=False)
+    yield _kept("state", lambda: learn(there, [move.service for move in moves]), needed=False)
 
 
 def _kept(what: str, write: Callable[[], str], *, needed: bool = True) -> Kept:
@@ -278,9 +278,12 @@ def _commit(there: Place, moves: Sequence[Move]) -> str:
     return done.stdout.strip()
 
 
-def _update(there: Place, moves: Sequence[Move]) -> str:
-    """Let the state learn of it, by an update of the rules alone, which finds them as they are wished."""
-    ours = {f"::{move.service}-traffic-production" for move in moves}
+def learn(there: Place, services: Sequence[str]) -> str:
+    """Let the state learn the weights, by an update of the rules alone, which finds them as they are wished.
+
+    Raises ``RefusedError``.
+    """
+    ours = {f"::{service}-traffic-production" for service in services}
     # Those that are there: a pattern would reach a rule that waits to be made too, and what that needs is no target.
     targets = [
         f"--target={resource['urn']}"
