@@ -438,13 +438,12 @@ class Driver:
 
     def _call(self, record: Record) -> None:
         """Tell the people who hear of the service's alarms; that they cannot be told stops nothing."""
-        what = record.events[-1].what
-        subject = f"{self.unit.place.environment}/{record.unit}: release {record.id} {what}"
+        what = record.events[-1].what.partition(":")[0]
+        # At most 100 characters of ASCII (SNS API, Publish).
+        subject = f"{self.unit.place.environment}/{record.unit}: release {record.id} {what}"[:100]
         text = "\n".join(f"{stamp(event.at)} {event.what} ({event.by})" for event in record.events[-20:])
         try:
             for topic in self._topics(record):
-                # 100 characters of ASCII, without a line break (SNS API, Publish).
-                subject = subject.encode("ascii", "replace").decode().splitlines()[0][:100]
                 self.clients.sns(topic.split(":")[3]).publish(TopicArn=topic, Subject=subject, Message=text)
         except (BotoCoreError, ClientError) as error:
             self._say(f"nobody was told: {explained(error)}")

@@ -287,6 +287,14 @@ def begun(world: World, monkeypatch: pytest.MonkeyPatch) -> Loop:
             clients=Clients(s3=s3, states=None, cloudwatch=clients.cloudwatch, sns=_sns),
         )
 
+    write = Place.write
+
+    def written(self: Place, wanted: Mapping[str, str | int]) -> None:
+        loop.effect("file begins")
+        write(self, wanted)
+        loop.effect("file ends")
+
+    monkeypatch.setattr(Place, "write", written)
     monkeypatch.setattr(commands, "home", here)
     return loop
 
@@ -307,6 +315,8 @@ def _sns(region: str) -> Any:
 def _alarms() -> Any:
     topic = _sns("eu-west-1").create_topic(Name="people")["TopicArn"]
     sqs = boto3.client("sqs", region_name="eu-west-1")
+    for left in sqs.list_queues(QueueNamePrefix="people").get("QueueUrls", []):
+        sqs.delete_queue(QueueUrl=left)
     url = sqs.create_queue(QueueName="people")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     _sns("eu-west-1").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
