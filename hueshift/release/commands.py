@@ -301,8 +301,8 @@ def _prepare(unit: Unit, record: Record, given: Given | None, *, commit: bool) -
         says = wanted.get("image") or said.get("image") or ""
         if says != record.images[name]:
             raise RefusedError(
-                f"{unit.place.file.name} gives {record.new} of {name} {says or 'what is built here'}, and the release is "
-                f"of {record.images[name]}"
+                f"{unit.place.file.name} gives {record.new} of {name} {says or 'what is built here'}, and the release "
+                f"is of {record.images[name]}"
             )
     if commit and changed:
         versions = ", ".join(f"{name} {record.versions[name][1]}" for name in record.services)

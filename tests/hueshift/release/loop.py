@@ -12,6 +12,8 @@ from typing import Any
 
 import boto3
 import pytest
+import yaml
+from botocore.exceptions import EndpointConnectionError
 from typer.testing import CliRunner, Result
 
 from components.model import Color
@@ -26,6 +28,7 @@ from hueshift.report import RefusedError
 from hueshift.stack import Place, place
 from tests.hueshift.release.samples import NOW
 from tests.support.balancers import World
+from tests.support.program import ROOT
 
 BUCKET = "releases"
 STEPS: Any = [{"weight": 10, "bake": 20}, {"weight": 50, "bake": 20}, {"weight": 100, "bake": 20}]
@@ -94,11 +97,12 @@ class Load:
     """Of a color with a share of 0 to 1: which parts of its requests fail and are slow."""
     ticks_: list[Tick] = field(default_factory=list)
     silent: bool = False
+    service: str = "pricing"
 
     def tick(self) -> None:
         since = self.ticks_[-1].at if self.ticks_ else self.clock.now - 5
         requests, failed, slow = {}, {}, {}
-        for color, weight in self.world.live("pricing").items():
+        for color, weight in self.world.live(self.service).items():
             count = self.rate * (self.clock.now - since) * weight / 100
             fails, late = self.bad(color, weight / 100)
             key = Color(color)
@@ -179,6 +183,8 @@ class Loop:
     effects: list[str] = field(default_factory=list)
     dies: int | None = None
     """At which effect the process ends."""
+    gone: bool = False
+    """Whether S3 cannot be reached."""
 
     def effect(self, name: str) -> None:
         self.effects.append(name)
@@ -192,27 +198,29 @@ class Loop:
 
     @property
     def record(self) -> Record:
-        found = self.store.read("pricing")
+        found = self.store.read(self.unit)
         assert found is not None
         return found.record
+
+    @property
+    def unit(self) -> str:
+        return self.load.service if self.load.service == "pricing" else "staging"
 
     @property
     def said(self) -> list[str]:
         """What the record tells."""
         return [event.what for event in self.record.events]
 
-    def strategy(self, **data: object) -> None:
-        """Give pricing a strategy in the stack file."""
-        self.world.change(
-            lambda config: config["hueshift:services"]["pricing"].update(
-                strategy={"steps": STEPS, "patience": 120, **data}
-            )
-        )
+    def strategy(self, *services: str, **data: object) -> None:
+        """Give pricing, or others, a strategy in the stack file."""
+        for service in services or ("pricing",):
+            said = {"strategy": {"steps": STEPS, "patience": 120, **data}}
+            self.world.change(lambda config: config["hueshift:services"][service].update(said))  # noqa: B023
 
     def run(self, *words: str) -> Result:
         """Run the command."""
         with chdir(self.world.folder):
-            named = () if words[0] == "resume" and "--all" in words else ("--service", "pricing")
+            named = () if "--all" in words else ("--service", self.load.service)
             return CliRunner().invoke(app, [*words, *named, "--stack", "staging"], catch_exceptions=False)
 
     def alarm(self, name: str, state: str) -> None:
@@ -243,7 +251,9 @@ def begun(world: World, monkeypatch: pytest.MonkeyPatch) -> Loop:
     (folder / "bin/curl").write_text(CURL)
     (folder / "bin/curl").chmod(0o755)
     (folder / "outputs.json").write_text(json.dumps({"releases": BUCKET, "guard": None}))
-    world.change(lambda config: config.pop("hueshift:releases", None))
+    local = yaml.safe_load((ROOT / "Pulumi.sandbox.yaml").read_text())["config"]
+    needed = ("hueshift:network", "hueshift:loadBalancer")
+    world.change(lambda config: config.update({key: local[key] for key in needed}))
     clock = Clock()
     clients = Clients(s3=_bucket(clock), states=None, cloudwatch=_alarms(), sns=_sns)
     load = Load(world, clock)
@@ -253,6 +263,12 @@ def begun(world: World, monkeypatch: pytest.MonkeyPatch) -> Loop:
     engine = Engine(there, lambda _: None)
     loop = Loop(world, clock, load, clients, engine)
     engine.effect = loop.effect
+
+    def reached(**_: object) -> None:
+        if loop.gone:
+            raise EndpointConnectionError(endpoint_url="https://s3")
+
+    clients.s3.meta.events.register("before-call.s3", reached)
     loop.strategy()
     for _ in range(4):
         clock.sleep(5)
@@ -261,7 +277,7 @@ def begun(world: World, monkeypatch: pytest.MonkeyPatch) -> Loop:
         """The home of the stack, whose drivers live by this clock."""
 
         @property
-        def store(self) -> Store:  # type: ignore[override]
+        def store(self) -> Store:
             s3 = Hooked(loop.clients.s3, ("put_object", "delete_object"), loop.effect)
             return Store(s3, BUCKET, steady=clock.steady)
 

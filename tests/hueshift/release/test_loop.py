@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from typer.testing import Result
 
 from hueshift.release.drive import Asked, Phase
 from hueshift.release.store import SILENCE
@@ -241,7 +242,7 @@ def test_a_freeze_holds_what_goes_forward_and_is_told_by_the_plan(loop: Loop) ->
     assert "Frozen until Fri 15 Jan 08:10 (UTC)" in loop.run("plan").output
     assert loop.run("release").exit_code == 0
     assert loop.said[1] == "waits (freeze): frozen until 2027-01-15T08:10:00Z"
-    assert [event.at for event in loop.record.events if event.what == "to 10 %"][0] >= loop.record.events[0].at + 570
+    assert next(event.at for event in loop.record.events if event.what == "to 10 %") >= loop.record.events[0].at + 570
 
 
 def test_weights_that_somebody_moved_by_hand_are_not_fought_over(loop: Loop) -> None:
@@ -260,7 +261,7 @@ def test_an_image_that_is_replaced_in_the_middle_ends_it(loop: Loop) -> None:
 
 
 def test_a_second_driver_is_refused_by_the_name_of_the_first(loop: Loop) -> None:
-    found = []
+    found: list[Result] = []
 
     def second() -> None:
         found.extend(loop.run(word) for word in ("release", "resume"))
@@ -334,6 +335,120 @@ def test_history_and_audit_log_tell_what_happened(loop: Loop, monkeypatch: pytes
     assert loop.run("history").output.startswith("staging/pricing    1  2027-01-15T08:")
     assert loop.run("history", "1").output == page.read_text()
     assert "no release of pricing has the number 7; there are: 1" in loop.run("history", "7").output
+
+
+def test_ctrl_c_undoes_it_and_says_so(loop: Loop) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    loop.clock.at[loop.clock.now + 12] = interrupt
+    done = loop.run("release")
+    assert done.exit_code == 3
+    assert "Ctrl-C: the release is undone; once more leaves it as it is, for `hueshift resume`" in done.output
+    undone(loop, "aborted")
+
+
+def test_without_s3_nothing_goes_forward_and_a_bad_color_is_taken_back(loop: Loop) -> None:
+    seen: list[dict[str, int]] = []
+    start = loop.clock.now
+    loop.clock.at[start + 12] = lambda: setattr(loop, "gone", True)
+    loop.clock.at[start + 60] = lambda: seen.append(loop.world.live("pricing"))
+    loop.clock.at[start + 61] = lambda: setattr(loop.load, "bad", lambda c, _: (0.1 if c == "green" else 0, 0.05))
+    loop.clock.at[start + 90] = lambda: seen.append(loop.world.live("pricing"))
+    loop.clock.at[start + 91] = lambda: setattr(loop, "gone", False)
+    assert loop.run("release").exit_code == 3
+    assert seen == [{"blue": 90, "green": 10}, BLUE]
+    undone(loop, "failed: ")
+
+
+def test_without_s3_weights_of_another_driver_are_left_alone(loop: Loop) -> None:
+    seen: list[dict[str, int]] = []
+    loop.clock.at[loop.clock.now + 12] = lambda: setattr(loop, "gone", True)
+    loop.clock.at[loop.clock.now + 20] = lambda: loop.world.move("pricing", blue=50, green=50)
+    loop.clock.at[loop.clock.now + 60] = lambda: seen.append(loop.world.live("pricing"))
+    loop.clock.at[loop.clock.now + 61] = lambda: setattr(loop, "gone", False)
+    loop.run("release")
+    assert seen == [{"blue": 50, "green": 50}]
+
+
+def test_services_that_share_a_key_are_released_and_undone_together(loop: Loop) -> None:
+    loop.load.service = "shop"
+    loop.strategy("shop", "orders", steps=[{"weight": 50, "bake": 10}])
+    seen = []
+    loop.clock.heard.append(lambda: seen.append((loop.world.live("shop"), loop.world.live("orders"))))
+    loop.clock.at[loop.clock.now + 12] = lambda: loop.world.empty("orders", "green")
+    assert loop.run("release").exit_code == 3
+    assert ({"blue": 50, "green": 50},) * 2 in seen
+    assert (loop.world.live("shop"), loop.world.live("orders")) == (BLUE, BLUE)
+    assert any("health: orders: green has 0 healthy targets" in said for said in loop.said)
+    assert loop.record.services == ("shop", "orders")
+    group = loop.world.groups["orders", "green"]
+    loop.world.elb.register_targets(
+        TargetGroupArn=group, Targets=[{"Id": f"10.0.0.{it}", "Port": 8080} for it in (1, 2)]
+    )
+    assert loop.run("release", "--force", "a node was lost").exit_code == 0
+    assert (loop.world.live("shop"), loop.world.live("orders")) == (GREEN, GREEN)
+    assert loop.world.config["hueshift:activeColor"] == "green"
+
+
+def test_an_abort_of_a_release_without_a_driver_takes_it_over_and_closes_it(loop: Loop) -> None:
+    assert loop.run("release", "--detach").exit_code == 4
+    done = loop.run("abort")
+    assert done.exit_code == 0, done.output
+    undone(loop, "aborted")
+    again = loop.run("abort")
+    assert again.exit_code == 1
+    assert "no release of pricing is open; what is promoted goes back by `hueshift rollback`" in again.output
+
+
+def test_an_abort_does_not_give_traffic_to_a_color_without_pods(loop: Loop) -> None:
+    assert loop.run("release", "--detach").exit_code == 4
+    loop.world.empty("pricing", "blue")
+    done = loop.run("abort")
+    assert done.exit_code == 1
+    assert "pricing: blue has no healthy target, so blue 90 %, green 10 % stays" in done.output
+    assert loop.world.live("pricing") == {"blue": 90, "green": 10}
+
+
+def test_an_image_is_given_to_the_idle_color_and_committed_before_it_is_tried(loop: Loop) -> None:
+    loop.world.change(lambda config: config["hueshift:services"]["pricing"].pop("strategy"))
+    image = f"111122223333.dkr.ecr.eu-west-1.amazonaws.com/pricing@sha256:{'3' * 64}"
+    assert "--image needs --version" in loop.run("release", "--image", image).output
+    done = loop.run("release", "--image", image, "--version", "1.5.0", "--commit")
+    assert done.exit_code == 0, done.output
+    assert loop.world.config["hueshift:services"]["pricing"]["colors"]["green"]["image"] == image
+    assert loop.record.images == {"pricing": image}
+    assert [step.weight for step in loop.record.steps] == [100]
+
+
+def test_an_older_version_is_no_release(loop: Loop) -> None:
+    loop.world.change(lambda config: config["hueshift:services"]["pricing"]["colors"]["green"].update(version="1.3.0"))
+    done = loop.run("release")
+    assert done.exit_code == 1
+    assert "green runs 1.3.0, older than 1.4.0" in done.output
+    plan = loop.run("plan", "--json")
+    assert plan.exit_code == 1
+    assert "green runs 1.3.0, older than 1.4.0" in json.loads(plan.stdout)["refusals"][0]
+
+
+def test_a_wrong_strategy_is_refused_by_its_keys(loop: Loop) -> None:
+    loop.strategy(steps=[50, 10], gates=[{"name": "orders"}])
+    done = loop.run("release")
+    assert done.exit_code == 1
+    assert (
+        "hueshift:services.pricing.strategy.gates[0]: must have a query with below or above, or a command"
+        in done.output
+    )
+
+
+def test_a_stack_without_a_bucket_is_told_to_make_one(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    (loop.world.folder / "outputs.json").write_text("{}")
+    for name, value in loop.world.environment.items():
+        monkeypatch.setenv(name, value)
+    done = loop.run("plan")
+    assert done.exit_code == 1
+    assert "staging has no bucket for the records of releases: pulumi up --stack staging" in done.output
 
 
 SHORT = [{"weight": 50, "bake": 10}, {"weight": 100, "bake": 5}]
