@@ -17,6 +17,7 @@ from components.model import Color, precedence
 from components.settings import RECORD, ServiceSettings, parse, ran
 from hueshift.images import registry
 from hueshift.images.scans import Image, scan
+from hueshift.release.home import refuse_kept
 from hueshift.report import Json, RefusedError, StackName, console, emit, reported, unknown
 from hueshift.stack import Stack, colors, load, productions, project_folder
 from hueshift.traffic import live
@@ -69,12 +70,20 @@ def set_(
         typer.Option("--schema", metavar="S", help="The revision that it needs; as before unless given."),
     ] = None,
     stack: StackName = None,
+    give_up_way_back: Annotated[
+        bool, typer.Option("--give-up-way-back", help="Even for the color that the last release would go back to.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Write an image into the stack file for the idle color, which is unparked. It runs after the next `pulumi up`."""
+    """Write an image into the stack file for the idle color, which is unparked. It runs after the next `pulumi up`.
+
+    Refused while a release is open, and while the color is the way back of the last one.
+    """
     with reported():
         place = load(stack)
         color = _idle(place, service)
+        if not give_up_way_back:
+            refuse_kept(place, service, color)
         wanted = {"image": image, "version": version, **({"schema": schema} if schema else {})}
         changed, unparked = give(place, service, color, wanted)
         follow = f"pulumi up --stack {place.name}"

@@ -14,8 +14,8 @@ from hueshift.release.drive import Event, Phase, Record, stamp
 from hueshift.release.driver import Clients, Driver, Turn, name_of_me
 from hueshift.release.plan import spoken
 from hueshift.release.signals import Signals, questions
-from hueshift.release.store import Store
-from hueshift.release.unit import Unit
+from hueshift.release.store import Store, StoreError
+from hueshift.release.unit import Unit, unit_of
 from hueshift.report import RefusedError
 from hueshift.stack import STDERR, Place, program
 from hueshift.traffic.balancer import PATIENCE, Balancer, Rule
@@ -163,6 +163,21 @@ def kept(store: Store, unit: Unit, *, color: Color) -> str | None:
     found = store.read(unit.name)
     if found is None:
         return None
+
+
+def refuse_kept(place: Place, service: str, color: Color) -> None:
+    """Raise ``RefusedError`` if a color may be given nothing else to run, as ``kept`` says, or if that is not known.
+
+    A stack that was not updated since it could keep releases has none.
+    """
+    if "releases" not in place.ask("stack", "output"):
+        return
+    try:
+        why = kept(home(place).store, unit_of(place, service), color=color)
+    except (StoreError, ValueError) as error:
+        why = f"whether a release needs {color} is not known: {error}; if it does not: --give-up-way-back"
+    if why is not None:
+        raise RefusedError(why)
     record = found.record
     release = f"release {record.id} of {record.unit}"
     if not record.phase.closed:
@@ -174,3 +189,18 @@ def kept(store: Store, unit: Unit, *, color: Color) -> str | None:
             "timing.keepOld): wait, or give the way back up with --give-up-way-back"
         )
     return None
+
+
+def refuse_kept(place: Place, service: str, color: Color) -> None:
+    """Raise ``RefusedError`` if a color may be given nothing else to run, as ``kept`` says, or if that is not known.
+
+    A stack that was not updated since it could keep releases has none.
+    """
+    if "releases" not in place.ask("stack", "output"):
+        return
+    try:
+        why = kept(home(place).store, unit_of(place, service), color=color)
+    except (StoreError, ValueError) as error:
+        why = f"whether a release needs {color} is not known: {error}; if it does not: --give-up-way-back"
+    if why is not None:
+        raise RefusedError(why)

@@ -19,6 +19,7 @@ from typer.testing import CliRunner, Result
 from components.model import Color
 from hueshift.cli import app
 from hueshift.release import commands
+from hueshift.release import home as homes
 from hueshift.release.counts import Counts, Tick
 from hueshift.release.drive import Record
 from hueshift.release.driver import Clients, Driver
@@ -219,9 +220,13 @@ class Loop:
 
     def run(self, *words: str) -> Result:
         """Run the command."""
+        named = () if "--all" in words else ("--service", self.load.service)
+        return self.bare(*words, *named, "--stack", "staging")
+
+    def bare(self, *words: str) -> Result:
+        """Run another command."""
         with chdir(self.world.folder):
-            named = () if "--all" in words else ("--service", self.load.service)
-            return CliRunner().invoke(app, [*words, *named, "--stack", "staging"], catch_exceptions=False)
+            return CliRunner().invoke(app, list(words), catch_exceptions=False)
 
     def alarm(self, name: str, state: str) -> None:
         """Let an alarm of pricing have a state."""
@@ -311,7 +316,8 @@ def begun(world: World, monkeypatch: pytest.MonkeyPatch) -> Loop:
         loop.effect("file ends")
 
     monkeypatch.setattr(Place, "write", written)
-    monkeypatch.setattr(commands, "home", here)
+    for module in (commands, homes):
+        monkeypatch.setattr(module, "home", here)
     return loop
 
 

@@ -451,6 +451,25 @@ def test_a_stack_without_a_bucket_is_told_to_make_one(loop: Loop, monkeypatch: p
     assert "staging has no bucket for the records of releases: pulumi up --stack staging" in done.output
 
 
+def test_the_way_back_gets_no_other_image_for_a_day(loop: Loop) -> None:
+    image = f"111122223333.dkr.ecr.eu-west-1.amazonaws.com/pricing@sha256:{'3' * 64}"
+    words = ("image", "set", "pricing", image, "--version", "1.6.0", "--stack", "staging")
+    loop.strategy(steps=[{"weight": 50, "bake": 10}])
+    found: list[Result] = []
+
+    def give(*more: str) -> None:
+        loop.world.change(lambda config: config["hueshift:services"]["pricing"].pop("strategy", None))
+        found.append(loop.bare(*words, *more))
+
+    assert loop.run("release").exit_code == 0
+    give()
+    give("--give-up-way-back")
+    assert [done.exit_code for done in found] == [1, 0], found[1].output
+    assert "blue is the way back of release 1 of pricing until 2027-01-16T08:" in found[0].output
+    assert "--give-up-way-back" in found[0].output
+    assert loop.world.config["hueshift:services"]["pricing"]["colors"]["blue"]["image"] == image
+
+
 SHORT = [{"weight": 50, "bake": 10}, {"weight": 100, "bake": 5}]
 EFFECTS = 34
 """Of a good release with these steps: what a process does to the world, each once before and once after."""
