@@ -45,7 +45,12 @@ PARTS: Final = {
     "preview": Part(
         "hueshift.preview.command",
         "preview",
-        "Print what an update of each stack would do to its traffic and resources.",
+        "Print what an update would do to the traffic and resources.",
+    ),
+    "recover": Part(
+        "hueshift.recover",
+        "recover",
+        "Take into the state what a killed update has created and not recorded",
     ),
     "review": Part("hueshift.review", "review", "Write the stack file of a review."),
     "image": Part(
@@ -130,7 +135,9 @@ def given(function: Callable[..., None], words: Sequence[str]) -> dict[str, obje
     for name, parameter in inspect.signature(function).parameters.items():
         kind, info = get_args(parameter.annotation)
         values[name] = (os.environ.get(info.envvar) if info.envvar else None) or parameter.default
-        options |= dict.fromkeys(info.param_decls or [f"--{name}"], (name, kind is bool))
+        # The first name stands where an option outside of Annotated has its default.
+        names = [said for said in (info.default, *(info.param_decls or ())) if isinstance(said, str)]
+        options |= dict.fromkeys(names or [f"--{name}"], (name, kind is bool))
     rest = iter(words)
     for word in rest:
         option, told, value = word.partition("=")

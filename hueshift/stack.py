@@ -14,7 +14,7 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from components.context.aws_session import core_session, session
 from components.model import Color, decoded, split
@@ -25,8 +25,6 @@ from hueshift.stack_yaml import parsed, read, section
 if TYPE_CHECKING:
     import boto3
     from botocore.config import Config
-    from mypy_boto3_cloudwatch import CloudWatchClient
-    from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
 
     from components.settings import StackSettings
 
@@ -117,18 +115,16 @@ class Place:
 
         Raises ``RefusedError`` with what pulumi says.
         """
-        exported: Mapping[str, Any] = json.loads(_pulumi(self.folder, "stack", "export", "--stack", self.name))
-        return exported
+        return exported(self.folder, self.name)
 
     def aws(self) -> "boto3.Session":
         """Return a session for the stack's region, with the credentials that its provider has."""
         return session(region=self.region, profile=self.profile, roles=self.roles)
 
-    def clients(self, config: "Config") -> "tuple[ElasticLoadBalancingv2Client, CloudWatchClient]":
-        """Return clients of the load balancer and of the alarms, without boto3, which takes long to import."""
+    def client(self, service: str, config: "Config") -> object:
+        """Return a client of an AWS service, without boto3, which takes long to import."""
         core = core_session(region=self.region, profile=self.profile, roles=self.roles)
-        made = (core.create_client(name, config=config) for name in ("elbv2", "cloudwatch"))
-        return cast("tuple[ElasticLoadBalancingv2Client, CloudWatchClient]", tuple(made))
+        return core.create_client(service, config=config)
 
     def clear(self, path: str) -> None:
         """Remove one key from the stack file.
@@ -298,6 +294,23 @@ def _selected(folder: Path, project: str) -> str | None:
     return chosen if isinstance(chosen, str) else None
 
 
+def exported(folder: Path, name: str | None) -> Mapping[str, Any]:
+    """Return the state of a stack, the selected one if none is named, as `pulumi stack export` prints it.
+
+    Secrets are encrypted. Raises ``RefusedError`` with what pulumi says.
+    """
+    state: Mapping[str, Any] = json.loads(_pulumi(folder, "stack", "export", *(["--stack", name] if name else [])))
+    return state
+
+
+def replace(folder: Path, name: str | None, state: Mapping[str, Any]) -> None:
+    """Put a state, such as ``exported`` returns, in the place of the stack's.
+
+    Raises ``RefusedError`` with what pulumi says.
+    """
+    _pulumi(folder, "stack", "import", *(["--stack", name] if name else []), given=json.dumps(state))
+
+
 def project_folder() -> Path:
     """Return the folder of the project that holds the current folder.
 
@@ -386,10 +399,9 @@ def program() -> str:
     return "pulumi"
 
 
-def _pulumi(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        [program(), "--non-interactive", *arguments], cwd=folder, capture_output=True, text=True, check=False
-    )
+def _pulumi(folder: Path, *arguments: str, given: str | None = None) -> str:
+    command = [program(), "--non-interactive", *arguments]
+    done = subprocess.run(command, cwd=folder, input=given, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RefusedError(f"`pulumi {' '.join(arguments)}` failed: {done.stderr.strip().removeprefix('error: ')}")
     return done.stdout.strip()

@@ -6,4 +6,4 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib/steps.sh"
 takes 2 3 "$@"
 
-folded "hueshift flip $2 ${3:-} --stack $1" hueshift flip "$2" ${3:+"$3"} --stack "$1"
+hueshift flip "$2" ${3:+"$3"} --stack "$1"

@@ -19,6 +19,8 @@ there() {
   jq --exit-status --arg name "$name" 'any(.name == $name)' <<<"$stacks" >/dev/null
 }
 
+pending() { pulumi stack export --stack "$name" | jq --exit-status '.deployment.pending_operations[]?' >/dev/null; }
+
 up() {
   hueshift review "$name" ${service:+--service "$service" --image "$image" --version "$version"} \
     ${schema:+--schema "$schema"} >&2
@@ -37,15 +39,17 @@ down() {
       echo 'config: {hueshift:network: {}, hueshift:services: {}}'
     } >"$file"
     pulumi cancel --yes --stack "$name" >&2
-    unknown=$(pulumi stack export --stack "$name" | jq --raw-output '.deployment.pending_operations[]?.resource
-      | select(.type | startswith("aws:")).urn | sub(".*::"; "")')
+    # An update that was killed has not recorded what it was making; what is recorded may be gone.
+    if pending; then
+      hueshift recover --stack "$name" >&2 || fail "what a killed update has made cannot be told, for the reason above"
+      folded "pulumi refresh --stack $name" \
+        pulumi refresh --yes --skip-preview --non-interactive --color never --stack "$name"
+    fi
     folded "pulumi destroy --stack $name" \
       pulumi destroy --yes --skip-preview --non-interactive --color never --stack "$name"
     pulumi stack rm --yes --stack "$name" >&2
   fi
   rm -f "$file"
-  [ -z "${unknown:-}" ] || fail "an update was killed while it made ${unknown//$'\n'/, }: the stack is gone, and whether they \
-are is not known; look: aws resourcegroupstaggingapi get-resources --tag-filters Key=environment,Values=$name"
   say "nothing is left of $name"
 }
 

@@ -69,11 +69,17 @@ def definition(bucket: pulumi.Input[str]) -> dict[str, Any]:
             "Read": _task(
                 "s3:getObject",
                 {"Bucket": bucket, "Key.$": _ORDER},
-                ResultSelector={"order.$": "States.StringToJson($.Body)"},
+                ResultSelector={"text.$": "$.Body"},
                 ResultPath="$.read",
                 Catch=[_otherwise("Look")],
-                Next="Timely",
+                Next="Parse",
             ),
+            "Parse": {
+                "Type": "Pass",
+                "Parameters": {"order.$": "States.StringToJson($.read.text)"},
+                "ResultPath": "$.read",
+                "Next": "Timely",
+            },
             "Timely": {
                 "Type": "Choice",
                 "Choices": [

@@ -47,9 +47,10 @@ def preview(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Print what an update of each stack would do to its traffic and resources.
+    """Print what an update would do to the traffic and resources.
 
-    It is a comment for a pull request, in Markdown. Ends with 1 if a preview fails, if a mandatory policy refuses, or if more changes than the options allow.
+    Of each stack, as a Markdown comment. Ends with 1 if a preview fails, if a mandatory policy refuses, or if more
+    changes than the options allow.
     """
     with reported():
         if files and (stacks or refresh):

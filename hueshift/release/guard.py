@@ -11,6 +11,7 @@ import copy
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from components.model import Color, alarm_name
@@ -55,13 +56,13 @@ def move(rule: str, actions: Sequence[Mapping[str, Any]], old: str) -> dict[str,
     return {"rule": rule, "old": old, "actions": back(actions, old)}
 
 
-def order(moves: Sequence[Mapping[str, Any]], *, since: str, until: str) -> dict[str, Any]:
+def order(moves: Sequence[Mapping[str, Any]], *, since: float, until: float) -> dict[str, Any]:
     """Return what the guard is to do when one of a release's alarms rings: all of the moves.
 
-    ``since``, the start of the release, and ``until`` bound the time of the alarms that it heeds. Both are in UTC and
-    in whole seconds, such as ``2026-11-30T14:02:09Z``, as Step Functions compares them.
+    ``since``, the start of the release, and ``until`` bound the time of the alarms that it heeds: seconds since 1970,
+    of which only whole ones are used.
     """
-    return {"since": since, "until": until, "moves": [dict(each) for each in moves]}
+    return {"since": _written(since), "until": _written(until), "moves": [dict(each) for each in moves]}
 
 
 def arm(s3: Any, bucket: str, names: Iterable[str], wanted: Mapping[str, Any]) -> None:  # noqa: ANN401
@@ -89,15 +90,15 @@ class Fired:
     """What the guard did."""
 
     alarm: str
-    at: str
-    """When the alarm rang, as the order writes times."""
+    at: float
+    """When the alarm rang: seconds since 1970, whole ones."""
     reason: str
     """CloudWatch's, for the state of the alarm."""
     left: Sequence[str]
     """The rules that it could not send back, by ARN: their old color has no healthy pod."""
 
 
-def fired(s3: Any, bucket: str, names: Iterable[str], *, since: str) -> list[Fired]:  # noqa: ANN401
+def fired(s3: Any, bucket: str, names: Iterable[str], *, since: float) -> list[Fired]:  # noqa: ANN401
     """Return what the guard did for these alarms since the start of a release, in the order in which they rang."""
     found = []
     for name in names:
@@ -109,12 +110,17 @@ def fired(s3: Any, bucket: str, names: Iterable[str], *, since: str) -> list[Fir
             found.append(
                 Fired(
                     alarm=note["detail"]["alarmName"],
-                    at=note["time"],
+                    at=datetime.fromisoformat(note["time"]).timestamp(),
                     reason=note["detail"]["state"].get("reason", ""),
                     left=[each["rule"] for each in note["moves"]["left"]],
                 )
             )
-    return sorted((each for each in found if each.at >= since), key=lambda each: each.at)
+    return sorted((each for each in found if each.at >= int(since)), key=lambda each: each.at)
+
+
+def _written(moment: float) -> str:
+    """Return a time as Step Functions compares it, and CloudWatch's events have it."""
+    return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _order(alarm: str) -> str:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -30,7 +31,7 @@ READ: Final = 5
 """Seconds after which a call counts as not answered. A move forward may not arrive later than that."""
 PATIENCE: Final = 5
 """Seconds for which a command that only looks asks again."""
-QUIET: Final = 3
+QUIET: Final = 5
 """Tries of a call before a person is told that AWS is busy or out of reach."""
 _BUSY: Final = {
     *("Throttling", "ThrottlingException", "RequestThrottled", "RequestLimitExceeded", "TooManyRequestsException"),
@@ -56,6 +57,13 @@ class Rule:
     def live(self) -> Mapping[Color, int]:
         """Percent of the requests by color. Raises ``RefusedError`` if they do not go to colors."""
         return shares({"Actions": self.actions}, self.groups)
+
+    @property
+    def given(self) -> Mapping[Color, int]:
+        """Percent of the requests by color, whatever else the rule does with the rest of them."""
+        weights, _ = group_weights({"Actions": self.actions})
+        total = sum(weights.values()) or 1
+        return {color: 100 * weights.get(arn, 0) // total for arn, color in self.groups.items()}
 
     @property
     def sticky(self) -> bool:
@@ -104,22 +112,30 @@ class Rule:
 class Balancer:
     """The load balancers and alarms of a stack's region, with the credentials that its provider has."""
 
-    elb: "ElasticLoadBalancingv2Client"
-    cloudwatch: "CloudWatchClient"
-
     def __init__(self, place: Place, *, patience: float) -> None:
-        """Make the clients.
+        """Ask for the stack at this place.
 
         ``patience`` is for how many seconds a call is sent again when AWS is busy or out of reach: without end for a
         way back, and 0 for a move forward, which must not arrive long after it was decided.
         """
+        self._place = place
+        self._patience = patience
+
+    @cached_property
+    def elb(self) -> "ElasticLoadBalancingv2Client":
+        """The client of the load balancers."""
+        return cast("ElasticLoadBalancingv2Client", self._client("elbv2"))
+
+    @cached_property
+    def cloudwatch(self) -> "CloudWatchClient":
+        """The client of the alarms: a way back does not wait for it to be made."""
+        return cast("CloudWatchClient", self._client("cloudwatch"))
+
+    def _client(self, service: str) -> object:
         from botocore.config import Config
 
         once = Config(connect_timeout=CONNECT, read_timeout=READ, retries={"total_max_attempts": 1})
-        elb, cloudwatch = (Patient(client, patience) for client in place.clients(once))
-        self.elb = cast("ElasticLoadBalancingv2Client", elb)
-        self.cloudwatch = cast("CloudWatchClient", cloudwatch)
-        self._place = place
+        return Patient(self._place.client(service, once), self._patience)
 
     def rules(self, services: Collection[Wished], known: Mapping[str, str] | None = None) -> Mapping[str, Rule]:
         """Return the production rule of each service by name; ``known`` are ARNs of which nothing need be searched.
@@ -202,7 +218,7 @@ class Balancer:
         for pause in pauses():
             self.elb.modify_rule(RuleArn=rule.arn, Actions=cast("Any", rule.moved(weights)))
             now = self.read(rule)
-            if all(now.live.get(color, 0) == weights.get(color, 0) for color in Color):
+            if all(now.given.get(color, 0) == weights.get(color, 0) for color in Color):
                 return now
             time.sleep(pause)
         raise AssertionError("pauses do not end")
@@ -221,7 +237,7 @@ def weights(place: Place, service: str) -> Mapping[Color, int]:
 
 def pauses() -> Iterator[float]:
     """Yield seconds to wait between tries, a second in the long run; at random, so that two do not ask together."""
-    for longest in chain((0.2, 0.4, 0.8), repeat(1.0)):
+    for longest in chain((0.1, 0.2, 0.4, 0.8), repeat(1.0)):
         yield longest * random.uniform(0.5, 1.5)
 
 

@@ -126,10 +126,10 @@ def _moved(
     balancer = Balancer(there, patience=inf)
     rules = balancer.rules(services)
     # Where some have left the color that the file trusts, those go back; where none has, all of them leave it.
-    services = [one for one in services if rules[one.name].live.get(one.active) != 100] or services
+    services = [one for one in services if rules[one.name].given.get(one.active) != 100] or services
     colors = {
         wished.name: back(
-            wished, rules[wished.name].live, to=to, served=partial(trusted_before, there, wished), force=force
+            wished, rules[wished.name].given, to=to, served=partial(trusted_before, there, wished), force=force
         )
         for wished in services
     }
@@ -142,19 +142,19 @@ def _moved(
     def one(wished: Wished) -> Move | str:
         rule, color = rules[wished.name], colors[wished.name]
         try:
-            if rule.live.get(color) != 100 or rule.sticky:
+            if rule.given.get(color) != 100 or rule.sticky:
                 balancer.move(rule, {color: 100})
         except (BotoCoreError, ClientError, RefusedError) as error:
             said = str(error) if isinstance(error, RefusedError) else explained(error)
-            return f"{wished.name} still has {shown(rule.live)}: {said}"
+            return f"{wished.name} still has {shown(rule.given)}: {said}"
         move = Move(
             service=wished.name,
             color=color,
             version=wished.versions[color],
-            before=rule.live,
+            before=rule.given,
             seconds=round(time.monotonic() - STARTED, 2),
         )
-        already = " already" if rule.live.get(color) == 100 else ""
+        already = " already" if rule.given.get(color) == 100 else ""
         typer.echo(
             f"{color} has all traffic of {move.service} in {there.name}{already}, and users get {move.version}: "
             f"{move.seconds:.1f} s",
@@ -173,7 +173,7 @@ def _moved(
 def _refuse_dead(balancer: Balancer, rule: Rule, wished: Wished, color: Color) -> None:
     """Raise ``RefusedError`` if nobody would answer the users of a color; not if that cannot be asked."""
     group = rule.group(color)
-    if group is None or rule.live.get(color) == 100:
+    if group is None or rule.given.get(color) == 100:
         return
     try:
         count = balancer.healthy_of(group)
@@ -190,7 +190,7 @@ def _refuse_dead(balancer: Balancer, rule: Rule, wished: Wished, color: Color) -
             f"app.kubernetes.io/name={wished.name},hueshift.dev/color={color}"
         )
         raise RefusedError(
-            f"{wished.name}: {color} has no healthy target, and its users would get 503, so {shown(rule.live)} stays; "
+            f"{wished.name}: {color} has no healthy target, and its users would get 503, so {shown(rule.given)} stays; "
             f"{why}; or move it all the same: --force"
         )
 

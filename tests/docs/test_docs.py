@@ -139,8 +139,8 @@ def test_no_page_asks_outputs_who_has_the_traffic_for_they_are_wishes() -> None:
     asks = [
         block for block in commands() if "stack output" in block.text and re.search(r"weights|activeColor", block.text)
     ]
-    assert [f"{block.page}: {block.text}" for block in asks if "hueshift live" not in block.text] == []
-    assert sum("hueshift live" in block.text for block in commands()) >= 5
+    assert [f"{block.page}: {block.text}" for block in asks if "hueshift status" not in block.text] == []
+    assert sum("hueshift status" in block.text for block in commands()) >= 5
 
 
 def test_every_file_that_the_coverage_names_exists() -> None:

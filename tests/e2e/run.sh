@@ -13,4 +13,16 @@ fi
 
 if [ -e .sandbox ]; then trap 'make -s sandbox' EXIT; else trap 'make -s sandbox-down' EXIT; fi
 make -s sandbox
-.venv/bin/pytest -v -m e2e -p no:xdist --durations=20 --junitxml=.pytest_cache/e2e.xml tests/e2e
+
+status=0
+part() { # NAME ARGUMENT…
+  local name=$1
+  shift
+  .venv/bin/pytest -v -m e2e --durations=0 --durations-min=20 --junitxml=".pytest_cache/e2e-$name.xml" "$@" || status=1
+}
+part first -p no:xdist tests/e2e/test_traffic.py tests/e2e/test_image.py # the load wants both processors
+part both -n 2 --dist loadgroup --no-loadscope-reorder tests/e2e \
+  --ignore=tests/e2e/test_traffic.py --ignore=tests/e2e/test_image.py --ignore=tests/e2e/test_world.py
+part last -p no:xdist tests/e2e/test_world.py # it takes the local cloud down
+.venv/bin/python -m tests.e2e.times .pytest_cache/e2e-{first,both,last}.xml
+exit $status

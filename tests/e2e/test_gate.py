@@ -17,14 +17,21 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 def live_weights() -> dict[str, int]:
     """Return the weights of the production rule as the load balancer has them, by target group ARN."""
     client = boto3.client("elbv2")
-    for balancer in client.describe_load_balancers()["LoadBalancers"]:
-        for listener in client.describe_listeners(LoadBalancerArn=balancer["LoadBalancerArn"])["Listeners"]:
-            for rule in client.describe_rules(ListenerArn=listener["ListenerArn"])["Rules"]:
-                hosts = [condition.get("HostHeaderConfig", {}).get("Values") for condition in rule["Conditions"]]
-                if hosts == [[cloud.HOST]]:
-                    groups = rule["Actions"][0]["ForwardConfig"]["TargetGroups"]
-                    return {group["TargetGroupArn"]: group["Weight"] for group in groups}
+    listeners = client.describe_listeners(LoadBalancerArn=cloud.load_balancer()["LoadBalancerArn"])["Listeners"]
+    for listener in listeners:
+        for rule in client.describe_rules(ListenerArn=listener["ListenerArn"])["Rules"]:
+            hosts = [condition.get("HostHeaderConfig", {}).get("Values") for condition in rule["Conditions"]]
+            if hosts == [[cloud.HOST]]:
+                groups = rule["Actions"][0]["ForwardConfig"]["TargetGroups"]
+                return {group["TargetGroupArn"]: group["Weight"] for group in groups}
     raise AssertionError("the production rule is not there")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_minutes() -> Iterator[None]:
+    """Keep the pace of CloudWatch: of a color that is away for seconds no alarm is to hear."""
+    with cloud.own_minutes():
+        yield
 
 
 @pytest.fixture

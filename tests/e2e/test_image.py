@@ -37,7 +37,7 @@ def record(project: Path) -> dict[str, Any]:
     """Run `hueshift image record` in a copy of the project, whose record is its own."""
     for name in ("Pulumi.yaml", "Pulumi.sandbox.yaml"):
         shutil.copy(paths.ROOT / name, project)
-    command = [sys.executable, "-m", "release", "image", "record", "shop", "--stack", "sandbox", "--json"]
+    command = [sys.executable, "-m", "hueshift", "image", "record", "shop", "--stack", "sandbox", "--json"]
     done = subprocess.run(["env", f"PYTHONPATH={paths.ROOT}", *command], cwd=project, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()
     answer: dict[str, Any] = json.loads(done.stdout)

@@ -287,7 +287,7 @@ def test_a_document_fits_into_a_policy_and_is_one(name: str) -> None:
 def test_a_document_names_what_there_is(file: Path) -> None:
     content = json.loads(file.read_text())
     session = botocore.session.get_session()
-    services = {"elasticloadbalancing": "elbv2", "states": "stepfunctions"}
+    services = {"elasticloadbalancing": "elbv2", "states": "stepfunctions", "tag": "resourcegroupstaggingapi"}
     for statement in content["Statement"]:
         assert statement["Action"] != "*"
         for action in listed(statement["Action"]):

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import requests
 import yaml
+from botocore.exceptions import ClientError
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from typer.testing import CliRunner, Result
 from werkzeug.serving import make_server
@@ -33,11 +34,27 @@ echo "$*" >>"$CALLED"
 case "$*" in
 *"config set"*) [ -z "$NO_BACKEND" ] || { echo "error: no backend" >&2; exit 1; } ;;
 *"stack export"*) cat "$STATE" ;;
+"preview "*) [ -z "$MORE" ] || exit 1 ;;
 "up "*) [ -z "$LOCKED" ] || { echo "error: the stack is currently locked by 1 lock" >&2; exit 255; } ;;
 *) echo "error: unexpected $*" >&2; exit 1 ;;
 esac
 [ "$1 $2 $3" != "--non-interactive config set" ] || exec "$PYTHON" "$SET" "$@"
 """
+CURL = """#!/bin/sh
+echo "curl $*" >>"$CALLED"
+version=${VERSION:-1.4.0}
+case "$*" in
+*http://*) printf 'HTTP/1.1 301 Moved\\r\\nlocation: %s://shop/\\r\\n' "${TO:-https}" ;;
+*)
+    case "$*" in *x-canary* | *green.shop*) version=${CANARY:-1.5.0} ;; esac
+    case "$*" in *$FAILS*) [ -z "$FAILS" ] || status=503 ;; esac
+    printf 'HTTP/1.1 %s OK\\r\\nX-Version: %s\\r\\n' "${status:-200}" "$version"
+    printf '%s: x\\r\\n' strict-transport-security content-security-policy
+    printf 'x-content-type-options: nosniff\\r\\nx-frame-options: %s\\r\\n' "${FRAME:-DENY}"
+    ;;
+esac
+"""
+"""Answers as shop does while blue serves 1.4.0 and the header leads to green's 1.5.0."""
 SET = '''"""What `pulumi config set --path` does to a stack file, as far as the commands use it."""
 import sys, yaml
 words = sys.argv[1:]
@@ -105,10 +122,14 @@ class World:
 
     def begun(self, folder: Path) -> "World":
         """Return the world as each test finds it, with a project in a new folder: blue has everything, by two pods."""
+        try:
+            self.elb.describe_rules(RuleArns=list(self.rules.values()))
+        except ClientError:  # moto of another test in this process has begun anew
+            return _made(self.server, self.endpoint).begun(folder)
         self.server.share, self.server.refused = 0, None
         self.server.actions.clear()
         for (service, _), group in self.groups.items():
-            targets: Any = [{"Id": f"10.0.0.{last}", "Port": 8080} for last in (1, 2)]
+            targets: Any = [{"Id": f"172.31.0.{last}", "Port": 8080} for last in (1, 2)]
             self.elb.register_targets(TargetGroupArn=group, Targets=targets)
             self.move(service, blue=100, green=0)
         folder.mkdir()
@@ -284,7 +305,14 @@ def _project(folder: Path, rules: Mapping[str, str]) -> None:
         for service in rules
     }
     services["pricing"]["activeColor"] = "blue"
-    content = {"config": {"aws:region": "eu-west-1", "hueshift:activeColor": "blue", "hueshift:services": services}}
+    here = yaml.safe_load((ROOT / "Pulumi.sandbox.yaml").read_text())["config"]
+    content = {
+        "config": {
+            **{key: here[key] for key in ("aws:region", "hueshift:network", "hueshift:loadBalancer")},
+            "hueshift:activeColor": "blue",
+            "hueshift:services": services,
+        }
+    }
     (folder / "Pulumi.staging.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
     resources = [
         {"type": "aws:lb/listenerRule:ListenerRule", "urn": f"urn::{name}-traffic-production", "id": arn}
@@ -295,6 +323,8 @@ def _project(folder: Path, rules: Mapping[str, str]) -> None:
     (folder / "bin").mkdir()
     (folder / "bin/pulumi").write_text(PULUMI)
     (folder / "bin/pulumi").chmod(0o755)
+    (folder / "bin/curl").write_text(CURL)
+    (folder / "bin/curl").chmod(0o755)
     (folder / "pipeline").mkdir()
     (folder / "pipeline/keep.sh").write_text('#!/bin/sh\necho "kept: $*"\n[ -z "$NO_PUSH" ]\n')
     (folder / "pipeline/keep.sh").chmod(0o755)

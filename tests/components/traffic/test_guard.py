@@ -5,7 +5,8 @@ import json
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import datetime
 from fnmatch import fnmatchcase
 from itertools import count
 from typing import Any
@@ -30,7 +31,8 @@ ARGS = GuardArgs(
 )
 ALARM = "staging-shop-green-canary-errors"
 RANG = "2026-11-30T14:05:00Z"
-TIMES = {"since": "2026-11-30T14:00:00Z", "until": "2026-11-30T15:00:00Z"}
+AT = datetime.fromisoformat(RANG).timestamp()
+TIMES = {"since": AT - 300, "until": AT + 3600}
 
 
 def rings(alarm: str = ALARM, state: str = "ALARM") -> Any:
@@ -278,7 +280,7 @@ class World:
     def weights(self, service: str = "shop") -> list[int]:
         return [group["Weight"] for group in self.actions(service)[0]["ForwardConfig"]["TargetGroups"]]
 
-    def arm(self, *services: str, alarm: str = ALARM, **times: str) -> None:
+    def arm(self, *services: str, alarm: str = ALARM, times: Mapping[str, float] = {}) -> None:
         moves = [
             guard.move(self.rules[service], self.actions(service), self.groups[f"{service}-blue"])
             for service in services
@@ -324,9 +326,9 @@ def test_an_order_for_another_alarm_is_none(world: World) -> None:
     assert world.weights() == [90, 10]
 
 
-@pytest.mark.parametrize("times", [{"until": RANG}, {"since": "2026-11-30T14:05:01Z"}], ids=["too-old", "too-new"])
-def test_an_order_for_another_time_is_none(world: World, times: dict[str, str]) -> None:
-    world.arm("shop", **times)
+@pytest.mark.parametrize("times", [{"until": AT}, {"since": AT + 1}], ids=["too-old", "too-new"])
+def test_an_order_for_another_time_is_none(world: World, times: dict[str, float]) -> None:
+    world.arm("shop", times=times)
     assert world.run() == "SUCCEEDED"
     assert world.weights() == [90, 10]
 
@@ -338,7 +340,7 @@ def test_armed_it_sends_everything_back_and_says_so(world: World) -> None:
     assert not world.actions("shop")[0]["ForwardConfig"]["TargetGroupStickinessConfig"]["Enabled"]
     assert world.weights("pricing") == [90, 10], "it was not released"
     (did,) = guard.fired(world.s3, BUCKET, [ALARM], since=TIMES["since"])
-    assert (did.alarm, did.at, did.left) == (ALARM, RANG, [])
+    assert (did.alarm, did.at, did.left) == (ALARM, AT, [])
 
 
 def test_the_services_of_one_release_go_back_together(world: World) -> None:
@@ -371,11 +373,30 @@ def test_nothing_is_sent_to_a_color_without_pods(world: World) -> None:
     assert world.weights() == [90, 10]
 
 
-def test_a_rule_that_is_gone_is_left_and_the_others_are_sent_back(world: World) -> None:
-    world.arm("shop", "pricing")
-    world.elb.delete_rule(RuleArn=world.rules["shop"])
+def test_a_call_that_is_refused_is_left_and_the_others_are_sent_back(world: World) -> None:
+    gone = f"{world.rules['shop']}0"
+    moves = [
+        guard.move(rule, world.actions(service), world.groups[f"{service}-blue"])
+        for service, rule in (("shop", gone), ("pricing", world.rules["pricing"]))
+    ]
+    guard.arm(world.s3, BUCKET, [ALARM], guard.order(moves, **TIMES))
     assert world.run() == "FAILED"
     assert world.weights("pricing") == [100, 0]
+    (did,) = guard.fired(world.s3, BUCKET, [ALARM], since=TIMES["since"])
+    assert did.left == [gone]
+
+
+def test_health_that_cannot_be_read_does_not_keep_the_traffic_with_a_color_that_fails(world: World) -> None:
+    unreadable = {**guard.move(world.rules["shop"], world.actions("shop"), world.groups["shop-blue"]), "old": "gone"}
+    guard.arm(world.s3, BUCKET, [ALARM], guard.order([unreadable], **TIMES))
+    assert world.run() == "SUCCEEDED"
+    assert world.weights() == [100, 0]
+
+
+def test_an_order_that_makes_no_sense_moves_nothing_and_people_are_called(world: World) -> None:
+    world.s3.put_object(Bucket=BUCKET, Key=f"guard/{ALARM}.json", Body=b"no JSON")
+    assert world.run() == "FAILED"
+    assert world.weights() == [90, 10]
 
 
 def test_disarmed_it_does_nothing_and_what_it_did_can_still_be_read(world: World) -> None:
@@ -386,7 +407,7 @@ def test_disarmed_it_does_nothing_and_what_it_did_can_still_be_read(world: World
     assert world.run() == "SUCCEEDED"
     assert world.weights() == [90, 10]
     assert len(guard.fired(world.s3, BUCKET, [ALARM], since=TIMES["since"])) == 1
-    assert guard.fired(world.s3, BUCKET, [ALARM], since="2026-11-30T14:05:01Z") == [], "that was another release's"
+    assert guard.fired(world.s3, BUCKET, [ALARM], since=AT + 1) == [], "that was another release's"
 
 
 def test_while_it_works_it_is_busy(world: World) -> None:

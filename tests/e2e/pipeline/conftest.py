@@ -1,4 +1,4 @@
-"""The sample repository, there for the tests of this folder and no longer: the others expect one load balancer."""
+"""The sample repository, there for the tests of this folder and no longer."""
 
 from collections.abc import Iterator
 
@@ -17,7 +17,7 @@ def sample() -> Iterator[Sample]:
     if there.folder.exists():
         remove(there)
     # For five minutes nothing is known of new alarms, and the gate lets no traffic move.
-    with cloud.fast_minutes(10):
+    with cloud.fast_minutes():
         try:
             make(there)
             yield there

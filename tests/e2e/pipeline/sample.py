@@ -63,6 +63,12 @@ class Sample:
         served: dict[str, Any] = json.loads(done.stdout)["shop"]
         return served
 
+    def live(self, stack: str) -> dict[str, int]:
+        """Return percent by color as the load balancer has it."""
+        done = self.run("hueshift", "status", "--json", "--stack", stack, check=False)
+        found: dict[str, int] = json.loads(done.stdout)["services"]["shop"]["live"]
+        return found
+
     def resources(self, stack: str) -> list[dict[str, Any]]:
         """Return what the stack's state holds."""
         exported = json.loads(self.run("pulumi", "stack", "export", "--stack", stack).stdout)
@@ -153,7 +159,7 @@ def _dumped(content: dict[str, Any]) -> str:
 
 def _settings(stack: str, image: str) -> dict[str, Any]:
     """Return a small stack file: blue runs, green is parked."""
-    sandbox = yaml.safe_load((paths.ROOT / "Pulumi.sandbox.yaml").read_text())
+    sandbox = cloud.committed()
     shop = sandbox["config"]["hueshift:services"]["shop"]
     production = stack == "production"
     release = {

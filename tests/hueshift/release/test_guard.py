@@ -25,7 +25,8 @@ ACTIONS: list[dict[str, Any]] = [
         },
     }
 ]
-SINCE, UNTIL = "2026-11-30T14:00:00Z", "2026-11-30T15:00:00Z"
+SINCE, UNTIL = 1_796_047_200.9, 1_796_050_800.0
+"""14:00 and 15:00 on 30 November 2026 in UTC."""
 ALARMS = ["production-shop-green", "production-shop-green-canary-errors"]
 BUCKET = "releases"
 
@@ -94,8 +95,8 @@ def test_a_rule_without_the_old_color_has_no_way_back(actions: list[dict[str, An
 def test_each_alarm_has_the_whole_order_and_arming_again_changes_nothing(s3: Any) -> None:
     wanted = guard.order([guard.move(RULE, ACTIONS, BLUE)], since=SINCE, until=UNTIL)
     assert wanted == {
-        "since": SINCE,
-        "until": UNTIL,
+        "since": "2026-11-30T14:00:00Z",
+        "until": "2026-11-30T15:00:00Z",
         "moves": [{"rule": RULE, "old": BLUE, "actions": guard.back(ACTIONS, BLUE)}],
     }
     for _ in range(2):
@@ -107,7 +108,7 @@ def test_each_alarm_has_the_whole_order_and_arming_again_changes_nothing(s3: Any
 
 def test_disarmed_no_order_is_left_and_twice_is_as_once(s3: Any) -> None:
     guard.arm(s3, BUCKET, [*ALARMS, "production-other-green"], guard.order([], since=SINCE, until=UNTIL))
-    note(s3, ALARMS[0], SINCE)
+    note(s3, ALARMS[0], "2026-11-30T14:00:00Z")
     for _ in range(2):
         guard.disarm(s3, BUCKET, ALARMS)
         assert keys(s3) == ["guard/production-other-green.json", f"guard/{ALARMS[0]}.fired"]
@@ -120,7 +121,7 @@ def test_what_it_did_since_the_start_is_found_in_the_order_of_the_alarms(s3: Any
     note(s3, ALARMS[1], "2026-11-30T14:06:00Z", as_text=as_text)
     found = guard.fired(s3, BUCKET, ALARMS, since=SINCE)
     assert [(each.alarm, each.at, each.reason, each.left) for each in found] == [
-        (ALARMS[1], "2026-11-30T14:06:00Z", "Threshold Crossed", []),
-        (ALARMS[0], "2026-11-30T14:07:00Z", "Threshold Crossed", []),
+        (ALARMS[1], 1_796_047_560.0, "Threshold Crossed", []),
+        (ALARMS[0], 1_796_047_620.0, "Threshold Crossed", []),
     ]
-    assert guard.fired(s3, BUCKET, ALARMS, since="2026-11-30T14:06:30Z") == found[1:]
+    assert guard.fired(s3, BUCKET, ALARMS, since=1_796_047_590.0) == found[1:]

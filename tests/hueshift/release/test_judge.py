@@ -159,7 +159,8 @@ def simulated(
             return dice.binomial(requests, np.clip(at * dice.gamma(0.3, 1 / 0.3, runs), 0, 1))
         if kind == "clumps":  # each event brings one to eight
             events = dice.binomial(requests, at / 4.5)
-            return np.minimum(requests, dice.multinomial(events, [1 / 8] * 8) @ np.arange(1, 9))
+            failed: Counts = dice.multinomial(events, [1 / 8] * 8) @ np.arange(1, 9)
+            return np.minimum(requests, failed)
         return dice.binomial(requests, at)
 
     if clumps is None:

@@ -65,7 +65,7 @@ class Balancer:
 
 def answering(monkeypatch: pytest.MonkeyPatch, balancer: Balancer) -> None:
     """Let a load balancer answer every stack."""
-    monkeypatch.setattr(Place, "clients", lambda *_: (balancer, None))
+    monkeypatch.setattr(Place, "client", lambda *_: balancer)
 
 
 def asked(answer: Any) -> Any:
