@@ -368,7 +368,7 @@ class Driver:
         moves = [guard.move(it.arn, it.actions, str(it.group(record.old))) for it in rules.values()]
         now = self.store.now()
         until = now + sum(step.bake + record.patience for step in record.steps) + GUARDED
-        order = guard.order(moves, since=stamp(now), until=stamp(until))
+        order = guard.order(moves, since=now, until=until)
         try:
             guard.arm(self.clients.s3, self.bucket, self._alarms(record), order)
         except (BotoCoreError, ClientError) as error:

@@ -163,21 +163,6 @@ def kept(store: Store, unit: Unit, *, color: Color) -> str | None:
     found = store.read(unit.name)
     if found is None:
         return None
-
-
-def refuse_kept(place: Place, service: str, color: Color) -> None:
-    """Raise ``RefusedError`` if a color may be given nothing else to run, as ``kept`` says, or if that is not known.
-
-    A stack that was not updated since it could keep releases has none.
-    """
-    if "releases" not in place.ask("stack", "output"):
-        return
-    try:
-        why = kept(home(place).store, unit_of(place, service), color=color)
-    except (StoreError, ValueError) as error:
-        why = f"whether a release needs {color} is not known: {error}; if it does not: --give-up-way-back"
-    if why is not None:
-        raise RefusedError(why)
     record = found.record
     release = f"release {record.id} of {record.unit}"
     if not record.phase.closed:

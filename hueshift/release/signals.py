@@ -310,8 +310,12 @@ def fired(s3: Any, bucket: str, environment: str) -> Question:  # noqa: ANN401 -
 
     def ask(record: Record, _: float) -> Sequence[Verdict]:
         names = guard.alarms(environment, record.services, record.new)
-        for it in guard.fired(s3, bucket, names, since=stamp(first_weight(record))):
-            return [Verdict(gate="guard", state="bad", why=f"sent the traffic back at {it.at}, for {it.alarm} was on")]
+        for it in guard.fired(s3, bucket, names, since=first_weight(record)):
+            return [
+                Verdict(
+                    gate="guard", state="bad", why=f"sent the traffic back at {stamp(it.at)}, for {it.alarm} was on"
+                )
+            ]
         return [Verdict(gate="guard", state="good", why="has done nothing")]
 
     return Question(name="guard", ask=ask, when=moving)

@@ -12,7 +12,6 @@ from typing import Any
 
 import boto3
 import pytest
-import yaml
 from botocore.exceptions import EndpointConnectionError
 from typer.testing import CliRunner, Result
 
@@ -29,7 +28,6 @@ from hueshift.report import RefusedError
 from hueshift.stack import Place, place
 from tests.hueshift.release.samples import NOW
 from tests.support.balancers import World
-from tests.support.program import ROOT
 
 BUCKET = "releases"
 STEPS: Any = [{"weight": 10, "bake": 20}, {"weight": 50, "bake": 20}, {"weight": 100, "bake": 20}]
@@ -254,11 +252,7 @@ def begun(world: World, monkeypatch: pytest.MonkeyPatch) -> Loop:
     folder = world.folder
     (folder / "bin/pulumi").write_text(PULUMI)
     (folder / "bin/curl").write_text(CURL)
-    (folder / "bin/curl").chmod(0o755)
     (folder / "outputs.json").write_text(json.dumps({"releases": BUCKET, "guard": None}))
-    local = yaml.safe_load((ROOT / "Pulumi.sandbox.yaml").read_text())["config"]
-    needed = ("hueshift:network", "hueshift:loadBalancer")
-    world.change(lambda config: config.update({key: local[key] for key in needed}))
     clock = Clock()
     clients = Clients(s3=_bucket(clock), states=None, cloudwatch=_alarms(), sns=_sns)
     load = Load(world, clock)

@@ -30,7 +30,7 @@ class Answers(BaseHTTPRequestHandler):
         parameters = parse_qs(urlparse(self.path).query)
         self.asked.append(parameters)
         query = parameters["query"][0]
-        result = next((answer for part, answer in self.said.items() if part in query), [])
+        result: Any = next((answer for part, answer in self.said.items() if part in query), [])
         status = 400 if result is None else 200
         self.send_response(status)
         self.end_headers()

@@ -162,7 +162,7 @@ def test_traffic_stays_with_a_bad_color_while_the_old_one_is_dead(loop: Loop) ->
     def returns() -> None:
         assert loop.world.live("pricing") == {"blue": 90, "green": 10}
         group = loop.world.groups["pricing", "blue"]
-        loop.world.elb.register_targets(TargetGroupArn=group, Targets=[{"Id": "10.0.0.1", "Port": 8080}])
+        loop.world.elb.register_targets(TargetGroupArn=group, Targets=[{"Id": "172.31.0.1", "Port": 8080}])
 
     loop.clock.at[loop.clock.now + 12] = dies
     loop.clock.at[loop.clock.now + 100] = returns
@@ -384,7 +384,7 @@ def test_services_that_share_a_key_are_released_and_undone_together(loop: Loop) 
     assert loop.record.services == ("shop", "orders")
     group = loop.world.groups["orders", "green"]
     loop.world.elb.register_targets(
-        TargetGroupArn=group, Targets=[{"Id": f"10.0.0.{it}", "Port": 8080} for it in (1, 2)]
+        TargetGroupArn=group, Targets=[{"Id": f"172.31.0.{it}", "Port": 8080} for it in (1, 2)]
     )
     assert loop.run("release", "--force", "a node was lost").exit_code == 0
     assert (loop.world.live("shop"), loop.world.live("orders")) == (GREEN, GREEN)
