@@ -73,8 +73,6 @@ class Config:
             traces_endpoint=take("OTEL_EXPORTER_OTLP_ENDPOINT", _http_url, "") or None,
             faults=Faults(
                 error_rate=take("FAULT_ERROR_RATE", _number(float, 0, 1), 0.0),
-                error_above=take("FAULT_ERROR_ABOVE", _number(int, 0, 1_000_000), 0),
-                crash_after=take("FAULT_CRASH_AFTER", _number(int, 0, 1_000_000), 0),
                 delay_ms=take("FAULT_DELAY_MS", _number(int, 0, DELAY_MAX), 0),
                 delay_rate=take("FAULT_DELAY_RATE", _number(float, 0, 1), 1.0),
             ),

@@ -37,7 +37,6 @@ class Faults:
 
     def around(self, endpoint: Endpoint) -> Endpoint:
         """Return the endpoint with these faults in front of it."""
-
         recent: deque[float] = deque()
         count = 0
 
