@@ -10,12 +10,12 @@ from botocore.config import Config
 
 from components.model import Color
 from hueshift.release.counts import CloudWatchCounts, Counts, Prometheus
-from hueshift.release.drive import Event, Phase, Record, stamp
+from hueshift.release.drive import Asked, Event, Phase, Record, noted, stamp
 from hueshift.release.driver import Clients, Driver, Turn, name_of_me
 from hueshift.release.plan import spoken
 from hueshift.release.signals import Signals, questions
-from hueshift.release.store import Store, StoreError
-from hueshift.release.unit import Unit, unit_of
+from hueshift.release.store import LostError, Store, StoreError
+from hueshift.release.unit import Unit, unit_of, units
 from hueshift.report import RefusedError
 from hueshift.stack import STDERR, Place, program
 from hueshift.traffic.balancer import PATIENCE, Balancer, Rule
@@ -189,3 +189,31 @@ def refuse_kept(place: Place, service: str, color: Color) -> None:
         why = f"whether a release needs {color} is not known: {error}; if it does not: --give-up-way-back"
     if why is not None:
         raise RefusedError(why)
+
+
+def went_back(place: Place, colors: Mapping[str, Color]) -> str:
+    """Write into the record of a release that a person gave all traffic of some services to these colors.
+
+    Whoever drives it closes it. Returns what a person should know; empty if no release is concerned. Raises
+    ``RefusedError`` if it cannot be written.
+    """
+    if "releases" not in place.ask("stack", "output"):
+        return ""
+    said, store, me = [], home(place).store, name_of_me()
+    try:
+        for unit in units(place):
+            found = store.read(unit.name)
+            if found is None or not any(colors.get(name) is found.record.old for name in unit.services):
+                continue
+            release = f"release {found.record.id} of {unit.name}"
+            if found.record.phase is Phase.PROMOTED and unit.old is found.record.new:
+                store.write(
+                    noted(found.record, by=me, now=store.now(), what="taken back by `hueshift rollback`"), found
+                )
+                said.append(f"{release} is taken back")
+            elif not found.record.phase.closed and found.record.phase is not Phase.UNDOING:
+                store.ask(unit.name, Asked.ABORT, by=me)
+                said.append(f"{release} is asked to end; if nobody drives it: hueshift resume")
+    except (StoreError, LostError, ValueError) as error:
+        raise RefusedError(str(error)) from None
+    return ", ".join(said)

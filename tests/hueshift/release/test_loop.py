@@ -470,6 +470,22 @@ def test_the_way_back_gets_no_other_image_for_a_day(loop: Loop) -> None:
     assert loop.world.config["hueshift:services"]["pricing"]["colors"]["blue"]["image"] == image
 
 
+def test_a_rollback_ends_the_release_that_is_open_and_marks_the_one_that_was_promoted(loop: Loop) -> None:
+    done: list[Result] = []
+    loop.clock.at[loop.clock.now + 12] = lambda: done.append(loop.run("rollback"))
+    assert loop.run("release").exit_code == 3
+    assert done[0].exit_code == 0, done[0].output
+    assert "release 1 of pricing is asked to end; if nobody drives it: hueshift resume" in done[0].output
+    undone(loop, "aborted")
+    loop.world.commit()
+    assert loop.run("release").exit_code == 0
+    loop.world.commit()
+    back = loop.run("rollback")
+    assert back.exit_code == 0, back.output
+    assert loop.world.live("pricing") == BLUE
+    assert loop.said[-1] == "taken back by `hueshift rollback`"
+
+
 SHORT = [{"weight": 50, "bake": 10}, {"weight": 100, "bake": 5}]
 EFFECTS = 34
 """Of a good release with these steps: what a process does to the world, each once before and once after."""
