@@ -4,10 +4,12 @@ import json
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import Result
 
+from hueshift.release import commands
 from hueshift.release.drive import Asked, Phase
 from hueshift.release.store import SILENCE
 from tests.hueshift.release.loop import BUCKET, KilledError, Loop, begun
@@ -484,6 +486,50 @@ def test_a_rollback_ends_the_release_that_is_open_and_marks_the_one_that_was_pro
     assert back.exit_code == 0, back.output
     assert loop.world.live("pricing") == BLUE
     assert loop.said[-1] == "taken back by `hueshift rollback`"
+
+
+def in_place(loop: Loop, kind: str) -> tuple[str, str]:
+    """Let pricing have one color that is updated in place; return what it runs and what it is to run."""
+    before, after = (f"111122223333.dkr.ecr.eu-west-1.amazonaws.com/pricing@sha256:{digit * 64}" for digit in "13")
+
+    def change(config: dict[str, Any]) -> None:
+        pricing = config["hueshift:services"]["pricing"]
+        pricing["strategy"] = {"kind": kind}
+        pricing["colors"] = {"blue": {"image": before, "version": "1.4.0"}}
+
+    loop.world.change(change)
+    summary = {"images": {"blue": before}, "versions": {"blue": "1.4.0"}}
+    (loop.world.folder / "outputs.json").write_text(json.dumps({"services": {"pricing": summary}}))
+    return before, after
+
+
+def image(loop: Loop) -> str:
+    found: str = loop.world.config["hueshift:services"]["pricing"]["colors"]["blue"]["image"]
+    return found
+
+
+@pytest.mark.parametrize("kind", ["rolling", "recreate"])
+def test_a_service_with_one_color_is_updated_in_place_and_tried(loop: Loop, kind: str) -> None:
+    _, after = in_place(loop, kind)
+    done = loop.run("release", "--image", after, "--version", "1.5.0", "--commit")
+    assert done.exit_code == 0, done.output
+    assert "pricing 1.5.0 runs in staging" in done.output
+    assert image(loop) == after
+    assert loop.run("plan").exit_code == 1
+
+
+@pytest.mark.parametrize("fails", ["up-fails", "smoke-fails"])
+def test_what_fails_in_place_gets_its_image_back(loop: Loop, fails: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "_TRIES", 0)
+    before, after = in_place(loop, "rolling")
+    (loop.world.folder / fails).touch()
+    done = loop.run("release", "--image", after, "--version", "1.5.0")
+    assert done.exit_code == 3, done.output
+    assert "pricing goes back to 1.4.0" in done.output
+    assert image(loop) == before
+    again = loop.run("release")
+    assert again.exit_code == 1
+    assert f"pricing runs {before} already" in again.output
 
 
 SHORT = [{"weight": 50, "bake": 10}, {"weight": 100, "bake": 5}]
