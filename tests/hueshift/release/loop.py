@@ -20,7 +20,7 @@ from hueshift.cli import app
 from hueshift.release import commands
 from hueshift.release import home as homes
 from hueshift.release.counts import Counts, Tick
-from hueshift.release.drive import Record
+from hueshift.release.drive import Phase, Record
 from hueshift.release.driver import Clients, Driver
 from hueshift.release.home import Home
 from hueshift.release.store import Store
@@ -348,3 +348,20 @@ def _alarms() -> Any:
                 )  # fmt: skip
                 client.set_alarm_state(AlarmName=each, StateValue="OK", StateReason="test")
     return client
+
+
+BLUE, GREEN = {"blue": 100, "green": 0}, {"blue": 0, "green": 100}
+
+
+def undone(loop: Loop, why: str) -> None:
+    """Assert that a release was undone for a reason, and that file and way back are as before."""
+    assert loop.record.phase is Phase.UNDONE, loop.said
+    assert any(why in said for said in loop.said if said.startswith("going back")), loop.said
+    assert loop.world.live("pricing") == BLUE
+    assert loop.world.config["hueshift:services"]["pricing"]["activeColor"] == "blue"
+    assert armed(loop) == []
+
+
+def armed(loop: Loop) -> list[str]:
+    found = loop.clients.s3.list_objects_v2(Bucket=BUCKET, Prefix="guard/").get("Contents", [])
+    return [item["Key"] for item in found]
