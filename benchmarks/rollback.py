@@ -23,7 +23,7 @@ def once(world: World, share: float) -> float:
     for service in ("shop", "orders"):
         world.move(service, blue=50, green=50)
     command = [sys.executable, "-m", "hueshift", "rollback", "--stack", "staging"]
-    world.server.share = share
+    world.server.behave(share=share)
     begun = ended = time.monotonic()
     with subprocess.Popen(
         command, cwd=world.folder, env=world.environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
@@ -31,7 +31,7 @@ def once(world: World, share: float) -> float:
         for line in process.stderr or ():
             if "has all traffic" in line:
                 ended = time.monotonic()
-    world.server.share = 0
+    world.server.behave(share=0)
     assert process.returncode == 0
     assert world.live() == world.live("orders") == {"blue": 100, "green": 0}
     return ended - begun

@@ -358,7 +358,7 @@ def _project(folder: Path) -> tuple[Mapping[str, Any], str]:
 
 
 def _defaults(project: Mapping[str, Any]) -> dict[str, Any]:
-    """What the project says of keys that a stack file leaves out."""
+    """Return what the project says of keys that a stack file leaves out."""
     found = {}
     for key, declared in project.items():
         if not isinstance(declared, dict):

@@ -8,6 +8,8 @@ from typing import Final
 import pulumi
 from pulumi_aws import kms
 
+from components.model import tokens
+
 _RECOVERY_DAYS: Final = 30
 """The longest that KMS offers (ScheduleKeyDeletion): what a lost key encrypted is lost for ever."""
 
@@ -35,7 +37,7 @@ class EncryptionKey(pulumi.ComponentResource):
     """For what it is to encrypt."""
 
     def __init__(self, name: str, args: EncryptionKeyArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("hueshift:encryption_key:EncryptionKey", name, None, opts)
+        super().__init__(tokens.ENCRYPTION_KEY, name, None, opts)
         key = kms.Key(
             f"{name}-key",
             description=f"Secrets and alarms of {args.environment}",

@@ -104,7 +104,7 @@ class LoadBalancer(pulumi.ComponentResource):
     def __init__(self, name: str, args: LoadBalancerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("hueshift:load_balancer:LoadBalancer", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        group = self._firewall(name, args)
+        group = self._security_group(name, args)
         balancer = lb.LoadBalancer(
             f"{name}-alb",
             load_balancer_type="application",
@@ -187,8 +187,8 @@ class LoadBalancer(pulumi.ComponentResource):
             }
         )
 
-    def _firewall(self, name: str, args: LoadBalancerArgs) -> ec2.SecurityGroup:
-        """One rule per port and network, so that a change of one leaves the others open."""
+    def _security_group(self, name: str, args: LoadBalancerArgs) -> ec2.SecurityGroup:
+        """Declare the security group with one rule per port and network, so that a change of one keeps the others."""
         group = ec2.SecurityGroup(
             f"{name}-firewall",
             description="Load balancer: clients in, pods out",
@@ -227,7 +227,7 @@ class LoadBalancer(pulumi.ComponentResource):
 
 
 def _logs(bucket: pulumi.Input[str] | None, prefix: str) -> lb.LoadBalancerAccessLogsArgsDict:
-    """One kind of log; access and connection logs have the same three members.
+    """Return the settings of one kind of log; access and connection logs have the same three members.
 
     Always stated: a bucket alone does not switch a log on, and leaving the block out does not switch it off again (the
     provider's ``SuppressMissingOptionalConfigurationBlock``).

@@ -68,7 +68,7 @@ class LogBucket(pulumi.ComponentResource):
 
 
 def _writing(bucket_arn: pulumi.Output[str], account_id: pulumi.Input[str]) -> dict[str, Any]:
-    """Let load balancers of this account write their logs.
+    """Return the statement that lets load balancers of this account write their logs.
 
     The account in the path is what keeps other accounts' load balancers out, as the ELB guide has it for access logs.
     It documents ``aws:SourceAccount`` only for Network Load Balancers, which write as ``delivery.logs.amazonaws.com``;

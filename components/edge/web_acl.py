@@ -1,4 +1,4 @@
-"""The web application firewall before a load balancer."""
+"""The web ACL (AWS WAF) of a load balancer."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ GROUPS: Final[Mapping[str, Sequence[str]]] = {
     # Addresses that AWS has seen attack or scan: the cheapest refusal, hence the first.
     "AWSManagedRulesAmazonIpReputationList": (),
     # Refuses bodies over 8 KB, all that WAF reads of a body here. A service that takes a file or a long form would
-    # answer 403 from the day the firewall is there; so this one counts. The other rules still read the first 8 KB.
+    # answer 403 from the day the web ACL is there; so this one counts. The other rules still read the first 8 KB.
     "AWSManagedRulesCommonRuleSet": ("SizeRestrictions_BODY",),
     "AWSManagedRulesKnownBadInputsRuleSet": (),
 }
@@ -114,7 +114,7 @@ def _counting(rule: str) -> dict[str, Any]:
 
 
 def _visible(metric: str) -> dict[str, Any]:
-    """Metrics, and samples of requests: a refusal that nobody can look at cannot be told from a bug."""
+    """Return the settings for metrics and samples of requests, by which a refusal can be told from a bug."""
     return {"cloudwatchMetricsEnabled": True, "metricName": metric, "sampledRequestsEnabled": True}
 
 

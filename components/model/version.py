@@ -15,7 +15,7 @@ _VERSION: Final = re.compile(
 
 
 def precedence(version: str) -> tuple[Any, ...]:
-    """A key that orders versions as semver.org 2.0.0 §11 does.
+    """Return a key that orders versions as semver.org 2.0.0 §11 does.
 
     Raises ``ValueError`` for what is no semantic version.
     """
@@ -30,7 +30,7 @@ def precedence(version: str) -> tuple[Any, ...]:
 
 
 def newer(versions: Mapping[Color, str], *, active: Color) -> Color:
-    """The color with the newer version: where ``x-canary: true`` leads; the idle one where versions do not order.
+    """Return the color that ``x-canary: true`` reaches: the newer version's, or the idle one if versions have no order.
 
     They order by precedence, but not by text with digits, of which nobody knows what it counts: ``rc10`` comes before
     ``rc9``, and a commit id anywhere. Nor do versions that differ in build metadata alone. Of one and the same version
@@ -53,7 +53,7 @@ def canary_color(versions: Mapping[Color, str], *, parked: Collection[Color], ac
 
 
 def _unordered(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
-    """Whether two precedences differ first in two texts of which one has more than letters."""
+    """Return whether two precedences differ first in two texts of which one has more than letters."""
     *core, released, identifiers = one
     if [*core, released] != [*other[:-1]]:
         return False

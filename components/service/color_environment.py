@@ -184,7 +184,7 @@ class ColorEnvironment(pulumi.ComponentResource):
                     "ingress": [
                         {
                             "from": [{"securityGroup": {"groupID": args.load_balancer_security_group_id}}],
-                            # Every port: that of the pods may change, and the load balancer's own firewall lists it.
+                            # Every port: that of the pods may change, and the load balancer's security group lists it.
                             # By name the controller could open none for a color without pods.
                             "ports": [{"protocol": "TCP"}],
                         }

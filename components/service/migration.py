@@ -48,7 +48,7 @@ def declare(
     namespace: pulumi.Input[str],
     parent: pulumi.Resource,
 ) -> core.v1.ConfigMap:
-    """Tell the Jobs of a service what each color is configured to need, live or idle, with pods or without."""
+    """Declare for a service's Jobs the schema that each color is configured for, live or idle, with or without pods."""
     told = {Given.DECLARED_SCHEMAS.value: " ".join(f"{color}={schema}" for color, schema in sorted(schemas.items()))}
     return _config_map(name, _declared(service), told, namespace, service_labels(service, environment), parent)
 
@@ -65,7 +65,7 @@ def record(
     ready: pulumi.Resource,
     parent: pulumi.Resource,
 ) -> core.v1.ConfigMap:
-    """Tell the Jobs of a service what the pods of a color need, once ``ready`` is: until then the old ones may run."""
+    """Declare for a service's Jobs the schema of a color's pods, after ``ready``: until then old pods may run."""
     told = {RUNNING[color].value: NO_PODS if parked else schema}
     labels = color_labels(service, environment, color)
     return _config_map(name, _running(service, color), told, namespace, labels, parent, ready)

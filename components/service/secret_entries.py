@@ -13,7 +13,7 @@ import pulumi
 from pulumi_aws import secretsmanager
 from pulumi_kubernetes.apiextensions import CustomResource
 
-from components.model import SecretEntry, SecretSource, fit_name, secret_name
+from components.model import SecretEntry, SecretSource, fit_name, secret_name, tokens
 
 SECRET_STORE: Final = "aws-secrets-manager"
 """The ClusterSecretStore through which the cluster's External Secrets operator reads Secrets Manager."""
@@ -54,7 +54,7 @@ class SecretEntries(pulumi.ComponentResource):
     """Of the containers made here, by entry."""
 
     def __init__(self, name: str, args: SecretEntriesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("hueshift:secret_entries:SecretEntries", name, None, opts)
+        super().__init__(tokens.SECRET_ENTRIES, name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         self._entries = args.entries
         policy = _policy(args.readers)

@@ -24,6 +24,7 @@ from components.model import (
     color_host,
     namespace,
     service_labels,
+    tokens,
 )
 from components.observe.alert_rules import AlertRules, AlertRulesArgs, ServiceAlerts, ServiceAlertsArgs
 from components.observe.cloudwatch import AlertRouting
@@ -94,7 +95,7 @@ class BlueGreenService(pulumi.ComponentResource):
     """What a person needs to know of the service: where it answers, by which color, and in which versions."""
 
     def __init__(self, name: str, args: BlueGreenServiceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("hueshift:service:BlueGreenService", name, None, opts)
+        super().__init__(tokens.SERVICE, name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         tags = {**args.tags, "service": name}
         home_name = namespace(args.environment, name)
@@ -263,7 +264,7 @@ class BlueGreenService(pulumi.ComponentResource):
             active=args.active,
         )
         split = TrafficSplit(
-            f"{name}-traffic",
+            f"{name}{tokens.TRAFFIC}",
             TrafficSplitArgs(
                 service=name,
                 environment=args.environment,

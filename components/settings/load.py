@@ -20,7 +20,7 @@ from components.settings.schema import StackSettings, as_switch
 
 
 def load(config: pulumi.Config, stack: str) -> StackSettings:
-    """The settings of ``stack`` from all keys of the project, declared or not: the engine passes on both.
+    """Return the settings of ``stack`` from all keys of the project, also undeclared ones: the engine passes both.
 
     Raises ``SettingsError``.
     """
@@ -46,7 +46,7 @@ def parse(
     ran: Mapping[str, Collection[str]] | None = None,
     region: str | None = None,
 ) -> StackSettings:
-    """The settings that ``values`` describe, as a stack file holds them, keys without ``hueshift:``.
+    """Return the settings in ``values``, which are as in a stack file, keys without ``hueshift:``.
 
     ``ran`` is what staging has run, by service, to which production is held; None for no such check. ``region`` is
     where the stack is, None where that is not known.
@@ -80,7 +80,7 @@ def parse(
 
 
 def _unreadable(values: Mapping[str, object]) -> Iterator[Problem]:
-    """What is no text that could be judged, wherever it stands; reasons without values."""
+    """Return what is no text that can be judged, anywhere in the values; reasons do not repeat values."""
     for key, value in values.items():
         if (reason := rules.text_problem(key)) is not None:
             yield Problem(key, f"its name {reason}")

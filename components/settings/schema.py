@@ -58,7 +58,7 @@ def _refuse(problems: Sequence[Problem]) -> None:
 
 
 def _rule(problem: Callable[..., str | None], *, by_environment: bool = False) -> AfterValidator:
-    """A predicate about one value as a validator."""
+    """Return a predicate about one value as a validator."""
 
     def check(value: object, info: ValidationInfo) -> object:
         context: Mapping[str, bool] = info.context or {}
@@ -77,7 +77,7 @@ def _between(least: int, most: int) -> AfterValidator:
 
 
 def _like(pattern: str, example: str, *, limit: int = 2048) -> AfterValidator:
-    """Text of a pattern, in which a word and a digit are of ASCII; no pattern may take longer than in proportion."""
+    """Return a validator for a pattern of ASCII; no pattern may take longer than in proportion to the text."""
     return _rule(
         lambda value: (
             None
@@ -93,17 +93,17 @@ _Some: Final = _rule(rules.empty_problem)
 
 
 def as_switch(value: object) -> object:
-    """The engine hands over text; empty for nothing."""
+    """Decode the engine's text; empty means nothing."""
     return {"true": True, "false": False, "": None}.get(value, value) if isinstance(value, str) else value
 
 
 def _unset(value: object) -> object:
-    """The engine hands over the default of ``Pulumi.yaml``, which has no way to say nothing but emptiness."""
+    """Decode a default of ``Pulumi.yaml``, which can express nothing only as emptiness."""
     return value or None
 
 
 def _as_number(value: object) -> object:
-    """``pulumi config set`` without ``--path`` writes text."""
+    """Decode a number that ``pulumi config set`` without ``--path`` has written as text."""
     return int(value) if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,9}", value) else value
 
 
@@ -123,7 +123,7 @@ Port = Annotated[StrictInt, _between(1, 65535)]
 
 
 def _arn(service: str, resource: str, *, region: str = "[a-z0-9-]+") -> AfterValidator:
-    """An ARN of one service; ``resource`` is a pattern."""
+    """Return a validator for ARNs of one service; ``resource`` is a pattern."""
     example = re.sub(r"\(.*?\)|\[.*?\]", "…", resource).replace("+", "").replace("…", "<name>")
     return _like(rf"arn:aws[a-z-]*:{service}:{region}:([0-9]{{12}}|aws):{resource}", f"arn:aws:{service}:…:{example}")
 
@@ -580,7 +580,7 @@ class StackSettings(_Settings):
 
 
 def _alone(service: Mapping[str, Any]) -> Mapping[str, object]:
-    """What a service of one color does not take from the stack: who is active, and a canary."""
+    """Return the settings of a service of one color, which takes neither active color nor canary from the stack."""
     strategy, colors = service.get("strategy"), service.get("colors")
     kind = strategy.get("kind", Strategy.kind) if isinstance(strategy, Mapping) else Strategy.kind
     if kind == StrategyKind.BLUE_GREEN or not isinstance(colors, Mapping) or len(colors) != 1:

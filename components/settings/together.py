@@ -32,7 +32,7 @@ class Surroundings(NamedTuple):
 
 
 def stack_problems(services: Mapping[str, ServiceSettings], stack: Surroundings) -> Iterator[Problem]:
-    """What is wrong between services; keys relative to ``services``."""
+    """Return problems between services; keys are relative to ``services``."""
     if reason := rules.services_problem(len(services), certificates_issued=not stack.certified):
         yield Problem("", reason)
     hosts: dict[str, str] = {}
@@ -53,7 +53,7 @@ def stack_problems(services: Mapping[str, ServiceSettings], stack: Surroundings)
 def timing_problems(
     service: ServiceSettings, idle_timeout: int | None, needed_idle_timeout: int | None
 ) -> Iterator[Problem]:
-    """What is wrong between the times of one service; both idle timeouts None where the load balancer's is wrong."""
+    """Return problems between the times of a service; both idle timeouts are None if the load balancer's is wrong."""
     timing, health = service.timing, service.health
     if idle_timeout is not None and needed_idle_timeout is not None:
         reason = rules.timing_problem(timing, idle_timeout=idle_timeout, needed_idle_timeout=needed_idle_timeout)
@@ -73,7 +73,7 @@ def timing_problems(
 
 
 def service_problems(name: str, service: ServiceSettings, environment: str) -> Iterator[Problem]:
-    """What is wrong between the settings of one service; keys relative to the service."""
+    """Return problems between the settings of one service; keys are relative to the service."""
     if service.active_color not in service.colors:
         yield Problem(
             "activeColor", f"{service.active_color} runs nothing; set it to {next(iter(service.colors), 'blue')}"
@@ -118,7 +118,7 @@ def service_problems(name: str, service: ServiceSettings, environment: str) -> I
 
 
 def fit_problems(name: str, service: ServiceSettings, stack: Surroundings) -> Iterator[Problem]:
-    """What of a service does not fit the rest of the stack; keys relative to the service."""
+    """Return what of a service does not fit the rest of the stack; keys are relative to the service."""
     if stack.dns and rules.host_problem(service.host) is None and rules.host_problem(stack.dns.zone) is None:
         outside = rules.zone_problem(service.host, zone=stack.dns.zone)
         if reason := outside or (None if stack.certified else rules.certificate_problem(service.host)):

@@ -188,7 +188,7 @@ def check(
 
 
 def _too_few(cloudwatch: "CloudWatchClient", rule: str, group: str) -> str | None:
-    """Say how few requests a group had, by what CloudWatch knows now, which is all that the alarm knows."""
+    """Return how few requests a group had, by CloudWatch's present data, which is all that the alarm has."""
     now = datetime.now(UTC)
     try:
         found = cloudwatch.get_metric_statistics(

@@ -10,7 +10,7 @@ from typing import Final
 import pulumi
 from pulumi_aws import lb
 
-from components.model import Color, RuleKind, rule_priority, split
+from components.model import Color, RuleKind, rule_priority, split, tokens
 from components.traffic.gate import traffic_gate_hook
 
 CANARY_HEADER: Final = "x-canary"
@@ -101,7 +101,7 @@ class TrafficSplit(pulumi.ComponentResource):
     weights: Mapping[Color, int]
 
     def __init__(self, name: str, args: TrafficSplitArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("hueshift:traffic_split:TrafficSplit", name, None, opts)
+        super().__init__(tokens.TRAFFIC_SPLIT, name, None, opts)
         shares = split(args.active, args.canary_weight)
         self.weights = {color: shares[color] for color in Color if color in args.target_group_arns}
 
@@ -141,7 +141,7 @@ class TrafficSplit(pulumi.ComponentResource):
             {"arn": args.target_group_arns[color], "weight": weight} for color, weight in self.weights.items()
         ]
         rule = lb.ListenerRule(
-            f"{name}-production",
+            f"{name}{tokens.PRODUCTION}",
             listener_arn=args.listener_arn,
             priority=rule_priority(args.priority_band, RuleKind.PRODUCTION),
             conditions=[{"host_header": {"values": [args.host]}}],

@@ -19,7 +19,7 @@ INSIDE = ("/health/detailed", "/metrics", "/faults")
 
 @pytest.fixture
 def app(monkeypatch: pytest.MonkeyPatch) -> Observed:
-    """The service with a database that answers at once, until a test says otherwise."""
+    """Return the service with a database that answers at once, until a test says otherwise."""
 
     async def check(_: database.Database) -> float:
         return 1.0

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter
 
-from hueshift.preview.changes import Report
+from hueshift.preview.report import Report
 
 pytestmark = pytest.mark.slow
 
@@ -97,7 +97,7 @@ class Place:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
-    """A clone whose branch has one commit."""
+    """Return a clone whose branch has one commit."""
     return Place(tmp_path)
 
 

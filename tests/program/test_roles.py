@@ -105,7 +105,7 @@ def listed(value: str | Sequence[str]) -> list[str]:
 def allows(
     role: str, action: str, resource: str, tags: Mapping[str, str] = {}, *, ignored: Container[str] = ()
 ) -> bool:
-    """Whether a role may do something to a resource, its statements of some names left aside."""
+    """Return whether a role may do something to a resource, its statements of some names left aside."""
     return any(
         statement["Sid"] not in ignored
         and any(fnmatchcase(action, pattern) for pattern in listed(statement["Action"]))
@@ -116,7 +116,7 @@ def allows(
 
 
 def holds(condition: Mapping[str, Mapping[str, str | list[str]]], context: Mapping[str, str]) -> bool:
-    """Whether the conditions of a statement hold; one for a key that is not there fails, but for `IfExists`."""
+    """Return whether the conditions of a statement hold; one for a key that is not there fails, but for `IfExists`."""
     return all(
         any(fnmatchcase(context[key], pattern) for pattern in listed(patterns))
         if key in context

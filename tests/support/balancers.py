@@ -1,4 +1,7 @@
-"""A project with one stack, and the load balancer that serves it: moto behind HTTP on loopback."""
+"""A project with one stack, and the load balancer that serves it: moto behind HTTP on loopback.
+
+It is a process of its own (`python -m tests.support.balancers`): in this one other tests give moto other behaviour.
+"""
 
 import io
 import json
@@ -11,13 +14,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import chdir, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import requests
 import yaml
-from botocore.exceptions import ClientError
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from typer.testing import CliRunner, Result
 from werkzeug.serving import make_server
@@ -75,20 +76,25 @@ class Throttled:
 
     def __init__(self) -> None:
         self._moto = DomainDispatcherApplication(create_backend_app)
-        self.share = 0.0
-        self.refused: tuple[str, str] | None = None
-        """An action that is refused for good, and the code."""
-        self.actions: list[str] = []
+        self._behaviour: dict[str, Any] = {"share": 0, "refused": None}
+        self._actions: list[str] = []
         self._random = random.Random(1)
 
     def __call__(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        if environ["PATH_INFO"] == "/behaviour":
+            if environ["REQUEST_METHOD"] == "PUT":
+                self._behaviour = json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
+                self._actions.clear()
+            start("200 OK", [("Content-Type", "application/json")])
+            return [json.dumps(self._actions).encode()]
         if environ["REQUEST_METHOD"] == "POST" and "/elasticloadbalancing/" in environ.get("HTTP_AUTHORIZATION", ""):
             body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
             environ["wsgi.input"] = io.BytesIO(body)
             action = dict(part.split("=", 1) for part in body.decode().split("&"))["Action"]
-            self.actions.append(action)
-            code = self.refused[1] if self.refused and self.refused[0] == action else None
-            if code is None and self._random.random() < self.share:
+            self._actions.append(action)
+            refused = self._behaviour["refused"]
+            code = refused[1] if refused and refused[0] == action else None
+            if code is None and self._random.random() < self._behaviour["share"]:
                 code = "Throttling"
             if code:
                 start("400 Bad Request", [("Content-Type", "text/xml")])
@@ -99,13 +105,29 @@ class Throttled:
         return answer
 
 
+@dataclass(frozen=True)
+class Server:
+    """The process that answers for the load balancer."""
+
+    endpoint: str
+
+    def behave(self, *, share: float = 0, refused: tuple[str, str] | None = None) -> None:
+        """Throttle a share of the calls, refuse an action for good with a code, and forget the calls so far."""
+        requests.put(f"{self.endpoint}/behaviour", json={"share": share, "refused": refused}, timeout=5)
+
+    @property
+    def actions(self) -> list[str]:
+        """The calls to the load balancer since it was told how to behave."""
+        found: list[str] = requests.get(f"{self.endpoint}/behaviour", timeout=5).json()
+        return found
+
+
 @dataclass
 class World:
     """The project, and what stands around it."""
 
     folder: Path
-    server: Throttled
-    endpoint: str
+    server: Server
     elb: "ElasticLoadBalancingv2Client"
     rules: Mapping[str, str]
     """By service."""
@@ -123,12 +145,7 @@ class World:
 
     def begun(self, folder: Path) -> "World":
         """Return the world as each test finds it, with a project in a new folder: blue has everything, by two pods."""
-        try:
-            self.elb.describe_rules(RuleArns=list(self.rules.values()))
-        except ClientError:  # moto of another test in this process has begun anew
-            return _made(self.server, self.endpoint).begun(folder)
-        self.server.share, self.server.refused = 0, None
-        self.server.actions.clear()
+        self.server.behave()
         for (service, _), group in self.groups.items():
             targets: Any = [{"Id": f"172.31.0.{last}", "Port": 8080} for last in (1, 2)]
             self.elb.register_targets(TargetGroupArn=group, Targets=targets)
@@ -193,7 +210,7 @@ class World:
         return {
             "HOME": str(self.folder),
             "PATH": f"{self.folder}/bin:{os.environ['PATH']}",
-            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ENDPOINT_URL": self.server.endpoint,
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
             "AWS_DEFAULT_REGION": "eu-west-1",
@@ -207,7 +224,7 @@ class World:
     def alarm(self, name: str) -> None:
         """Let an alarm be on."""
         session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name="eu-west-1")
-        client = session.client("cloudwatch", endpoint_url=self.endpoint)
+        client = session.client("cloudwatch", endpoint_url=self.server.endpoint)
         client.put_metric_alarm(
             AlarmName=name, MetricName="m", Namespace="n", Statistic="Sum", Period=60, EvaluationPeriods=1,
             Threshold=1, ComparisonOperator="GreaterThanThreshold",
@@ -234,19 +251,17 @@ class World:
 @contextmanager
 def served() -> Iterator[World]:
     """Serve the load balancer of shop and orders, which follow the stack's activeColor, and pricing, with its own."""
-    dispatcher = Throttled()
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = make_server("127.0.0.1", 0, dispatcher, threaded=True)
-    Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield _made(dispatcher, f"http://127.0.0.1:{server.server_port}")
-    finally:
-        server.shutdown()
-        server.server_close()
+    command = [sys.executable, "-m", "tests.support.balancers"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout
+            yield _made(Server(process.stdout.readline().strip()))
+        finally:
+            process.terminate()
 
 
-def _made(dispatcher: Throttled, endpoint: str) -> World:
-    requests.post(f"{endpoint}/moto-api/reset", timeout=5).raise_for_status()
+def _made(server: Server) -> World:
+    endpoint = server.endpoint
     session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name="eu-west-1")
     elb = session.client("elbv2", endpoint_url=endpoint)
     ec2 = session.client("ec2", endpoint_url=endpoint)
@@ -288,7 +303,7 @@ def _made(dispatcher: Throttled, endpoint: str) -> World:
                 Actions=[{"Type": "forward", "ForwardConfig": config}],
             )
             rules[service] = made["Rules"][0]["RuleArn"]
-    return World(Path(), dispatcher, endpoint, elb, rules, groups)
+    return World(Path(), server, elb, rules, groups)
 
 
 def _project(folder: Path, rules: Mapping[str, str]) -> None:
@@ -329,3 +344,14 @@ def _project(folder: Path, rules: Mapping[str, str]) -> None:
     (folder / "pipeline").mkdir()
     (folder / "pipeline/keep.sh").write_text('#!/bin/sh\necho "kept: $*"\n[ -z "$NO_PUSH" ]\n')
     (folder / "pipeline/keep.sh").chmod(0o755)
+
+
+def _main() -> None:
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = make_server("127.0.0.1", 0, Throttled(), threaded=True)
+    print(f"http://127.0.0.1:{server.server_port}", flush=True)  # noqa: T201 - whoever started it reads this
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    _main()

@@ -174,7 +174,7 @@ NETWORK = Network(
 
 
 def service() -> BlueGreenServiceArgs:
-    """Right arguments of a service; its load balancer is a component, and made here."""
+    """Return right arguments of a service; its load balancer is a component, and made here."""
     return BlueGreenServiceArgs(
         environment="staging",
         production=False,

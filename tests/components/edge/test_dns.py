@@ -83,7 +83,7 @@ async def test_a_preview_declares_every_record_though_it_cannot_know_the_proof(p
 
 
 def program(hosts: list[str]) -> Engine:
-    """What a stack with services at these hosts registers."""
+    """Return what a stack with services at these hosts registers."""
 
     async def build(engine: Engine) -> None:
         Certificates("tls", replace(CERTIFICATES, hosts=hosts))

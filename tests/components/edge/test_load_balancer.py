@@ -59,7 +59,7 @@ async def test_plain_http_is_only_redirected(engine: Engine) -> None:
 
 
 def headers(listener: Mapping[str, Any]) -> dict[str, str]:
-    """The response headers that a listener sets, by the middle of their argument's name."""
+    """Return the response headers that a listener sets, by the middle of their argument's name."""
     return {
         key.removeprefix("routingHttpResponse").removesuffix("HeaderValue"): value
         for key, value in listener.items()

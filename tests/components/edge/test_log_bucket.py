@@ -14,7 +14,7 @@ PRODUCTION = LogBucketArgs(account_id="123456789012", production=True, tags=samp
 
 
 async def statements(engine: Engine) -> dict[str, Any]:
-    """The statements of the bucket's policy by their names."""
+    """Return the statements of the bucket's policy by their names."""
     policy = json.loads((await engine.inputs("logs-policy"))["policy"])
     return {statement["Sid"]: statement for statement in policy["Statement"]}
 

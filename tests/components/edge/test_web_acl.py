@@ -1,4 +1,4 @@
-"""What the firewall before the load balancer refuses, and what it only counts."""
+"""What the web ACL blocks, and what it only counts."""
 
 import json
 import subprocess
@@ -15,7 +15,7 @@ ARGS = WebAclArgs(load_balancer_arn=BALANCER, rate_limit=2000, tags=samples.TAGS
 
 
 async def rules(engine: Engine) -> list[dict[str, Any]]:
-    """The rules of the web ACL in the order of their evaluation."""
+    """Return the rules of the web ACL in the order of their evaluation."""
     found = (await engine.inputs("edge-acl"))["rules"]
     return sorted(found, key=lambda rule: rule["priority"])
 

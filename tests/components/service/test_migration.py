@@ -160,7 +160,7 @@ async def test_a_dollar_in_a_variable_means_the_same_to_a_job_as_to_a_pod(engine
 
 
 def expanded(value: str) -> str:
-    """What Kubernetes makes of the value of a variable in a container (EnvVar v1 core)."""
+    """Return what Kubernetes makes of the value of a variable in a container (EnvVar v1 core)."""
     return re.sub(r"\$\$|\$\((\w+)\)", lambda found: "$" if found[0] == "$$" else "expanded", value)
 
 
@@ -172,7 +172,7 @@ async def test_what_only_looks_like_a_secret_is_said_of_the_job(engine: Engine) 
 
 
 async def _before(engine: Engine, name: str) -> set[str]:
-    """The names of everything that must exist before a resource."""
+    """Return the names of everything that must exist before a resource."""
     return {urn.split("::")[-1] for urn in engine.ancestry((await engine.resource(name)).urn)}
 
 

@@ -15,7 +15,7 @@ from tests.support.engine import Engine, in_stack
 
 
 async def before(engine: Engine, name: str) -> set[str]:
-    """The names of everything that must exist before a resource."""
+    """Return the names of everything that must exist before a resource."""
     return {urn.split("::")[-1] for urn in engine.ancestry((await engine.resource(name)).urn)}
 
 

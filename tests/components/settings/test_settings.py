@@ -859,7 +859,7 @@ LINE = re.compile(r"hueshift:[!-9;-~…]+: \S.*")
 
 
 def judged(values: dict[str, Any]) -> None:
-    """Accepted, or refused with a place in every line, in a tenth of a second, without what may be a secret."""
+    """Check: accepted, or refused with a place in every line, in a tenth of a second, without what may be a secret."""
     refusal = None
     gc.disable()  # of all that the other tests have left
     before = time.process_time()

@@ -17,7 +17,7 @@ from tests.e2e import cloud
 from tests.e2e.pipeline.sample import VERSION, Sample, host
 from tests.pipeline.test_forge import served
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.incremental, pytest.mark.timeout(600)]
 
 
 class Built(NamedTuple):

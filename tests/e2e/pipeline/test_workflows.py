@@ -59,7 +59,7 @@ class Runner:
 
 @pytest.fixture
 def forge(monkeypatch: pytest.MonkeyPatch) -> Iterator[Forge]:
-    """A stand-in for GitHub's API."""
+    """Yield a stand-in for GitHub's API."""
     with served("GitHub", monkeypatch) as place:
         yield place
 

@@ -158,7 +158,7 @@ def test_another_digest_under_a_version_that_was_released_is_refused_and_nothing
     world.deploy(green=(new(7)[0], "1.6.0"))
     assert f"shop 1.6.0 is {digest(6)} in releases.json" in world.refused(*RECORD)
     (world.folder / "releases.json").write_text("{}")
-    assert f"in ECR shop:1.6.0 is {digest(6)}, and {digest(7)} ran as 1.6.0" in world.refused(*RECORD)
+    assert f"in ECR shop:1.6.0 is {digest(6)}, but {digest(7)} ran as 1.6.0" in world.refused(*RECORD)
     world.deploy(blue=(new(8)[0], "1.8.0"), green=(new(9)[0], "1.8.0"))
     assert "or in the other color" in world.refused(*RECORD)
 
@@ -197,7 +197,7 @@ def test_a_second_time_changes_nothing(world: World) -> None:
     before = file.stat()
     done = world.run(*RECORD)
     assert done.exit_code == 0
-    assert "is as before" in done.stdout
+    assert "nothing changed" in done.stdout
     assert "ECR" not in done.stdout
     assert file.stat().st_mtime_ns == before.st_mtime_ns
     assert world.json(*RECORD)["added"] == []
@@ -235,7 +235,7 @@ def test_the_oldest_go_and_never_one_that_a_stack_file_names(world: World) -> No
         ([], "never deployed"),
         ([{**FULL, "result": "failed"}, FULL], "the last update of staging failed"),
         ([{**FULL, "result": "in-progress"}, FULL], "has not ended"),
-        ([{**FULL, "kind": "destroy"}, FULL], "the last destroy of staging took it away"),
+        ([{**FULL, "kind": "destroy"}, FULL], "the last destroy of staging removed it"),
         ([{**FULL, "environment": {"pulumi.flag.target": "set"}}, FULL], "of some resources only (--target)"),
         ([{**FULL, "environment": {"pulumi.flag.exclude": "set"}}, FULL], "of some resources only (--exclude)"),
     ],
@@ -261,7 +261,7 @@ def test_a_refresh_after_the_update_changes_nothing_of_that(world: World) -> Non
 def test_a_stack_file_that_was_edited_since_is_not_what_ran(world: World, edit: dict[str, str]) -> None:
     world.change(lambda colors: colors["green"].update(edit))
     said = world.refused(*RECORD)
-    assert "Pulumi.staging.yaml has changed since the last update, by which green is 1.5.0 (111122223333.dkr" in said
+    assert "Pulumi.staging.yaml has changed since the last update, which left green at 1.5.0 (111122223333.dkr" in said
     assert "deploy it first: pulumi up --stack staging" in said
 
 
@@ -336,13 +336,13 @@ def test_a_parked_color_is_unparked_and_it_is_said(world: World) -> None:
     done = world.run(*give(*new(6)))
     assert done.exit_code == 0, done.output
     assert written(world)[-1] == "rm green.parked"
-    assert "green was parked, and gets its pods back" in done.stdout
+    assert "green is no longer parked" in done.stdout
 
 
 def test_what_the_idle_color_has_already_is_not_written_again(world: World) -> None:
     world.deploy(green=new(6))
     done = world.run(*give(*new(6)))
-    assert "nothing is changed" in done.stdout
+    assert "nothing changed" in done.stdout
     assert written(world) == []
 
 
@@ -426,7 +426,7 @@ def test_a_service_of_one_color_has_no_idle_one(world: World) -> None:
     content = yaml.safe_load(file.read_text())
     content["config"]["hueshift:services"]["shop"]["strategy"] = {"kind": "rolling"}
     file.write_text(yaml.safe_dump(content))
-    assert "has one color and none that is idle" in world.refused(*give(*new(6)))
+    assert "has only one color, so none is idle" in world.refused(*give(*new(6)))
 
 
 def test_the_list_says_which_colors_name_each_digest_now(world: World) -> None:

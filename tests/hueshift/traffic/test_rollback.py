@@ -137,17 +137,16 @@ def test_a_commit_that_the_branch_does_not_take_is_told_by_the_exit_status(world
 
 def test_a_third_of_the_calls_throttled_holds_up_nothing_but_time(world: World) -> None:
     promoted(world, "shop", "orders")
-    world.server.share = 0.3
+    world.server.behave(share=0.3)
     done = world.run("rollback", "--stack", "staging")
-    world.server.share = 0
+    world.server.behave()
     assert done.exit_code == 0, done.stderr
     assert world.live() == world.live("orders") == {"blue": 100, "green": 0}
 
 
 def test_what_aws_refuses_for_good_is_named_with_the_call_and_not_sent_again(world: World) -> None:
     world.move(blue=50, green=50)
-    world.server.refused = ("ModifyRule", "AccessDenied")
-    world.server.actions.clear()
+    world.server.behave(refused=("ModifyRule", "AccessDenied"))
     done = world.run("rollback", "--stack", "staging")
     assert done.exit_code == 1
     assert "shop still has blue 50 %, green 50 %: AWS refused ModifyRule: AccessDenied" in done.stderr
@@ -178,7 +177,7 @@ def test_a_name_that_is_none_and_a_host_without_a_rule_are_refused(world: World)
 
 def test_all_that_it_asks_of_the_load_balancer_the_role_of_the_rollback_allows(world: World) -> None:
     promoted(world, "shop", "orders")
-    world.server.actions.clear()
+    world.server.behave()
     assert world.run("rollback", "--stack", "staging").exit_code == 0
     asked = {f"elasticloadbalancing:{action}" for action in world.server.actions}
     assert "elasticloadbalancing:ModifyRule" in asked
