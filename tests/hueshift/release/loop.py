@@ -1,5 +1,7 @@
-"""A release in one process: moto's load balancer, S3, alarms and topics behind HTTP, a clock that jumps, a load that is
-computed, and an engine, a curl and a push that are played."""
+"""A release in one process, on moto behind HTTP, with a clock that jumps and a load that is computed.
+
+The engine, curl and the push are played.
+"""
 # ruff: noqa: ANN401 - botocore makes its clients' classes at run time
 
 import json
