@@ -24,9 +24,20 @@ class Part(NamedTuple):
     """The first sentence of its own help, as a test holds."""
 
 
+_RELEASE: Final = "hueshift.release.commands"
 PARTS: Final = {
     "status": Part("hueshift.traffic.status", "status", "Show what users get, and what the stack file says."),
     "rollback": Part("hueshift.traffic.rollback", "rollback", "Give all traffic back to the color that served before."),
+    "plan": Part(_RELEASE, "plan", "Show what a release would do, and why it may not begin."),
+    "release": Part(
+        _RELEASE, "release", "Give a new version the traffic, step by step, each judged, and take it back if it is bad."
+    ),
+    "promote": Part(_RELEASE, "promote", "Agree to the next step of the open release, or end a pause."),
+    "pause": Part(_RELEASE, "pause", "Hold the open release where it is, judged as ever, until `hueshift promote`."),
+    "abort": Part(_RELEASE, "abort", "Take the traffic of the open release back, at once, and close it."),
+    "resume": Part(_RELEASE, "resume", "Go on with a release whose driver is gone."),
+    "park": Part(_RELEASE, "park", "Take the pods of the idle color away, once it need not be the way back any more."),
+    "history": Part(_RELEASE, "history", "Show the releases of a service, or what became of one."),
     "flip": Part("hueshift.traffic.flip", "flip", "Give all traffic of a service to its other color by `pulumi up`."),
     "smoke": Part("hueshift.traffic.smoke", "smoke", "Try the idle color of a service through its test URL."),
     "verify": Part("hueshift.traffic.verify", "verify", "Try a service as its users reach it."),

@@ -143,7 +143,8 @@ class Place:
         if isinstance(value, str):
             # Without either flag pulumi writes 3 as a number, and takes an id for a secret; both at once it refuses.
             how = ["--type", "string"] if re.fullmatch(r"[0-9]+|true|false", value) else ["--plaintext"]
-        _pulumi(self.folder, "config", "set", "--path", *how, "--stack", self.name, "--", key, str(value))
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        _pulumi(self.folder, "config", "set", "--path", *how, "--stack", self.name, "--", key, text)
 
     def write(self, wanted: Mapping[str, str | int]) -> None:
         """Write several keys of the stack file, or none: if one is refused, the file is as it was.

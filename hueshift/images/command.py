@@ -18,6 +18,7 @@ from components.model import Color, precedence
 from components.settings import RECORD, parse, ran
 from hueshift.images import registry
 from hueshift.images.scans import Image, scan
+from hueshift.release.home import refuse_kept
 from hueshift.report import Json, RefusedError, StackName, console, emit, reported, unknown
 from hueshift.stack import Stack, colors, load, productions, project_folder
 from hueshift.traffic import live
@@ -70,27 +71,22 @@ def set_(
         typer.Option("--schema", metavar="S", help="The schema that it needs. Default: unchanged."),
     ] = None,
     stack: StackName = None,
+    give_up_way_back: Annotated[
+        bool, typer.Option("--give-up-way-back", help="Even for the color that the last release would go back to.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Set the idle color's image in the stack file, and unpark the color. It runs after the next `pulumi up`."""
+    """Set the idle color's image in the stack file, and unpark the color. It runs after the next `pulumi up`.
+
+    Refused while a release is open, and while the color is the way back of the last one.
+    """
     with reported():
         place = load(stack)
         color = _idle(place, service)
-        there: Mapping[str, Any] = place.values["services"][service]["colors"][color]
+        if not give_up_way_back:
+            refuse_kept(place, service, color)
         wanted = {"image": image, "version": version, **({"schema": schema} if schema else {})}
-        changed = {key: value for key, value in wanted.items() if there.get(key) != value}
-        unparked = place.settings.services[service].colors[color].parked
-        _judge(place, service, color, changed)
-        key = f"services.{service}.colors.{color}"
-        before = place.file.read_text()
-        try:
-            for name, value in changed.items():
-                place.configure(f"{key}.{name}", value)
-            if unparked:
-                place.clear(f"{key}.parked")
-        except BaseException:
-            place.file.write_text(before)
-            raise
+        changed, unparked = give(place, service, color, wanted)
         follow = f"pulumi up --stack {place.name}"
         if as_json:
             emit(
@@ -98,7 +94,7 @@ def set_(
                     "stack": place.name,
                     "service": service,
                     "color": color,
-                    "changed": sorted(changed),
+                    "changed": changed,
                     "unparked": unparked,
                     "next": [follow],
                 }
@@ -112,6 +108,28 @@ def set_(
         if unparked:
             out.print(f"{color} is no longer parked")
         out.print(f"next: {follow}")
+
+
+def give(place: Stack, service: str, color: Color, wanted: Mapping[str, str]) -> tuple[list[str], bool]:
+    """Write what a color shall run into the stack file; return the keys that changed, and whether it was parked.
+
+    Raises ``RefusedError`` or ``SettingsError`` if the settings would be wrong with it; the file is as before then.
+    """
+    there: Mapping[str, Any] = place.values["services"][service]["colors"][color]
+    changed = {key: value for key, value in wanted.items() if there.get(key) != value}
+    unparked = place.settings.services[service].colors[color].parked
+    _judge(place, service, color, changed)
+    key = f"services.{service}.colors.{color}"
+    before = place.file.read_text()
+    try:
+        for name, value in changed.items():
+            place.configure(f"{key}.{name}", value)
+        if unparked:
+            place.clear(f"{key}.parked")
+    except BaseException:
+        place.file.write_text(before)
+        raise
+    return sorted(changed), unparked
 
 
 @app.command()

@@ -82,7 +82,7 @@ def rollback(
     with reported():
         there = place(stack)
         moves, failed = _moved(there, _members(there, service), to=to, force=force)
-        kept = [] if failed else list(keep(there, moves, commit=commit))
+        kept = [] if failed else list(keep(there, moves, commit=commit, record=partial(_record, there)))
         for item in kept:
             typer.echo(f"{item.what}: {item.said}", err=True)
         if as_json:
@@ -200,13 +200,13 @@ def keep(there: Place, moves: Sequence[Move], *, commit: bool, record: Record | 
 
     ``record`` writes it into the record of the release that is open, None if there is none.
     """
-    if record is not None:
-        yield _kept("the record", lambda: record(moves), needed=False)
+    if record is not None and (item := _kept("release", lambda: record(moves), needed=False)).said:
+        yield item
     file = _kept(there.file.name, lambda: _write(there, moves))
     yield file
     if commit and file.done:
         yield _kept("commit", lambda: _commit(there, moves))
-    yield _kept("state", lambda: _update(there, moves), needed=False)
+    yield _kept("state", lambda: learn(there, [move.service for move in moves]), needed=False)
 
 
 def _kept(what: str, write: Callable[[], str], *, needed: bool = True) -> Kept:
@@ -214,6 +214,13 @@ def _kept(what: str, write: Callable[[], str], *, needed: bool = True) -> Kept:
         return Kept(what=what, done=True, said=write(), needed=needed)
     except (RefusedError, BotoCoreError, ClientError, OSError) as error:
         return Kept(what=what, done=False, said=f"not written: {error}", needed=needed)
+
+
+def _record(there: Place, moves: Sequence[Move]) -> str:
+    """Let the releases know of it; empty if there is none that it concerns."""
+    from hueshift.release.home import went_back  # what the way back itself has no time for
+
+    return went_back(there, {move.service: move.color for move in moves})
 
 
 def settings_of(there: Place, colors: Mapping[str, Color]) -> Mapping[str, str | int]:
@@ -278,9 +285,12 @@ def _commit(there: Place, moves: Sequence[Move]) -> str:
     return done.stdout.strip()
 
 
-def _update(there: Place, moves: Sequence[Move]) -> str:
-    """Let the state learn of it, by an update of the rules alone, which finds them as they are wished."""
-    ours = {f"::{move.service}-traffic-production" for move in moves}
+def learn(there: Place, services: Sequence[str]) -> str:
+    """Let the state learn the weights, by an update of the rules alone, which finds them as they are wished.
+
+    Raises ``RefusedError``.
+    """
+    ours = {f"::{service}-traffic-production" for service in services}
     # Those that are there: a pattern would reach a rule that waits to be made too, and what that needs is no target.
     targets = [
         f"--target={resource['urn']}"

@@ -29,7 +29,7 @@ REPOSITORY = f"{HOST}/shop"
 PULUMI = """#!/bin/sh
 case "$*" in
 "--non-interactive stack history --page-size 20 --json --stack staging") cat history.json ;;
-"--non-interactive stack output --json --stack staging") cat output.json ;;
+"--non-interactive stack output --json --stack "*) cat output.json ;;
 "--non-interactive config "*)
   echo "$*" >>calls
   echo "# $*" >>Pulumi.staging.yaml
