@@ -18,7 +18,7 @@ make -s sandbox
 # CloudWatch's minutes as they are. What has stacks of its own runs beside them; the last two make the same repository.
 own=(gate migrations environment engine secrets edge policy guard alerts)
 late=(tests/e2e/test_operations.py tests/e2e/pipeline)
-alone=(traffic image world operations)
+alone=(traffic image operations node world)
 
 files() { printf 'tests/e2e/test_%s.py\n' "$@"; }
 
@@ -35,6 +35,6 @@ part first $(files traffic image) || status=1 # the load wants both processors
 part own $(files "${own[@]}") &
 part others "${others[@]}" "${late[@]}" || status=1
 wait $! || status=1
-part last $(files world) || status=1 # it takes the local cloud down
+part last $(files node world) || status=1 # one kills the API server, the other takes the local cloud down
 .venv/bin/python -m tests.e2e.times .pytest_cache/e2e-{first,own,others,last}.xml
 exit $status
