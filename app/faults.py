@@ -1,7 +1,10 @@
 """Faults on demand, so that a test can see a release judged, stopped and rolled back."""
 
 import asyncio
+import os
 import random
+import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +24,10 @@ class Faults:
 
     error_rate: float = 0.0
     """Share of requests answered with 500, 0 to 1."""
+    error_above: int = 0
+    """Requests a second, of this process and endpoint, above which the error rate holds."""
+    crash_after: int = 0
+    """Requests after which the process ends at once; 0 for never."""
     delay_ms: int = 0
     """Milliseconds that a slow request waits before it is handled."""
     delay_rate: float = 1.0
@@ -30,11 +37,21 @@ class Faults:
 
     def around(self, endpoint: Endpoint) -> Endpoint:
         """Return the endpoint with these faults in front of it."""
+        recent: deque[float] = deque()
+        count = 0
 
         async def faulty(request: Request) -> Response:
+            nonlocal count
+            now = time.monotonic()
+            recent.append(now)
+            while recent[0] <= now - 1:
+                recent.popleft()
+            count = count + 1 if self.crash_after else 0
+            if self.crash_after and count > self.crash_after:
+                os._exit(1)
             if self.delay_ms and random.random() < self.delay_rate:
                 await asyncio.sleep(self.delay_ms / 1000)
-            if random.random() < self.error_rate:
+            if len(recent) > self.error_above and random.random() < self.error_rate:
                 return JSONResponse({"error": "fault"}, 500)
             return await endpoint(request)
 
@@ -61,6 +78,8 @@ def _share(value: object) -> bool:
 
 _VALID: Mapping[str, Callable[[Any], bool]] = {
     "error_rate": _share,
+    "error_above": lambda value: type(value) is int and 0 <= value <= 1_000_000,
+    "crash_after": lambda value: type(value) is int and 0 <= value <= 1_000_000,
     "delay_ms": lambda value: type(value) is int and 0 <= value <= DELAY_MAX,
     "delay_rate": _share,
     "unready": lambda value: type(value) is bool,

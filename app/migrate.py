@@ -137,7 +137,7 @@ class _Run:
                 )
         if back:
             if current not in self.known:
-                raise MigrationError(f"the way back from {current} is in the version that brought it, not in this one")
+                raise MigrationError(f"this version cannot downgrade from {current}: use the version that added it")
             self.schemas.check_back(target)
             return
         for entry in applied.values():

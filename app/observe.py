@@ -93,7 +93,7 @@ class Observed:
 
 
 def _identity(headers: Headers) -> str:
-    """The load balancer's trace id, else the caller's own id, else a new one."""
+    """Return the load balancer's trace id, else the caller's own id, else a new one."""
     for name in ("x-amzn-trace-id", "x-request-id"):
         if (value := headers.get(name)) and _ID.fullmatch(value):
             return value

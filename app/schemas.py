@@ -1,4 +1,4 @@
-"""What a revision does to the schema, what the colors need of it, and whether the two go together."""
+"""Revisions, the schemas that the colors need, and whether a revision may be applied."""
 
 import re
 from collections.abc import Container, Mapping
@@ -13,43 +13,43 @@ from sqlalchemy.engine import Connection
 EXPAND, CONTRACT = "expand", "contract"
 
 DECLARED = "DECLARED_SCHEMAS"
-"""The variable with what each color is configured to need, such as `blue=0001 green=0002`."""
+"""Variable with the schema that each color is configured for, such as `blue=0001 green=0002`."""
 RUNNING = "RUNNING_SCHEMA_"
-"""How the variable of each color begins that says what its pods were last rolled out with."""
+"""Prefix of each color's variable with the schema of its last rollout."""
 NOTHING = "none"
-"""The value where a color has no pods."""
+"""Value for a color without pods."""
 _SCHEMA = re.compile(r"\d{4}", re.ASCII)
 
 
 class MigrationError(Exception):
-    """The database was not brought to the revision; the message says why."""
+    """The revision was not applied; the message says why."""
 
 
 class NotYetError(MigrationError):
-    """The same, but the same run may succeed a little later."""
+    """The revision was not applied, but the same run may succeed later."""
 
 
 @dataclass(frozen=True)
 class Revision:
-    """One file of `migrations/versions`, or what the database remembers of it."""
+    """One file of `migrations/versions`, or its entry in the database's journal."""
 
     name: str
     phase: str
     unused_since: str | None
-    """Of one that contracts: the oldest schema whose code no longer uses what it takes away."""
+    """For a contraction, the oldest schema whose code no longer uses what it removes."""
     digest: str
-    """Of the file, byte by byte."""
+    """SHA-256 of the file."""
     file: str = ""
 
     @classmethod
     def read(cls, module: ModuleType, path: Path) -> "Revision":
-        """Return what the file declares, right or wrong."""
+        """Return what the file declares, without validation."""
         phase, unused_since = getattr(module, "phase", None), getattr(module, "unused_since", None)
         digest = sha256(path.read_bytes()).hexdigest()
         return cls(module.revision, str(phase or "none"), unused_since, digest, path.name)
 
     def validate(self, known: Container[str]) -> None:
-        """Raise `MigrationError` where the declaration is missing or wrong."""
+        """Raise `MigrationError` if the declaration is missing or wrong."""
         if self.phase not in (EXPAND, CONTRACT):
             raise MigrationError(
                 f'{self.file}: its phase is {self.phase}; write phase = "expand" or phase = "contract"'
@@ -61,15 +61,15 @@ class Revision:
         ):
             raise MigrationError(
                 f"{self.file}: it contracts, and its unused_since is {self.unused_since}; name the oldest schema, one "
-                f"before {self.name}, whose code no longer uses what is taken away"
+                f"before {self.name}, whose code no longer uses what it removes"
             )
 
     def takes_from(self, schema: str) -> bool:
-        """Tell whether code of this schema does not run once the revision is applied."""
+        """Return whether code of this schema does not run once the revision is applied."""
         return self.unused_since is not None and schema < self.unused_since
 
     def enter(self, connection: Connection) -> None:
-        """Write it into the database's journal if it is not there."""
+        """Add the revision to the database's journal unless it is there."""
         values = {key: getattr(self, key) for key in ("name", "phase", "unused_since", "digest")}
         statement = (
             "INSERT INTO migration_log (revision, phase, unused_since, digest)"
@@ -80,19 +80,19 @@ class Revision:
 
 @dataclass(frozen=True)
 class Schemas:
-    """What the colors need, each way told for itself: a rollout under way is in the one and not yet in the other."""
+    """Each color's schema from two sources: as configured, and as its pods were deployed. They differ in a rollout."""
 
     declared: Mapping[str, str]
-    """By color, live or idle, with pods or without: what it is configured to need."""
+    """By color, live or idle, with or without pods: the schema that it is configured for."""
     running: Mapping[str, str]
-    """By color: what its pods need that were last rolled out whole; a color that never was is not here."""
+    """By color: the schema of its last complete rollout; a color without one is missing."""
 
     @classmethod
     def read(cls, env: Mapping[str, str]) -> "Schemas":
-        """Return what the environment tells; nothing of what it does not.
+        """Return the schemas in the environment; what is not set is empty.
 
         Raises:
-            MigrationError: it tells it in no way that can be understood.
+            MigrationError: a value is no schema.
 
         """
         declared = {
@@ -102,15 +102,15 @@ class Schemas:
         for variable, told in ((DECLARED, declared), (RUNNING, running)):
             for color, schema in told.items():
                 if not _SCHEMA.fullmatch(schema) and (variable, schema) != (RUNNING, NOTHING):
-                    raise MigrationError(f"{variable} tells {schema!r} of {color}; a schema has four digits")
+                    raise MigrationError(f"{variable} has {schema!r} for {color}; a schema has four digits")
         return cls(declared, running)
 
     def check(self, revision: Revision) -> None:
-        """Return where the revision may be applied.
+        """Check that the revision may be applied.
 
         Raises:
-            NotYetError: only pods stand in the way that are on their way out, if all goes well.
-            MigrationError: a color does, or nothing is known of any.
+            NotYetError: only pods need the old schema that are being replaced.
+            MigrationError: a color needs the old schema, or the colors' schemas are unknown.
 
         """
         since = revision.unused_since
@@ -118,7 +118,7 @@ class Schemas:
             return
         needing = [
             f"{color} is configured for schema {schema}: set its image and schema to a version with {since} or later, "
-            "once it need not be the way back any more"
+            "once it is no rollback target any more"
             for color, schema in self.declared.items()
             if revision.takes_from(schema)
         ]
@@ -136,12 +136,12 @@ class Schemas:
             leaving.append("no color's pods were ready yet, so what they need is not known")
         if needing or leaving:
             raise (MigrationError if needing else NotYetError)(
-                f"{revision.name} contracts: it takes away what code before schema {since} uses; nothing was changed. "
+                f"{revision.name} contracts: it removes what code before schema {since} uses; nothing has changed. "
                 + "; ".join([*needing, *leaving])
             )
 
     def check_back(self, target: str) -> None:
-        """Return where the schema may go back to `target`; else raise `MigrationError`."""
+        """Check that the schema may go back to `target`. Raises `MigrationError` if a color needs a newer one."""
         if not self.declared:
             raise MigrationError(f"{DECLARED}, which tells what each color needs, is not set")
         needing = {

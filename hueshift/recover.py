@@ -45,6 +45,8 @@ _NAMED: Final = {
     "Alias": "{name}",
     "Bucket": "{bucket}",
     "CompositeAlarm": "{alarmName}",
+    "EventRule": "{name}",
+    "EventTarget": "{rule}/{targetId}",
     "MetricAlarm": "{name}",
     "Record": "{zoneId}_{name}_{type}",
     "Repository": "{name}",
@@ -57,6 +59,7 @@ _TAGGED: Final = {
     "Certificate": "acm:certificate",
     "Key": "kms:key",
     "Secret": "secretsmanager:secret",
+    "StateMachine": "states:stateMachine",
     "Topic": "sns",
     "WebAcl": "wafv2:regional/webacl",
 }

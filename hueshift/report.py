@@ -1,35 +1,38 @@
-"""What the commands print: results to standard output, for a person or a machine, and refusals to standard error."""
+"""Prints what the commands return: results to standard output, for people or as JSON; refusals to standard error."""
 
 import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
-from rich.console import Console
 
 from components.context.aws_session import AssumeRolesError
 from components.rules import advice
-from components.settings import SettingsError
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a machine to read.")]
 StackName = Annotated[
     str | None,
-    typer.Option("--stack", "-s", envvar="PULUMI_STACK", help="The stack; the selected one unless given.", metavar="S"),
+    typer.Option("--stack", "-s", envvar="PULUMI_STACK", help="The stack. Default: the selected one.", metavar="S"),
 ]
 
 WIDE = 200
-"""Columns where no terminal says how many it has: a version id cut in two is of no use in a log."""
+"""Columns without a terminal: wide enough that a log does not break a version id."""
 
 
 class RefusedError(Exception):
-    """What a person asked for cannot be done; the text says what is wrong, what is allowed and what to do."""
+    """A command cannot do what was asked; the text says what is wrong, what is allowed and what to do."""
 
 
-def console() -> Console:
-    """Return where results go, as wide as the terminal; a name such as ``:key:`` is text there and no picture."""
+def console() -> "Console":
+    """Return the console for results, as wide as the terminal; it prints ``:key:`` as text, not as an emoji."""
+    from rich.console import Console  # imported late: a rollback prints without it
+
     width = None if sys.stdout.isatty() else WIDE
     return Console(emoji=False, markup=False, highlight=False, soft_wrap=True, width=width)
 
@@ -41,24 +44,33 @@ def emit(value: object) -> None:
 
 @contextmanager
 def reported() -> Iterator[None]:
-    """Turn what a person can mend into a message and exit status 1."""
+    """Turn errors that a person can fix into a message and exit status 1."""
     try:
         yield
-    except (RefusedError, SettingsError) as error:
+    except RefusedError as error:
         _refuse(str(error))
     except (BotoCoreError, ClientError) as error:
         _refuse(explained(error))
+    except _settings_error() as error:
+        _refuse(str(error))
+
+
+def _settings_error() -> type[Exception]:
+    """Return what the settings raise: imported when something else was raised, for that takes a second."""
+    from components.settings import SettingsError
+
+    return SettingsError
 
 
 def explained(error: BotoCoreError | ClientError) -> str:
-    """Return what to do about an error of AWS, without its own text, which may repeat what was sent."""
+    """Return what to do about an error of AWS. AWS's own text is left out, because it may repeat what was sent."""
     if isinstance(error, AssumeRolesError):
         return str(error)
     if isinstance(error, NoCredentialsError):
         return "no AWS credentials; log in first, or name a profile with AWS_PROFILE"
     if isinstance(error, ClientError):
         return f"AWS refused {error.operation_name}: {error.response['Error'].get('Code')}; see its CloudTrail event"
-    return f"AWS could not be asked: {type(error).__name__}; check the region and the network"
+    return f"no answer from AWS: {type(error).__name__}; check the region and the network"
 
 
 def _refuse(text: str) -> None:
@@ -67,5 +79,5 @@ def _refuse(text: str) -> None:
 
 
 def unknown(kind: str, name: str, known: Sequence[str]) -> RefusedError:
-    """Return the refusal of a name that stands for nothing here."""
+    """Return the refusal of an unknown name."""
     return RefusedError(f"no {kind} is called {name!r}; {advice(name, known)}")

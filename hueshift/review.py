@@ -1,4 +1,4 @@
-"""`hueshift review`: the stack file of a review, a small copy of another environment for one pull request."""
+"""`hueshift review`: writes the stack file of a review, a small copy of another environment for one pull request."""
 
 import copy
 import re
@@ -7,54 +7,57 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from components.model import Color
-from components.settings import ServiceSettings, decoded
+from components.model import Color, decoded
+from components.spec import Service
 from hueshift.report import Json, RefusedError, console, emit, reported, unknown
 from hueshift.stack import Stack, load
 from hueshift.stack_yaml import read, write
 
 PREFIX: Final = "review-"
-"""Of every review's name: the script that takes reviews away, and the role it has, reach nothing else."""
+"""Prefix of every review's name: ``pipeline/review.sh`` and its role accept no other."""
 
 STORE: Final = "aws-secrets-manager"
-"""The ClusterSecretStore that README.md asks for."""
+"""The ClusterSecretStore that docs/cluster.md requires."""
 
 LEFT_OUT: Final = ("registry", "environment", "production", "activeColor", "canaryWeight")
 LEFT_OUT_OF_SERVICE: Final = ("activeColor", "canaryWeight", "expectsTraffic")
 
 
 def review(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What the review is called, such as review-42.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The name of the review, such as review-42.")],
     *,
-    source: Annotated[str, typer.Option("--from", help="The stack whose file is taken.", metavar="STACK")] = "staging",
+    source: Annotated[str, typer.Option("--from", help="The stack to copy.", metavar="STACK")] = "staging",
     service: Annotated[str | None, typer.Option(help="The service that the pull request changes.")] = None,
-    image: Annotated[str | None, typer.Option(help="What it is to run.", metavar="REPOSITORY@DIGEST")] = None,
-    version: Annotated[str | None, typer.Option(help="Its version.")] = None,
-    schema: Annotated[str | None, typer.Option(help="The schema it needs, if it has one.")] = None,
+    image: Annotated[str | None, typer.Option(help="The image that it runs.", metavar="REPOSITORY@DIGEST")] = None,
+    version: Annotated[str | None, typer.Option(help="The image's version.")] = None,
+    schema: Annotated[str | None, typer.Option(help="The schema that the image needs, if any.")] = None,
     as_json: Json = False,
 ) -> None:
     """Write the stack file of a review.
 
-    Every service as the other stack's file serves its users, who are not looked at, in one color with one pod, under
-    SERVICE.NAME.ZONE; with --service, --image and --version one of them runs something else. Nobody is called by its
-    alarms. Values of secrets come from review/SERVICE/ENTRY in Secrets Manager, which all reviews share.
+    Every service runs the version that serves users by the other stack's file, in one color with one pod, at
+    SERVICE.NAME.ZONE. --service, --image and --version replace the image of one service. Its alarms notify nobody.
+    Secret values come from review/SERVICE/ENTRY in Secrets Manager, which all reviews share.
     """
     with reported():
         if not re.fullmatch(rf"{PREFIX}[a-z0-9-]+", name):
-            raise RefusedError(f"{name!r} is no name of a review: {PREFIX}, then small letters and digits; {PREFIX}42")
+            raise RefusedError(
+                f"invalid review name {name!r}: must be {PREFIX!r} followed by lowercase letters, digits or hyphens, "
+                f"e.g. {PREFIX}42"
+            )
         place = load(source)
         if place.settings.production:
-            raise RefusedError(f"{source} is production; a review is of another stack: name it with --from")
+            raise RefusedError(f"{source} is production; reviews copy another stack: name it with --from")
         if place.settings.dns is None:
             raise RefusedError(
-                f"{place.file.name} has no zone, in which a review makes its names; "
+                f"{place.file.name} has no DNS zone for the review's hosts; "
                 f"set it: pulumi config set --path hueshift:dns.zone ZONE --stack {source}"
             )
         if service is not None and service not in place.settings.services:
             raise unknown(f"service of {source}", service, list(place.settings.services))
         changed = {"image": image, "version": version, "schema": schema}
         if len({bool(service), bool(image), bool(version)}) > 1 or (schema and not image):
-            raise RefusedError("--service, --image and --version belong together, and --schema to them")
+            raise RefusedError("--service, --image and --version must be given together; --schema only with them")
         zone = f"{name}.{place.settings.dns.zone}"
         content = read(place.file)
         asked = {key: value for key, value in changed.items() if value}
@@ -70,15 +73,13 @@ def review(
             runs = version if key == service else settings.colors[_serving(settings)].version
             entries = ", ".join(f"review/{key}/{entry}" for entry in settings.secrets)
             out.print(f"  {key} {runs}: https://{key}.{zone}, one pod" + (f", secrets of {entries}" if entries else ""))
-        out.print(
-            "  left out: who hears of alarms, image repositories, access logs, firewall, protection from deletion"
-        )
+        out.print("  left out: alarm notifications, image repositories, access logs, web ACL, deletion protection")
 
 
 def _config(
     config: Mapping[str, Any], place: Stack, zone: str, changed: Mapping[str | None, Mapping[str, str]]
 ) -> dict[str, Any]:
-    """Return the configuration of the review; ``changed`` is by service what it runs in the place of the other's."""
+    """Return the configuration of the review; ``changed`` has, by service, keys that replace the other stack's."""
     own = f"{place.project}:"
     kept: dict[str, Any] = {
         key if ":" in key else f"{own}{key}": decoded(value)
@@ -110,13 +111,13 @@ def _config(
     return kept
 
 
-def _serving(settings: ServiceSettings) -> Color:
+def _serving(settings: Service) -> Color:
     """Return the color that users meet by the stack file; the one color there is, where a service has no other."""
     return settings.active_color if settings.active_color in settings.colors else next(iter(settings.colors))
 
 
 def _write(place: Stack, name: str, content: Mapping[str, Any]) -> None:
-    """Write the file, and put back what was there before if the settings refuse it."""
+    """Write the file; restore the previous one if the settings refuse the new one."""
     file = place.folder / f"Pulumi.{name}.yaml"
     before = file.read_bytes() if file.exists() else None
     file.write_text(write(content), encoding="utf-8")

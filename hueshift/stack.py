@@ -1,44 +1,102 @@
-"""A stack as its files describe it, without an engine: for commands that act beside `pulumi up`."""
+"""A stack as its files describe it, without an engine: for commands that act beside `pulumi up`.
+
+What moves traffic back reads them unjudged (`place`): it may not wait a second for pydantic and the SDK, nor stop at a
+mistake elsewhere in the file. All else loads the settings (`load`).
+"""
 
 import copy
+import hashlib
 import json
+import os
 import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import boto3
-
-from components.context.aws_session import session
+from components.context.aws_session import core_session, session
+from components.model import Color, decoded, split
 from components.rules import is_production
-from components.settings import StackSettings, as_switch, decoded, parse
 from hueshift.report import RefusedError, unknown
-from hueshift.stack_yaml import read, section
+from hueshift.stack_yaml import parsed, read, section
+
+if TYPE_CHECKING:
+    import boto3
+    from botocore.config import Config
+
+    from components.settings import StackSettings
+
+COMMITS: Final = 50
+"""Of a stack file, that are searched for what a color has served; each takes some hundredths of a second."""
+
+STDERR: Final = 2
+"""The file descriptor: what the engine prints is for a person, and results alone go to standard output."""
 
 UNPINNED: Final = "00000000-0000-0000-0000-000000000000"
 """Stands in the settings for a version that no color names yet, so that all else in them can be judged."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stack:
-    """One environment: its settings, and where its files are."""
+class Wished:
+    """What a stack file says of a service, unjudged; keys that are missing or wrong stand for their defaults."""
+
+    name: str
+    host: str
+    colors: Mapping[Color, Mapping[str, Any]]
+    active: Color
+    canary: int
+    """Percent of requests to the color that is not active."""
+    own: bool
+    """Whether it has an ``activeColor`` of its own, and does not follow the stack's."""
+
+    @property
+    def weights(self) -> Mapping[Color, int]:
+        """Percent by color."""
+        share = split(self.active, self.canary)
+        return {color: share[color] for color in Color if color in self.colors}
+
+    @property
+    def versions(self) -> Mapping[Color, str]:
+        """By color."""
+        return {color: str(said.get("version", "?")) for color, said in self.colors.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """One environment by its stack file, unjudged, and where its files are."""
 
     name: str
     project: str
     """The project's name, the namespace of its keys."""
     folder: Path
     """Where Pulumi.yaml is."""
-    settings: StackSettings
-    """Judged whole, but for secret versions that are missing: see ``UNPINNED``."""
     values: Mapping[str, Any] = field(repr=False)
-    """What the settings were read from: keys as in the stack file, without the project's name."""
+    """Keys as in the stack file, without the project's name, with the project's defaults."""
+    defaults: Mapping[str, Any] = field(repr=False)
+    """The project's defaults alone."""
     region: str | None
     profile: str | None
     roles: str | Sequence[Mapping[str, Any]] | None
     """Of ``aws:assumeRoles``."""
+
+    @property
+    def environment(self) -> str:
+        """The name of the environment."""
+        return str(self.values.get("environment") or self.name)
+
+    @property
+    def services(self) -> Mapping[str, Wished]:
+        """What the file says of each service that has a host and a color."""
+        return wishes(self.values)
+
+    def service(self, name: str) -> Wished:
+        """Return what the file says of one service. Raises ``RefusedError`` if there is none of that name."""
+        services = self.services
+        if name not in services:
+            raise unknown(f"service of {self.name}", name, list(services))
+        return services[name]
 
     @property
     def file(self) -> Path:
@@ -59,9 +117,14 @@ class Stack:
         """
         return exported(self.folder, self.name)
 
-    def aws(self) -> boto3.Session:
+    def aws(self) -> "boto3.Session":
         """Return a session for the stack's region, with the credentials that its provider has."""
         return session(region=self.region, profile=self.profile, roles=self.roles)
+
+    def client(self, service: str, config: "Config") -> object:
+        """Return a client of an AWS service, without boto3, which takes long to import."""
+        core = core_session(region=self.region, profile=self.profile, roles=self.roles)
+        return core.create_client(service, config=config)
 
     def clear(self, path: str) -> None:
         """Remove one key from the stack file.
@@ -70,25 +133,60 @@ class Stack:
         """
         _pulumi(self.folder, "config", "rm", "--path", "--stack", self.name, "--", f"{self.project}:{path}")
 
-    def configure(self, path: str, value: str) -> None:
-        """Write one key of the stack file as text, through ``pulumi config set --path``, which keeps comments.
+    def configure(self, path: str, value: str | int) -> None:
+        """Write one key of the stack file through ``pulumi config set --path``, which keeps comments.
 
         Raises ``RefusedError`` with what pulumi says.
         """
         key = f"{self.project}:{path}"
-        # Without either flag pulumi writes 3 as a number, and takes an id for a secret; both at once it refuses.
-        how = ["--type", "string"] if re.fullmatch(r"[0-9]+|true|false", value) else ["--plaintext"]
-        _pulumi(self.folder, "config", "set", "--path", *how, "--stack", self.name, "--", key, value)
+        how: list[str] = []
+        if isinstance(value, str):
+            # Without either flag pulumi writes 3 as a number, and takes an id for a secret; both at once it refuses.
+            how = ["--type", "string"] if re.fullmatch(r"[0-9]+|true|false", value) else ["--plaintext"]
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        _pulumi(self.folder, "config", "set", "--path", *how, "--stack", self.name, "--", key, text)
+
+    def write(self, wanted: Mapping[str, str | int]) -> None:
+        """Write several keys of the stack file, or none: if one is refused, the file is as it was.
+
+        Raises ``RefusedError`` with what pulumi says, and the commands.
+        """
+        before = self.file.read_bytes()
+        try:
+            for path, value in wanted.items():
+                self.configure(path, value)
+        except BaseException as error:
+            self.file.write_bytes(before)
+            if isinstance(error, RefusedError):
+                by_hand = " && ".join(
+                    f"pulumi config set --path {path} {value} --stack {self.name}" for path, value in wanted.items()
+                )
+                raise RefusedError(f"{error}; write it by hand: {by_hand}") from None
+            raise
+
+    def update(self, *arguments: str) -> None:
+        """Run ``pulumi up``, whose lines go to standard error. Raises ``RefusedError`` if it fails."""
+        command = [program(), "up", "--yes", "--non-interactive", "--color", "never", "--stack", self.name, *arguments]
+        if subprocess.run(command, cwd=self.folder, stdout=STDERR, check=False).returncode:
+            raise RefusedError(f"pulumi up --stack {self.name} failed, for the reason above")
 
 
-def load(name: str | None) -> Stack:
-    """Return the stack, the selected one if none is named, from the project that holds the current folder.
+@dataclass(frozen=True, kw_only=True)
+class Stack(Place):
+    """One environment with its settings."""
 
-    Raises ``RefusedError`` if there is none, and ``SettingsError`` if its settings are wrong.
+    settings: "StackSettings"
+    """Judged whole, but for secret versions that are missing: see ``UNPINNED``."""
+
+
+def place(name: str | None) -> Place:
+    """Return the stack, the selected one if none is named, from the project that holds the current folder, unjudged.
+
+    Raises ``RefusedError`` if there is none.
     """
     folder = project_folder()
     project, name_of_project = _project(folder)
-    full = name or _pulumi(folder, "stack", "--show-name")
+    full = name or _selected(folder, name_of_project) or _pulumi(folder, "stack", "--show-name")
     short = full.rpartition("/")[2]
     file = folder / f"Pulumi.{short}.yaml"
     if not file.exists():
@@ -96,26 +194,104 @@ def load(name: str | None) -> Stack:
             found.name.removeprefix("Pulumi.").removesuffix(".yaml") for found in folder.glob("Pulumi.*.yaml")
         )
         raise unknown("stack with a file here", short, known)
-    own = f"{name_of_project}:"
-    values = {**_defaults(project), **section(read(file), "config", file)}
+    defaults = _defaults(project)
+    values = {**defaults, **section(read(file), "config", file)}
     region, profile = values.get("aws:region"), values.get("aws:profile")
-    settings = _with_pins(
-        {
-            key.removeprefix(own): decoded(value)
-            for key, value in values.items()
-            if ":" not in key or key.startswith(own)
-        }
-    )
-    return Stack(
+    return Place(
         name=short,
         project=name_of_project,
         folder=folder,
-        settings=parse(settings, stack=short, region=region if isinstance(region, str) else None),
-        values=settings,
-        region=region,
+        values=own_values(values, name_of_project),
+        defaults=own_values(defaults, name_of_project),
+        region=region if isinstance(region, str) else None,
         profile=profile,
         roles=values.get("aws:assumeRoles"),
     )
+
+
+def load(name: str | None) -> Stack:
+    """Return the stack as `place` does, with its settings.
+
+    Raises ``RefusedError`` if there is none, and ``SettingsError`` if its settings are wrong.
+    """
+    from components.settings import parse  # a second of imports, which the way back has not got
+
+    found = place(name)
+    values = _with_pins(found.values)
+    settings = parse(values, stack=found.name, region=found.region)
+    return Stack(**{**vars(found), "values": values}, settings=settings)
+
+
+def own_values(config: Mapping[str, Any], project: str) -> Mapping[str, Any]:
+    """Return what a configuration says of the project's own keys, without its name."""
+    own = f"{project}:"
+    return {
+        key.removeprefix(own): decoded(value) for key, value in config.items() if ":" not in key or key.startswith(own)
+    }
+
+
+def wishes(values: Mapping[str, Any]) -> Mapping[str, Wished]:
+    """Return what a stack's own values say of each service that has a host and a color, unjudged."""
+    services = values.get("services")
+    found = {}
+    for name, said in services.items() if isinstance(services, dict) else ():
+        if not isinstance(said, dict) or not isinstance(said.get("colors"), dict):
+            continue
+        colors = {color: said["colors"][color] for color in Color if isinstance(said["colors"].get(color.value), dict)}
+        alone = {"activeColor": next(iter(colors)), "canaryWeight": 0} if len(colors) == 1 else {}
+        resolved = {**values, **alone, **said}
+        active, canary = str(resolved.get("activeColor")), str(resolved.get("canaryWeight"))
+        if colors:
+            found[name] = Wished(
+                name=name,
+                host=str(said.get("host", "")),
+                colors=colors,
+                active=Color(active) if active in {*Color} else Color.BLUE,
+                canary=int(canary) if re.fullmatch(r"[0-9]{1,2}", canary) else 0,
+                own="activeColor" in said or len(colors) == 1,
+            )
+    return found
+
+
+def trusted_before(there: Place, service: Wished, color: Color) -> bool | None:
+    """Whether a commit of the stack file gave a color the traffic while it ran what it runs now; None if nobody knows.
+
+    That is so where the file is in no repository, or the repository lacks older commits.
+    """
+    log = git(there.folder, "log", f"--max-count={COMMITS}", "--format=%H", "--", there.file.name)
+    for commit in (log or "").split():
+        text = git(there.folder, "show", f"{commit}:./{there.file.name}")
+        try:
+            config = section(parsed(text or "", there.file), "config", there.file)
+        except RefusedError:
+            continue  # a file that nothing could be deployed from
+        was = wishes({**there.defaults, **own_values(config, there.project)}).get(service.name)
+        ran, runs = (said.colors.get(color, {}) if said else {} for said in (was, service))
+        if was and was.active is color and all(ran.get(key) == runs.get(key) for key in ("version", "image")):
+            return True
+    if not log or git(there.folder, "rev-parse", "--is-shallow-repository") != "false":
+        return None
+    return False
+
+
+def git(folder: Path, *arguments: str) -> str | None:
+    """Return what git prints; None if it fails, or there is none."""
+    try:
+        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=False)
+    except OSError:
+        return None
+    return None if done.returncode else done.stdout.strip()
+
+
+def _selected(folder: Path, project: str) -> str | None:
+    """Return the selected stack from where pulumi keeps it (sdk/go/common/workspace), without asking the backend."""
+    home = Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
+    path = hashlib.sha1(str(folder / "Pulumi.yaml").encode(), usedforsecurity=False).hexdigest()
+    try:
+        chosen = json.loads((home / f"workspaces/{project}-{path}-workspace.json").read_bytes())["stack"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+    return chosen if isinstance(chosen, str) else None
 
 
 def exported(folder: Path, name: str | None) -> Mapping[str, Any]:
@@ -161,6 +337,8 @@ def colors(folder: Path, service: str) -> Iterator[tuple[str, str, Mapping[str, 
 
 def productions(folder: Path) -> Iterator[str]:
     """Yield the stacks with a file that are production, by their own word or by name, unjudged."""
+    from components.settings import as_switch  # as in load
+
     own = _project(folder)[1]
     for file in sorted(folder.glob("Pulumi.*.yaml")):
         name = file.suffixes[-2].removeprefix(".")
@@ -180,7 +358,7 @@ def _project(folder: Path) -> tuple[Mapping[str, Any], str]:
 
 
 def _defaults(project: Mapping[str, Any]) -> dict[str, Any]:
-    """What the project says of keys that a stack file leaves out."""
+    """Return what the project says of keys that a stack file leaves out."""
     found = {}
     for key, declared in project.items():
         if not isinstance(declared, dict):

@@ -65,12 +65,13 @@ def read(file: Path) -> dict[str, Any]:
     Raises ``RefusedError`` for what the engine refuses too, such as a key that stands twice, with the key and its line.
     """
     try:
-        return _content(file.read_text(encoding="utf-8-sig"), file)
+        return parsed(file.read_text(encoding="utf-8-sig"), file)
     except UnicodeDecodeError:
         raise RefusedError(f"{file} is no YAML: it is no text in UTF-8") from None
 
 
-def _content(text: str, file: Path) -> dict[str, Any]:
+def parsed(text: str, file: Path) -> dict[str, Any]:
+    """Return what a text holds, as `read` does; ``file`` is what a refusal names."""
     try:
         node = yaml.compose(text, Loader=_Loader)
         content = _Reading(file).value(node) if node else None

@@ -29,7 +29,7 @@ found=$(
 import sys
 from pathlib import Path
 
-from components.settings import decoded
+from components.model import decoded
 from hueshift.report import RefusedError
 from hueshift.stack_yaml import read, section
 

@@ -1,7 +1,7 @@
-"""The production-readiness checklist: what each resource of a stack must be, with the reason and the remedy; pure.
+"""The production-readiness checklist: what each resource of a stack must be, with reason and remedy; pure.
 
-The predicates are those of ``rules``. The constructors obey them already; the policy pack holds every resource of a
-stack to them, those included that somebody added beside the components.
+The predicates are those of ``components.rules``. The components meet the checks already; the policy pack applies them
+to every resource of a stack, also to those that somebody adds without the components.
 """
 
 import json
@@ -17,14 +17,14 @@ Properties = Mapping[str, Any]
 
 
 class NotKnownYetError(Exception):
-    """A property was asked for that only the update will know; the text names it."""
+    """A check read a property that is unknown during preview; the message is its name."""
 
 
 _ADMINISTRATORS: Final = ("AdministratorAccess", "PowerUserAccess", "IAMFullAccess")
 
 
 class Resource(NamedTuple):
-    """A resource as the engine knows it: inputs in camelCase; to ask for one may raise ``NotKnownYetError``."""
+    """A resource as the engine knows it. Inputs are in camelCase; reading one may raise ``NotKnownYetError``."""
 
     type: str
     name: str
@@ -40,14 +40,14 @@ class Check:
     reason: str
     remedy: str
     types: Sequence[str]
-    """Type tokens of the resources that it looks at, with or without the version of a Kubernetes group."""
+    """Type tokens of the resources that it reads."""
     problems: Callable[[Resource], Iterator[str]] | None = None
-    """What is wrong with one resource."""
+    """Yields the problems of one resource."""
     stack: Callable[[Sequence[Resource]], Iterator[tuple[Resource, str]]] | None = None
-    """What is wrong with one resource that only the others can tell."""
+    """Yields resources with problems that only the whole stack shows."""
 
     def concerns(self, resource: Resource) -> bool:
-        """Whether the check looks at such a resource."""
+        """Return whether the check reads such a resource."""
         return resource.type in self.types
 
 
@@ -101,14 +101,14 @@ def _limits(resource: Resource) -> Iterator[str]:
         missing = [f"requests.{what}" for what in ("cpu", "memory") if not resources.get("requests", {}).get(what)]
         missing += [] if resources.get("limits", {}).get("memory") else ["limits.memory"]
         if missing:
-            yield f"container {container['name']} states no {', '.join(missing)}"
+            yield f"container {container['name']}: {', '.join(missing)} not set"
 
 
 def _probes(resource: Resource) -> Iterator[str]:
     for container in _pod(resource)["containers"]:
         missing = [probe for probe in ("startupProbe", "readinessProbe", "livenessProbe") if not container.get(probe)]
         if missing:
-            yield f"container {container['name']} has no {', '.join(missing)}"
+            yield f"container {container['name']}: {', '.join(missing)} not set"
 
 
 def _restricted(resource: Resource) -> Iterator[str]:
@@ -120,11 +120,11 @@ def _restricted(resource: Resource) -> Iterator[str]:
     for container in _containers(resource):
         own = container.get("securityContext", {})
         if own.get("allowPrivilegeEscalation") is not False:
-            yield f"container {container['name']} may escalate its privileges"
+            yield f"container {container['name']}: allowPrivilegeEscalation is not false"
         if "ALL" not in own.get("capabilities", {}).get("drop", []):
-            yield f"container {container['name']} keeps capabilities"
+            yield f"container {container['name']}: capabilities.drop has no ALL"
         if not own.get("readOnlyRootFilesystem"):
-            yield f"container {container['name']} can write to its root file system"
+            yield f"container {container['name']}: readOnlyRootFilesystem is not true"
 
 
 def _shutdown(resource: Resource) -> Iterator[str]:
@@ -132,23 +132,23 @@ def _shutdown(resource: Resource) -> Iterator[str]:
     for container in _pod(resource)["containers"]:
         sleep = container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
         if not 0 < sleep < grace:
-            yield f"container {container['name']} sleeps {sleep} s before its end, with {grace} s of grace"
+            yield f"container {container['name']}: preStop.sleep is {sleep} s, allowed: 1 s to below {grace} s"
 
 
 def _spread(resource: Resource) -> Iterator[str]:
     if not _pod(resource).get("topologySpreadConstraints"):
-        yield "its pods may all stand on one node, in one zone"
+        yield "topologySpreadConstraints is not set"
 
 
 def _in_place(resource: Resource) -> Iterator[str]:
     if resource.properties["spec"].get("strategy", {}).get("type") == "Recreate":
-        yield "all of its pods stop before the new ones start: users get 503 meanwhile"
+        yield "strategy.type is Recreate: users get 503 between the old and the new pods"
 
 
 def _replicas(resource: Resource) -> Iterator[str]:
     spec = resource.properties["spec"]
     count = spec.get("minReplicas", 1) if resource.type == AUTOSCALER else spec.get("replicas")
-    # A Deployment without a number is the autoscaler's, one with 0 is parked.
+    # Without a number the autoscaler decides; 0 means parked.
     if count and (reason := rules.replica_problem(int(count), production=True)) is not None:
         yield reason
 
@@ -169,7 +169,7 @@ def _clear(resource: Resource) -> Iterator[str]:
 
 
 def _variables(resource: Resource) -> Iterator[tuple[str, Properties, str]]:
-    """Yield each variable's name, and where its value is."""
+    """Yield for each variable its name, the mapping that contains its value, and the key there."""
     if resource.type == CONFIG_MAP:
         data = resource.properties.get("data") or {}
         yield from ((name, data, name) for name in data)
@@ -183,7 +183,7 @@ def _selected(selector: Properties, labels: Properties) -> bool:
 
 
 def _selecting(kind: str, field: str) -> Callable[[Sequence[Resource]], Iterator[tuple[Resource, str]]]:
-    """Whether every Deployment is selected by an object of a kind in its namespace."""
+    """Return a check that every Deployment is selected by an object of a kind in its namespace."""
 
     def problems(resources: Sequence[Resource]) -> Iterator[tuple[Resource, str]]:
         for deployment in (each for each in resources if each.type == DEPLOYMENT):
@@ -207,9 +207,9 @@ def _tls(resource: Resource) -> Iterator[str]:
     listener = resource.properties
     if listener.get("protocol") == "HTTP":
         if [action["type"] for action in listener["defaultActions"]] != ["redirect"]:
-            yield f"port {listener['port']} answers over HTTP"
+            yield f"port {listener['port']} serves HTTP and does not redirect to HTTPS"
     elif not _TLS.search(str(listener.get("sslPolicy"))):
-        yield f"sslPolicy is {listener.get('sslPolicy')}, which admits less than TLS 1.2, or no forward secrecy"
+        yield f"sslPolicy is {listener.get('sslPolicy')}: it allows TLS below 1.2 or ciphers without forward secrecy"
 
 
 _TLS: Final = re.compile(r"-TLS13-1-[23]-(?!Ext[12])")
@@ -223,19 +223,19 @@ def _headers(resource: Resource) -> Iterator[str]:
         return
     missing = [name for name in _HEADERS if not listener.get(f"routingHttpResponse{name}HeaderValue")]
     if missing:
-        yield f"answers carry no {', '.join(missing)}"
+        yield f"response headers not set: {', '.join(missing)}"
     if listener.get("routingHttpResponseAccessControlAllowOriginHeaderValue") == "*":
-        yield "every origin may read answers"
+        yield "Access-Control-Allow-Origin is *"
 
 
 def _balancer(resource: Resource) -> Iterator[str]:
     balancer = resource.properties
     if not balancer.get("dropInvalidHeaderFields"):
-        yield "invalid header fields are passed on"
+        yield "dropInvalidHeaderFields is not true"
     if not balancer.get("enableDeletionProtection"):
-        yield "it can be deleted in passing"
+        yield "enableDeletionProtection is not true"
     if not balancer.get("accessLogs", {}).get("enabled"):
-        yield "nobody could tell later who asked for what"
+        yield "accessLogs.enabled is not true"
 
 
 def _rate_limited(resources: Sequence[Resource]) -> Iterator[tuple[Resource, str]]:
@@ -248,7 +248,7 @@ def _rate_limited(resources: Sequence[Resource]) -> Iterator[tuple[Resource, str
     used = any(each.type == WEB_ACL_USE for each in resources)
     for balancer in (each for each in resources if each.type == BALANCER):
         if not balancer.properties.get("internal") and not (limited and used):
-            yield balancer, "faces the internet without a web ACL that limits the rate of a client"
+            yield balancer, "is internet-facing without a web ACL that has a rate limit"
 
 
 def _weights(resource: Resource) -> Iterator[str]:
@@ -258,15 +258,15 @@ def _weights(resource: Resource) -> Iterator[str]:
             continue
         weights = [group.get("weight") for group in forward["targetGroups"]]
         if None in weights or sum(weights) != 100:
-            yield f"its weights are {', '.join(map(str, weights))}; each is to be stated, and together they are 100"
+            yield f"weights are {', '.join(map(str, weights))}; each must be set and their sum must be 100"
         if forward.get("stickiness") is None:
-            yield "its stickiness is not stated"
+            yield "stickiness is not set"
 
 
 def _checked(resource: Resource) -> Iterator[str]:
     check = resource.properties.get("healthCheck", {})
     if not check.get("enabled", True) or check.get("path", "/") == "/":
-        yield "its targets are not asked on a path that says whether they can serve"
+        yield 'healthCheck.path is "/" or health checks are off'
 
 
 # What is kept, and who may touch it
@@ -274,14 +274,14 @@ def _checked(resource: Resource) -> Iterator[str]:
 
 def _recoverable(resource: Resource) -> Iterator[str]:
     if resource.type == SECRET_VALUE:
-        yield "a value that passes through Pulumi is in its state"
+        yield "its value is in the Pulumi state"
     elif resource.properties.get("recoveryWindowInDays", 30) < 7:
-        yield f"once deleted it is gone after {resource.properties['recoveryWindowInDays']} days"
+        yield f"recoveryWindowInDays is {resource.properties['recoveryWindowInDays']}"
 
 
 def _rotating(resource: Resource) -> Iterator[str]:
     if not resource.properties.get("enableKeyRotation"):
-        yield "its material is never renewed"
+        yield "enableKeyRotation is not true"
 
 
 def _private(resources: Sequence[Resource]) -> Iterator[tuple[Resource, str]]:
@@ -293,31 +293,31 @@ def _private(resources: Sequence[Resource]) -> Iterator[tuple[Resource, str]]:
     kept = {block.properties["bucket"] for block in blocks}
     for bucket in [each for each in resources if each.type == BUCKET]:
         if bucket.properties["bucket"] not in kept:
-            yield bucket, "nothing keeps it from being made public"
+            yield bucket, "no BucketPublicAccessBlock refers to it"
 
 
 def _immutable(resource: Resource) -> Iterator[str]:
     if resource.properties.get("imageTagMutability") != "IMMUTABLE":
-        yield "a tag may name another image tomorrow"
+        yield "imageTagMutability is not IMMUTABLE"
     if not resource.properties.get("imageScanningConfiguration", {}).get("scanOnPush"):
-        yield "what is pushed is not scanned"
+        yield "imageScanningConfiguration.scanOnPush is not true"
 
 
 def _least(resource: Resource) -> Iterator[str]:
     if resource.type == ATTACHMENT:
         name = str(resource.properties["policyArn"]).rpartition("/")[2]
         if name in _ADMINISTRATORS:
-            yield f"{name} allows everything"
+            yield f"{name} allows far more than a service needs"
         return
     for statement in json.loads(resource.properties["policy"]).get("Statement", []):
         what, where = (statement.get(key, []) for key in ("Action", "Resource"))
         if statement.get("Effect") == "Allow" and "*" in (what, *what) and "*" in (where, *where):
-            yield "a statement allows every action on everything"
+            yield "a statement allows every action on every resource"
 
 
 def _protected(resource: Resource) -> Iterator[str]:
     if not resource.protected:
-        yield "a destroy would take it, and what it holds, with it"
+        yield "protect is not set: a destroy would delete its data"
 
 
 # Alarms
@@ -327,17 +327,17 @@ def _explained(resource: Resource) -> Iterator[str]:
     text = resource.properties.get("alarmDescription") or ""
     calls = ["On call"] if len(resource.properties.get("alarmActions") or []) else []
     if missing := [what for what in ("Severity", "Runbook", "Owner", *calls) if f"{what}: " not in text]:
-        yield f"its description names no {', no '.join(word.lower() for word in missing)}"
+        yield f"alarmDescription lacks: {', '.join(missing)}"
 
 
 def _heard(resource: Resource) -> Iterator[str]:
     if not len(resource.properties.get("alarmActions") or []):
-        yield "nobody hears of it"
+        yield "no alarm action is set"
 
 
 def _encrypted(resource: Resource) -> Iterator[str]:
     if not resource.properties.get("kmsMasterKeyId"):
-        yield "its messages rest in clear"
+        yield "kmsMasterKeyId is not set"
 
 
 def _watched(resources: Sequence[Resource]) -> Iterator[tuple[Resource, str]]:
@@ -349,69 +349,69 @@ def _watched(resources: Sequence[Resource]) -> Iterator[tuple[Resource, str]]:
     for group in (each for each in resources if each.type == GROUP):
         tags = group.properties.get("tags", {})
         if (tags.get("service", ""), tags.get("color", "")) not in watched:
-            yield group, "no alarm watches what is behind it"
+            yield group, "no alarm has its service and color"
 
 
 CHECKS: Final = (
     Check(
         name="pinned-images",
-        reason="Pods run an image by digest: a tag may be another image tomorrow, and staging ran this one.",
+        reason="Pods run an image by digest. A tag can move to an image that staging never ran.",
         remedy="colors.<color>.image: <repository>@sha256:<digest>",
         types=(DEPLOYMENT, JOB),
         problems=_images,
     ),
     Check(
         name="resource-limits",
-        reason="Containers state what they need and how much memory they may take, or one starves the others.",
+        reason="Containers have resource requests and a memory limit, so that none starves the others.",
         remedy="services.<name>.resources, or resources of the container",
         types=(DEPLOYMENT, JOB),
         problems=_limits,
     ),
     Check(
         name="health-probes",
-        reason="Containers are asked whether they start, can serve, and live.",
+        reason="Containers have startup, readiness and liveness probes.",
         remedy="services.<name>.health, or the three probes of the container",
         types=(DEPLOYMENT,),
         problems=_probes,
     ),
     Check(
         name="restricted-pods",
-        reason='Pods meet the "restricted" Pod Security Standard, with a root file system that nobody writes to.',
+        reason='Pods meet the "restricted" Pod Security Standard and have a read-only root file system.',
         remedy="securityContext as in components/service/workload.py",
         types=(DEPLOYMENT, JOB),
         problems=_restricted,
     ),
     Check(
         name="graceful-shutdown",
-        reason="A leaving pod serves on until the load balancer has let go of it, and has time for what it was sent.",
+        reason="A terminating pod serves until the load balancer has deregistered it, then finishes its requests.",
         remedy="timing.preStop and timing.gracePeriod, or lifecycle.preStop.sleep below the grace period",
         types=(DEPLOYMENT,),
         problems=_shutdown,
     ),
     Check(
         name="spread-pods",
-        reason="Pods stand apart, so that one node or one zone can go.",
+        reason="Pods are spread over nodes and zones, so that losing one is no outage.",
         remedy="topologySpreadConstraints of the pod",
         types=(DEPLOYMENT,),
         problems=_spread,
     ),
     Check(
         name="no-downtime",
-        reason="New pods come before old ones go.",
+        reason="New pods are ready before old ones stop.",
         remedy="strategy.kind: rolling or blueGreen",
         types=(DEPLOYMENT,),
         problems=_in_place,
     ),
     Check(
         name="more-than-one-pod",
-        reason="A single pod is an outage whenever its node is drained.",
+        reason="With a single pod, every node drain is an outage.",
         remedy="replicas.min: 2 or more",
         types=(AUTOSCALER, DEPLOYMENT),
         problems=_replicas,
     ),
     Check(
         name="no-secrets-in-clear",
-        reason="Configuration is read by everybody who may see a preview; secrets are not.",
+        reason="Configuration is visible to everyone who may see a preview. Secrets must not be in it.",
         remedy="put the value into Secrets Manager and name its variable under secrets, or under notSecrets if only "
         "its name looks like one",
         types=(CONFIG_MAP, DEPLOYMENT, JOB),
@@ -419,126 +419,126 @@ CHECKS: Final = (
     ),
     Check(
         name="network-policy",
-        reason="Pods talk to whom they must and to nobody else.",
+        reason="Pods can only make and accept the connections they need.",
         remedy="egress, or a NetworkPolicy that selects the pods",
         types=(DEPLOYMENT,),
         stack=_selecting(NETWORK_POLICY, "podSelector"),
     ),
     Check(
         name="disruption-budget",
-        reason="A drain takes one pod after the other.",
+        reason="A node drain evicts one pod at a time.",
         remedy="a PodDisruptionBudget that selects the pods",
         types=(DEPLOYMENT,),
         stack=_selecting(BUDGET, "selector"),
     ),
     Check(
         name="tls",
-        reason="Every endpoint speaks TLS 1.2 or newer; HTTP only leads there.",
+        reason="Every listener requires TLS 1.2 or newer. HTTP redirects to it.",
         remedy="sslPolicy: ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09",
         types=(LISTENER,),
         problems=_tls,
     ),
     Check(
         name="security-headers",
-        reason="Browsers are told what a page may do, and which other origin may read it.",
+        reason="Responses tell browsers what a page may do and which other origin may read it.",
         remedy="the routingHttpResponse…HeaderValue arguments of the listener; loadBalancer.corsOrigin for one origin",
         types=(LISTENER,),
         problems=_headers,
     ),
     Check(
         name="careful-load-balancer",
-        reason="The load balancer drops what is malformed, keeps logs, and is not deleted in passing.",
+        reason="The load balancer drops invalid headers, writes access logs and has deletion protection.",
         remedy="loadBalancer.accessLogs: true, loadBalancer.deletionProtection: true",
         types=(BALANCER,),
         problems=_balancer,
     ),
     Check(
         name="rate-limit",
-        reason="What faces the internet limits how fast one client may ask.",
+        reason="An internet-facing load balancer limits the request rate of each client.",
         remedy="loadBalancer.waf: true",
         types=(BALANCER,),
         stack=_rate_limited,
     ),
     Check(
         name="explicit-weights",
-        reason="A rule states every weight and its stickiness: what is left out AWS fills in, unseen by any preview.",
+        reason="A rule sets every weight and its stickiness. AWS fills in what is missing, and no preview shows it.",
         remedy="weight of each target group, together 100, and a stickiness block",
         types=(LISTENER_RULE,),
         problems=_weights,
     ),
     Check(
         name="health-checks",
-        reason="The load balancer asks whether a pod can serve before it sends.",
+        reason="The load balancer checks that a pod can serve before it sends requests.",
         remedy="health.path, such as /health/ready",
         types=(GROUP,),
         problems=_checked,
     ),
     Check(
         name="secret-containers",
-        reason="Pulumi keeps containers of secrets, never values, and a deleted one can be brought back.",
+        reason="Pulumi manages secrets without their values, and a deleted secret can be restored.",
         remedy="hueshift secrets put for values; recoveryWindowInDays: 7 or more",
         types=(SECRET, SECRET_VALUE),
         problems=_recoverable,
     ),
     Check(
         name="key-rotation",
-        reason="Keys renew their material every year.",
+        reason="AWS rotates the key material every year.",
         remedy="enableKeyRotation: true",
         types=(KEY,),
         problems=_rotating,
     ),
     Check(
         name="private-buckets",
-        reason="No bucket can be made public, by whatever mistake.",
+        reason="No bucket can be made public, not even by mistake.",
         remedy="a BucketPublicAccessBlock with all four set to true",
         types=(BUCKET, BUCKET_BLOCK),
         stack=_private,
     ),
     Check(
         name="immutable-tags",
-        reason="A tag is one build for ever, and what is pushed is scanned for known weaknesses.",
+        reason="A tag never moves to another build, and pushed images are scanned for vulnerabilities.",
         remedy="imageTagMutability: IMMUTABLE, imageScanningConfiguration.scanOnPush: true",
         types=(REPOSITORY,),
         problems=_immutable,
     ),
     Check(
         name="least-privilege",
-        reason="A role may do what its pods need.",
+        reason="A role allows only what its pods need.",
         remedy="a policy that names actions and resources, in policyArns",
         types=(ATTACHMENT, *POLICIES),
         problems=_least,
     ),
     Check(
         name="protected",
-        reason="What holds data is protected from a destroy.",
+        reason="Resources with data are protected from a destroy.",
         remedy="ResourceOptions(protect=True)",
         types=(SECRET, KEY, BUCKET),
         problems=_protected,
     ),
     Check(
         name="explained-alarms",
-        reason="An alarm says how urgent it is, whose it is and what to do; one that tells somebody, who is called.",
+        reason="An alarm names its severity, owner and runbook, and one with actions also who is on call.",
         remedy="alerts.onCall and alerts.owner; alarmDescription as in components/observe/alert_rules.py",
         types=(ALARM, COMPOSITE),
         problems=_explained,
     ),
     Check(
         name="heard-alarms",
-        reason="An alarm reaches a person.",
+        reason="Every composite alarm notifies somebody.",
         remedy="alerts.topicArns or alerts.subscriptions",
         types=(COMPOSITE,),
         problems=_heard,
     ),
     Check(
         name="encrypted-topics",
-        reason="What alarms say is encrypted at rest.",
+        reason="Alarm notifications are encrypted at rest.",
         remedy="kmsMasterKeyId of the topic",
         types=(TOPIC,),
         problems=_encrypted,
     ),
     Check(
         name="watched-colors",
-        reason="Every color is watched, the idle one too: it is the way back.",
+        reason="Every color has alarms, also the idle one: it is the rollback target.",
         remedy="an AlertRules component for the color",
         types=(GROUP, COMPOSITE),
         stack=_watched,

@@ -1,4 +1,4 @@
-"""The readiness checks as CrossGuard policies."""
+"""The production-readiness checks as CrossGuard policies."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -21,14 +21,14 @@ from components.rules import is_production
 from policy.checks import CHECKS, Check, NotKnownYetError, Resource
 
 _NAMELESS = "stack"
-"""What the SDK calls the stack of a process that was not told of any."""
+"""``pulumi.get_stack()`` returns this if the host passed no stack name."""
 
 
 def level() -> EnforcementLevel:
-    """Return what a violation does in the stack whose pack this process is: blocks in production, else is told.
+    """Return the enforcement level: mandatory in production, advisory elsewhere.
 
-    To be asked while the pack is built: the engine reads all levels once, before any resource. A host that does not
-    say which stack it is gets the strict level: nothing may slip into production unseen.
+    Call it while the pack is built, because the engine reads all levels once, before any resource. If the host passes
+    no stack name the level is mandatory, so that production is never unguarded.
     """
     config = pulumi.Config("hueshift")
     environment = config.get("environment") or pulumi.get_stack()
@@ -41,7 +41,7 @@ def policies() -> list[Policy]:
     """Return one policy for each check, at the level of the pack."""
     made: list[Policy] = []
     for check in CHECKS:
-        # The engine prints it above every violation.
+        # The engine prints the description above every violation.
         description = f"{check.reason} Remedy: {check.remedy}."
         if check.problems is not None:
             made.append(ResourceValidationPolicy(check.name, description, _resource(check)))
@@ -54,7 +54,7 @@ def _resource(check: Check) -> Callable[[ResourceValidationArgs, ReportViolation
     def validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
         resource = _seen(args)
         if check.problems is not None and check.concerns(resource):
-            with suppress(NotKnownYetError):  # the update knows, and asks again
+            with suppress(NotKnownYetError):  # known in the update, which runs the check again
                 for problem in check.problems(resource):
                     report(problem, args.urn)
 
@@ -78,7 +78,7 @@ def _seen(each: ResourceValidationArgs | PolicyResource) -> Resource:
 
 
 def _value(read: Callable[[], Any]) -> Any:  # noqa: ANN401 - what JSON holds
-    """Return what the pack's library gives, numbers as they were written: all reach it as floats."""
+    """Return a property from the pack's SDK, whole numbers as int: the SDK makes all of them floats."""
     try:
         value = read()
     except UnknownValueError as error:

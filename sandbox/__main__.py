@@ -22,7 +22,9 @@ from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_d
 from components.model import Color
 from hueshift.report import RefusedError
 from hueshift.secrets.bootstrap import MAKE_CONTAINERS
+from hueshift.stack import place
 from hueshift.traffic import live
+from hueshift.traffic.balancer import weights
 from sandbox import controllers, environment, fakes, images, paths, processes, programs, prometheus
 from sandbox import engine as engines
 from sandbox.steps import Step, StepError, Steps
@@ -67,7 +69,7 @@ def up() -> None:
         os.environ.update(variables)
         os.environ[processes.MARK] = str(paths.STATE)
         if orphans := processes.sweep(*_OWN, "envoy"):
-            console.print(f"[dim]ended {len(orphans)} processes that a killed run had left[/]")
+            console.print(f"[dim]stopped {len(orphans)} processes that a killed run left[/]")
         if reason := _lost():
             _clear(steps, reason)
         if not _world_file().exists():
@@ -110,7 +112,7 @@ def up() -> None:
 
 @app.command()
 def down() -> None:
-    """End and remove what `up` started, and only that."""
+    """Stop and remove what `up` started, nothing else."""
     with _alone(), Steps(console).step("local cloud removed"):
         _end()  # processes and node are found where the folder was deleted by hand, too
     shutil.rmtree(paths.STATE)
@@ -118,7 +120,7 @@ def down() -> None:
 
 @app.command()
 def status(*, as_json: Json = False) -> None:
-    """Say what runs, and what the stack serves. Exit status 1 when it is not whole."""
+    """Show what runs and what the stack serves. Exit status 1 if a part is missing."""
     running = {name: processes.running(name) for name in ("envoy", *reversed(_OWN))}
     try:
         os.environ.update(environment.variables(engines.settled()))
@@ -136,7 +138,7 @@ def status(*, as_json: Json = False) -> None:
     if whole:
         _screen(_outputs())
     else:
-        console.print("the local cloud is not whole: `make sandbox` mends it")
+        console.print("the local cloud is incomplete: `make sandbox` repairs it")
     raise typer.Exit(0 if whole else 1)
 
 
@@ -175,7 +177,7 @@ def _machine(step: Step) -> None:
 
 
 def _lost() -> str:
-    """Return why the world must be made anew; empty where it need not be."""
+    """Return why the world must be rebuilt; empty if it need not be."""
     checkpoint = json.loads(_checkpoint().read_text())["checkpoint"]["latest"] if _checkpoint().exists() else {}
     return lost(
         state=paths.PULUMI_STATE.exists(),
@@ -191,7 +193,7 @@ def _checkpoint() -> Path:
 
 
 def _world() -> dict[str, str]:
-    """Identify the living account and cluster; an empty id where one does not answer."""
+    """Return the ids of the running account and cluster; an empty id if one does not answer."""
     try:
         account = requests.get(f"{paths.AWS_ENDPOINT}/_hueshift/health", timeout=3).json()["id"]
     except (requests.RequestException, ValueError):
@@ -232,7 +234,7 @@ def _aws() -> dict[str, object]:
 
 
 def _build(steps: Steps, missing: list[str]) -> None:
-    """Build what is missing; told first, with how long it takes."""
+    """Build what is missing; print first what, and how long it takes."""
     if missing:
         minutes = sum(programs.MINUTES[part] for part in missing)
         console.print(
@@ -261,7 +263,7 @@ def _prometheus(program: Path) -> None:
 
 
 def _await(name: str, url: str, seconds: float = 60) -> requests.Response:
-    """Return the first good answer of a process that was started; fail as soon as it has ended."""
+    """Return the first successful answer of a started process; fail as soon as the process has ended."""
     try:
         for attempt in Retrying(
             stop=stop_after_delay(seconds),
@@ -279,7 +281,7 @@ def _await(name: str, url: str, seconds: float = 60) -> requests.Response:
 
 
 def _stacks() -> None:
-    """Make the stacks that have a file, so that every preview works; select the local cloud's."""
+    """Create a stack for every stack file, so that every preview works; select the local cloud's."""
     paths.PULUMI_STATE.mkdir(parents=True, exist_ok=True)
     for lock in paths.PULUMI_STATE.glob(".pulumi/locks/**/*.json"):
         if not Path(f"/proc/{json.loads(lock.read_text())['pid']}").exists():
@@ -287,7 +289,7 @@ def _stacks() -> None:
     known = {stack["name"] for stack in json.loads(_run("pulumi", "stack", "ls", "--json"))}
     for file in sorted(paths.ROOT.glob("Pulumi.*.yaml")):
         if (name := file.suffixes[-2].lstrip(".")) not in known:
-            # Left to itself, `init` would put a passphrase in the place of the provider that the file names.
+            # By default `init` would use a passphrase instead of the provider in the file.
             provider = yaml.safe_load(file.read_text()).get("secretsprovider", "default")
             _run("pulumi", "stack", "init", name, "--no-select", "--secrets-provider", provider)
     _run("pulumi", "stack", "select", STACK)
@@ -328,7 +330,7 @@ def _run(*command: str) -> str:
 
 
 def _clear(steps: Steps, reason: str) -> None:
-    """End a world that does not serve any more, and forget its stacks."""
+    """Stop a lost world and delete its stacks' state."""
     with steps.step("clear a lost world") as step:
         step.note = reason
         _end()
@@ -345,18 +347,17 @@ def _end() -> None:
 def _screen(outputs: dict[str, Any]) -> None:
     """Print what is served and what to try next."""
     authority = paths.CA_CERTIFICATE.relative_to(paths.ROOT)
-    state = json.loads(_run("pulumi", "stack", "export", "--stack", STACK))
     for name, service in outputs["services"].items():
         console.print(f"\n[bold]{service['url']}[/]   curl --cacert {authority} {service['url']}", soft_wrap=True)
         found: Mapping[Color, int] = {}
         try:
-            found = live.ask(boto3.Session(), *live.production_rule(state, name))
-            if found != service["weights"]:
+            found = weights(place(STACK), name)
+            if not live.same(found, {Color(color): weight for color, weight in service["weights"].items()}):
                 console.print(f"  moved since the last update: the state says: {live.shown(service['weights'])}")
         except RefusedError as error:
             console.print(f"  {error}", soft_wrap=True)
         for color in map(Color, service["weights"]):
-            weight = found.get(color)
+            weight = found.get(color, 0) if found else None
             share = "     ?" if weight is None else f"{weight:>4} %"
             bar = f"[{color}]{'█' * ((weight or 0) // 5):<20}[/]"
             console.print(
@@ -367,9 +368,7 @@ def _screen(outputs: dict[str, Any]) -> None:
     console.print(
         "  pulumi config set canaryWeight 10 && pulumi up     # a canary: a tenth of the requests", soft_wrap=True
     )
-    console.print(
-        "  pulumi config set activeColor green && pulumi up   # the flip; blue is the way back", soft_wrap=True
-    )
+    console.print("  pulumi config set activeColor green && pulumi up   # the flip; blue rolls it back", soft_wrap=True)
     console.print("  pulumi preview --diff                              # what an update would change", soft_wrap=True)
 
 

@@ -23,7 +23,7 @@ _COMMON_NAME_LIMIT = 64
 
 
 def ensure_ca(certificate: Path = paths.CA_CERTIFICATE, key: Path = paths.CA_KEY) -> Path:
-    """Makes the authority unless both files are there; safe when several processes ask at once.
+    """Make the authority unless both files are there; safe when several processes ask at once.
 
     Returns the path of the certificate, which clients are told to trust.
     """
@@ -47,7 +47,7 @@ def ensure_ca(certificate: Path = paths.CA_CERTIFICATE, key: Path = paths.CA_KEY
 def issue(
     names: Sequence[str], certificate: Path = paths.CA_CERTIFICATE, key: Path = paths.CA_KEY
 ) -> tuple[bytes, bytes]:
-    """Issues a server certificate for DNS names (a leading ``*.`` allowed) and IP addresses.
+    """Issue a server certificate for DNS names (a leading ``*.`` allowed) and IP addresses.
 
     Returns the certificate and its key, both PEM. Raises ValueError if there is no name.
     """

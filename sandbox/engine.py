@@ -62,7 +62,7 @@ class Engine:
         return _PACK_HERE if self.source == _BUILT else _PACK
 
     def __str__(self) -> str:
-        """Say where each part is from, for the screen."""
+        """Return where each part is from, for the screen."""
         return "; ".join([f"engine: {self.source}", *(f"{name}: {source}" for name, source in self.providers.items())])
 
 
@@ -79,7 +79,7 @@ def settled() -> Engine:
 
 
 def outdated() -> bool:
-    """Whether the record is of another version of this project, whose processes and cluster do not serve this one."""
+    """Return whether the record is of another version of this project, whose processes this one cannot use."""
     return _RECORD.exists() and _recorded() is None
 
 
@@ -92,7 +92,7 @@ def _recorded() -> Engine | None:
 
 
 def find() -> Engine:
-    """Say what the engine and each plugin will be: an earlier run's, where it still stands, else the best in reach."""
+    """Return the engine and plugins to use: an earlier run's if they are still there, else the best in reach."""
     earlier = _recorded()
     if earlier and _stands(earlier):
         return earlier
@@ -108,7 +108,7 @@ def find() -> Engine:
 
 
 def _stands(engine: Engine) -> bool:
-    """Whether what an earlier run found is there, in the pinned versions."""
+    """Return whether what an earlier run found is there, in the pinned versions."""
     pinned = not engine.source.startswith(_RELEASE) or engine.source == f"{_RELEASE} {version('pulumi')}"
     return pinned and Path(engine.directory).is_dir() and all(_plugin(name).exists() for name in _SDKS)
 

@@ -103,12 +103,12 @@ def build_and_push(version: str) -> str:
 
 
 def _digests(tag: str) -> list[str]:
-    """The references under which the registry has the image; none before it is pushed."""
+    """Return the references under which the registry has the image; none before it is pushed."""
     return [digest for digest in _inspect(tag)["RepoDigests"] if digest.startswith(f"{REPOSITORY}@")]
 
 
 def _wheels() -> Path:
-    """The directory with all that the builder base installs, downloaded once for each set of pins."""
+    """Return the directory with all that the builder base installs, downloaded once for each set of pins."""
     place = paths.CACHE / f"wheels-{_digest(_PINS, _PIP)}"
     if not place.exists():
         with tempfile.TemporaryDirectory(dir=paths.CACHE, prefix=_WORK) as directory:
@@ -128,7 +128,7 @@ def _import(root: Path, name: str, *variables: str) -> None:
 
 
 def _inspect(image: str) -> dict[str, Any]:
-    """What the daemon knows of the image; nothing where it has none of that name."""
+    """Return what the daemon knows of the image; nothing where it has none of that name."""
     found: list[dict[str, Any]] = json.loads(_docker("image", "inspect", image, check=False) or "[]")
     return found[0] if found else {}
 
@@ -151,7 +151,7 @@ def _run(*command: str | Path, check: bool = True) -> str:
 
 
 def _digest(files: Iterable[Path], *values: str) -> str:
-    """A short name for the contents of files, their places in the checkout, and values."""
+    """Return a short name for the contents of files, their places in the checkout, and values."""
     total = hashlib.sha256("\0".join(values).encode())
     for file in files:
         total.update(f"\0{file.relative_to(paths.ROOT)}\0".encode() + file.read_bytes())

@@ -49,7 +49,7 @@ def ensure(name: str, command: Sequence[str], environment: Mapping[str, str]) ->
 
 
 def running(name: str) -> bool:
-    """Whether the process that was started under this name still lives."""
+    """Return whether the process that was started under this name still lives."""
     if _pid(name) in marked():
         return True
     time.sleep(0.02)  # one that is replacing itself by another program has no environment for a moment

@@ -7,7 +7,7 @@ World = Mapping[str, str]
 
 
 def lost(*, state: bool, recorded: World | None, living: World, pending: bool) -> str:
-    """Return why the world must be made anew; empty where it need not be.
+    """Return why the world must be rebuilt; empty if it need not be.
 
     ``state`` says whether a stack has been made at all, ``recorded`` the world that the last whole
     `make sandbox` has left, ``pending`` whether an update of the stack ended in the middle of an operation.

@@ -20,13 +20,13 @@ hypothesis.settings.load_profile("hueshift")
 
 @pytest.fixture
 def engine() -> Iterator[Engine]:
-    """A fresh recorder in place of the Pulumi engine, as in an update."""
+    """Yield a fresh recorder in place of the Pulumi engine, as in an update."""
     with installed() as engine:
         yield engine
 
 
 @pytest.fixture
 def preview() -> Iterator[Engine]:
-    """The same as in a preview: what providers compute is unknown."""
+    """Yield the same as in a preview: what providers compute is unknown."""
     with installed(preview=True) as engine:
         yield engine

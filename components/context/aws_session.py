@@ -8,6 +8,7 @@ from botocore.exceptions import BotoCoreError
 
 if TYPE_CHECKING:
     import boto3
+    from botocore.session import Session as CoreSession
 
 _ROLE_KEYS: Final = {
     "roleArn": "RoleArn",
@@ -40,16 +41,29 @@ def session(
     """
     import boto3  # not before it is used: slow to import, and most commands ask AWS nothing
 
-    found = boto3.Session(region_name=region, profile_name=profile)
+    core = core_session(region=region, profile=profile, roles=roles)
+    return boto3.Session(botocore_session=core, region_name=region)
+
+
+def core_session(
+    *, region: str | None, profile: str | None, roles: str | Sequence[Mapping[str, Any]] | None
+) -> "CoreSession":
+    """Return the same as `session`, of botocore alone: the way back has no time to import boto3."""
+    from botocore.session import Session as CoreSession  # as above
+
+    def fresh(profile: str | None = None) -> CoreSession:
+        found = CoreSession(profile=profile)
+        if region:
+            found.set_config_variable("region", region)
+        return found
+
+    found = fresh(profile)
     for role in _listed(roles):
         given = {theirs: role[ours] for ours, theirs in _ROLE_KEYS.items() if role.get(ours)}
-        taken = found.client("sts").assume_role(**{"RoleSessionName": "hueshift", **given})["Credentials"]
-        found = boto3.Session(
-            aws_access_key_id=taken["AccessKeyId"],
-            aws_secret_access_key=taken["SecretAccessKey"],
-            aws_session_token=taken["SessionToken"],
-            region_name=region,
-        )
+        sts: Any = found.create_client("sts")
+        taken = sts.assume_role(**{"RoleSessionName": "hueshift", **given})["Credentials"]
+        found = fresh()
+        found.set_credentials(taken["AccessKeyId"], taken["SecretAccessKey"], taken["SessionToken"])
     return found
 
 

@@ -1,4 +1,4 @@
-"""The web application firewall before a load balancer."""
+"""The web ACL (AWS WAF) of a load balancer."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,6 +7,8 @@ from typing import Any, Final
 
 import pulumi
 
+from components.context.context import Context
+
 RATE_WINDOW: Final = 300
 """Seconds over which one client's requests are counted. WAF's default too, but a limit says nothing without it."""
 
@@ -14,7 +16,7 @@ GROUPS: Final[Mapping[str, Sequence[str]]] = {
     # Addresses that AWS has seen attack or scan: the cheapest refusal, hence the first.
     "AWSManagedRulesAmazonIpReputationList": (),
     # Refuses bodies over 8 KB, all that WAF reads of a body here. A service that takes a file or a long form would
-    # answer 403 from the day the firewall is there; so this one counts. The other rules still read the first 8 KB.
+    # answer 403 from the day the web ACL is there; so this one counts. The other rules still read the first 8 KB.
     "AWSManagedRulesCommonRuleSet": ("SizeRestrictions_BODY",),
     "AWSManagedRulesKnownBadInputsRuleSet": (),
 }
@@ -36,7 +38,7 @@ class WebAclArgs:
     load_balancer_arn: pulumi.Input[str]
     rate_limit: int
     """Requests that one client address may send in `RATE_WINDOW`, 10 or more; above it, 429."""
-    tags: Mapping[str, str]
+    context: Context
 
 
 class WebAcl(pulumi.ComponentResource):
@@ -93,7 +95,7 @@ class WebAcl(pulumi.ComponentResource):
                 "defaultAction": {"allow": {}},
                 "rules": [*managed, rate],
                 "visibilityConfig": _visible(name),
-                "tags": args.tags,
+                "tags": args.context.tags,
             },
             pulumi.ResourceOptions(parent=self, version=_VERSION),
         )
@@ -114,7 +116,7 @@ def _counting(rule: str) -> dict[str, Any]:
 
 
 def _visible(metric: str) -> dict[str, Any]:
-    """Metrics, and samples of requests: a refusal that nobody can look at cannot be told from a bug."""
+    """Return the settings for metrics and samples of requests, by which a refusal can be told from a bug."""
     return {"cloudwatchMetricsEnabled": True, "metricName": metric, "sampledRequestsEnabled": True}
 
 

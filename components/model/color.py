@@ -16,7 +16,7 @@ class Color(StrEnum):
 
 
 def split(active: Color, canary_weight: int) -> dict[Color, int]:
-    """The share of each color in percent, in color order: ``canary_weight`` to the idle one, the rest to ``active``."""
+    """Return each color's percentage in color order: ``canary_weight`` for the idle one, the rest for ``active``."""
     if not 0 <= canary_weight <= 100:
         raise ValueError(f"a canary weight is a percentage, 0 to 100; got {canary_weight}")
     return {color: 100 - canary_weight if color is active else canary_weight for color in Color}

@@ -10,7 +10,7 @@ _HASH: Final = 6
 
 
 def fit_name(prefix: str, name: str, suffix: str, limit: int) -> str:
-    """``prefix + name + suffix`` in at most ``limit`` characters; a name that is too long is cut and ends in its hash.
+    """Return ``prefix + name + suffix`` in at most ``limit`` characters; a longer name is cut and ends in its hash.
 
     The same arguments always give the same name, and two names that are cut alike differ in the hash.
     Raises ``ValueError`` if prefix and suffix leave no room for one character and the hash.
@@ -25,17 +25,17 @@ def fit_name(prefix: str, name: str, suffix: str, limit: int) -> str:
 
 
 def namespace(environment: str, service: str) -> str:
-    """The Kubernetes namespace of a service."""
+    """Return the Kubernetes namespace of a service."""
     return f"{environment}-{service}"
 
 
 def secret_name(environment: str, service: str, entry: str) -> str:
-    """The name of a service's entry in AWS Secrets Manager."""
+    """Return the name of a service's entry in AWS Secrets Manager."""
     return f"{environment}/{service}/{entry}"
 
 
 def alarm_name(environment: str, *parts: str) -> str:
-    """The name of an alarm in CloudWatch, whose limit of 255 characters no settings reach.
+    """Return the name of an alarm in CloudWatch; no settings reach its limit of 255 characters.
 
     ``alarm_name(environment, service, color, alert)`` of a color, without the color of a service; without the alert it
     is the color's composite alarm. Those of a load balancer are of the service ``edge``.
@@ -44,7 +44,7 @@ def alarm_name(environment: str, *parts: str) -> str:
 
 
 def color_host(color: Color, host: str) -> str:
-    """The name by which the test listener reaches one color whatever the weights."""
+    """Return the host by which the test listener reaches one color at any weights."""
     return f"{color}.{host}"
 
 

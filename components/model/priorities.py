@@ -19,7 +19,7 @@ class RuleKind(IntEnum):
 
     @classmethod
     def test(cls, color: Color) -> "RuleKind":
-        """The rule that reaches ``color`` on the test listener."""
+        """Return the rule that reaches ``color`` on the test listener."""
         return cls.TEST_BLUE if color is Color.BLUE else cls.TEST_GREEN
 
 
@@ -41,7 +41,7 @@ CERTIFIED_SERVICES: Final = CERTIFICATES // 2
 
 
 def priority_band(service: str) -> int:
-    """The band of a service that states none: a hash of its name alone.
+    """Return the band of a service that sets none: a hash of its name.
 
     A place in a list would move when a service comes or goes, and two rules cannot exchange their priorities in one
     update (``PriorityInUse``, ELBv2 CreateRule).
@@ -50,5 +50,5 @@ def priority_band(service: str) -> int:
 
 
 def rule_priority(band: int, kind: RuleKind) -> int:
-    """The priority of a service's rule."""
+    """Return the priority of a service's rule."""
     return band * 100 + kind

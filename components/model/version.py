@@ -1,7 +1,7 @@
 """Which of two versions is newer."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from components.model.color import Color
@@ -15,7 +15,7 @@ _VERSION: Final = re.compile(
 
 
 def precedence(version: str) -> tuple[Any, ...]:
-    """A key that orders versions as semver.org 2.0.0 §11 does.
+    """Return a key that orders versions as semver.org 2.0.0 §11 does.
 
     Raises ``ValueError`` for what is no semantic version.
     """
@@ -30,7 +30,7 @@ def precedence(version: str) -> tuple[Any, ...]:
 
 
 def newer(versions: Mapping[Color, str], *, active: Color) -> Color:
-    """The color with the newer version: where ``x-canary: true`` leads; the idle one where versions do not order.
+    """Return the color that ``x-canary: true`` reaches: the newer version's, or the idle one if versions have no order.
 
     They order by precedence, but not by text with digits, of which nobody knows what it counts: ``rc10`` comes before
     ``rc9``, and a commit id anywhere. Nor do versions that differ in build metadata alone. Of one and the same version
@@ -44,8 +44,16 @@ def newer(versions: Mapping[Color, str], *, active: Color) -> Color:
     return active.other if idle > serving else active
 
 
+def canary_color(versions: Mapping[Color, str], *, parked: Collection[Color], active: Color) -> Color | None:
+    """Where ``x-canary: true`` leads: the newer version, of the colors that run; None if there is no choice."""
+    if len(versions) == 1:
+        return None
+    canary = newer(versions, active=active)
+    return canary.other if canary in parked else canary
+
+
 def _unordered(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
-    """Whether two precedences differ first in two texts of which one has more than letters."""
+    """Return whether two precedences differ first in two texts of which one has more than letters."""
     *core, released, identifiers = one
     if [*core, released] != [*other[:-1]]:
         return False

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
-from components.model import ALARM_PERIOD, ALARM_PERIODS, Replicas
+from components.model import ALARM_PERIOD, ALARM_PERIODS
+from components.spec import Replicas
 
 RUNBOOKS: Final = "docs/alerts"
 """Where the alerts' pages are in this repository."""
@@ -143,13 +144,13 @@ def _latency(percentile: str, minimum: int) -> CloudWatch:
 
 
 def _failed(minutes: int) -> str:
-    """Percent. Two minutes are four scrapes at the usual 30 s: one that fails leaves no gap."""
+    """Return an expression in percent. Two minutes are four scrapes at the usual 30 s: one that fails leaves no gap."""
     failed, all_ = (f"sum(rate(http_requests_total{{%(own)s{more}}}[{minutes}m]))" for more in (',status=~"5.."', ""))
     return f"100 * {failed} / {all_}"
 
 
 def _at_least(requests: int, minutes: int = 2) -> str:
-    """Requests a minute."""
+    """Return an expression for the requests per minute."""
     return f"60 * sum(rate(http_requests_total{{%(own)s}}[{minutes}m])) >= {requests}"
 
 

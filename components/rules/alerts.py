@@ -17,7 +17,7 @@ _ENDPOINTS: Final = {
 
 
 def endpoint_problem(protocol: str, endpoint: str) -> str | None:
-    """Where a subscription sends to must be of its protocol."""
+    """Return why a subscription's endpoint does not fit its protocol."""
     pattern, example = _ENDPOINTS[protocol.removesuffix("-json")]
     if len(endpoint) <= 2048 and re.fullmatch(pattern, endpoint, re.IGNORECASE if "email" in protocol else 0):
         return None
@@ -25,12 +25,12 @@ def endpoint_problem(protocol: str, endpoint: str) -> str | None:
 
 
 def topics_problems(topics: int) -> list[Problem]:
-    """Each alarm sends to all topics, the stack's own among them, and takes five (CloudWatch PutMetricAlarm)."""
+    """Return why there are too many topics: each alarm sends to all and takes five (CloudWatch PutMetricAlarm)."""
     return [Problem("topicArns", f"{topics} topics with the stack's own; allowed are 5")] if topics > 5 else []
 
 
 def alert_problems(on_call: str | None, owner: str | None, *, listeners: int) -> list[Problem]:
-    """In production an alarm must reach a person: ``listeners`` are topics and subscriptions."""
+    """Return why no alarm would reach a person in production; ``listeners`` are topics and subscriptions."""
     problems = []
     if not on_call:
         problems.append(Problem("onCall", "is required in production: who is called and how, as every alarm says it"))

@@ -18,7 +18,7 @@ _GIT_SHA: Final = re.compile(r"[0-9a-f]{7,40}")
 
 
 def image_problem(image: str, *, production: bool) -> str | None:
-    """An image must be one build for ever: a digest, or outside production a tag that nobody moves."""
+    """Return why an image is not one fixed build: a digest, or outside production a tag that never moves."""
     reference = _REFERENCE.fullmatch(image) if len(image) <= _IMAGE_LIMIT else None
     if reference is None:
         return f"{image!r} is no image reference; allowed is repository@sha256:<64 hex digits> or repository:tag"
@@ -40,14 +40,14 @@ def image_problem(image: str, *, production: bool) -> str | None:
 
 
 def build_problem(_build: object, *, production: bool) -> str | None:
-    """Production runs what staging ran, which is never what is built there again."""
+    """Return why production may not build: it runs what staging ran, which a second build is not."""
     if not production:
         return None
     return "is not for production, which takes only the digest that staging ran; set image in its place"
 
 
 def untried_problem(image: str, *, service: str, ran: Collection[str]) -> str | None:
-    """An image by digest must have run in staging, as the record says; one without is refused for that already."""
+    """Return why production refuses a digest: it must be in the record of what staging ran."""
     digest = image.partition("@")[2]
     if not digest or digest in ran:
         return None
@@ -58,14 +58,14 @@ def untried_problem(image: str, *, service: str, ran: Collection[str]) -> str | 
 
 
 def build_arg_problem(name: str) -> str | None:
-    """The name of an argument of a Dockerfile."""
+    """Return why this is no name of a Dockerfile's argument."""
     if name == "VERSION":
         return "set by version already; remove it here"
     return None if len(name) <= 253 and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) else "not the name of an argument"
 
 
 def folder_problem(path: str) -> str | None:
-    """A path below the project, the same on every machine."""
+    """Return why this is no path below the project, the same on every machine."""
     if re.fullmatch(r"[\w.][\w./-]{0,254}", path, re.ASCII) and ".." not in path.split("/"):
         return None
     return f"{path!r} is no path below the project; allowed is one such as app or docker/Dockerfile"

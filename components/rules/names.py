@@ -13,7 +13,7 @@ from components.model import (
 
 
 def is_production(environment: str, stated: bool | None = None) -> bool:
-    """Whether the strict rules hold: as ``stated`` by the key production, else as the name says.
+    """Return whether the strict rules apply: as ``stated`` by the key production, else by the name.
 
     By name ``production``, ``prod-eu`` and ``eu-production`` are, ``pre-production`` is not.
     """
@@ -27,7 +27,7 @@ _LIKE_PRODUCTION: Final = re.compile(r"[a-z0-9]*(prod|prd|production)[0-9]*|(pre
 
 
 def production_problem(environment: str) -> str | None:
-    """A name that may mean production or not, such as ``prd``, ``live`` or ``preprod``: nobody should guess."""
+    """Return why a name such as ``prd``, ``live`` or ``preprod`` is unclear: it may mean production or not."""
     words = environment.split("-")
     if is_production(environment) or not {"non", "pre"}.isdisjoint(words):
         return None
@@ -48,7 +48,7 @@ _HOST_LIMIT: Final = 128 - max(len(color_host(color, "")) for color in Color)
 
 
 def label_problem(name: str, *, limit: int) -> str | None:
-    """Kubernetes names that also name Services: DNS labels that begin with a letter (RFC 1035)."""
+    """Return why this is no DNS label that begins with a letter (RFC 1035), as names of Services must."""
     if len(name) <= limit and _LABEL.fullmatch(name):
         return None
     return (
@@ -63,9 +63,9 @@ _SERVICE_LIMIT: Final = 40
 
 
 def environment_problem(environment: str) -> str | None:
-    """The name of an environment; the stack's name, if the settings state none.
+    """Return why this is not at most 22 lowercase letters, digits and hyphens, a letter first: it begins namespaces.
 
-    It begins every namespace, and those that begin with ``kube-`` belong to Kubernetes.
+    Those that begin with ``kube-`` belong to Kubernetes.
     """
     if environment.split("-")[0] == "kube":
         return f"{environment!r} is no usable name: namespaces that begin with kube- belong to Kubernetes"
@@ -73,17 +73,17 @@ def environment_problem(environment: str) -> str | None:
 
 
 def service_problem(service: str) -> str | None:
-    """The name of a service."""
+    """Return why this is not at most 40 lowercase letters, digits and hyphens, a letter first: part of a namespace."""
     return label_problem(service, limit=_SERVICE_LIMIT)
 
 
 def entry_problem(entry: str) -> str | None:
-    """The name of an entry in Secrets Manager below its service."""
+    """Return why this is not at most 16 lowercase letters, digits and hyphens, a letter first."""
     return label_problem(entry, limit=16)
 
 
 def namespace_problem(name: str) -> str | None:
-    """The name of something that the cluster has already (RFC 1123)."""
+    """Return why this is no name of an object in the cluster: 63 lowercase letters, digits and hyphens (RFC 1123)."""
     if len(name) <= 63 and re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", name):
         return None
     return f"{name!r} is no name in Kubernetes; allowed are at most 63 lowercase letters, digits and hyphens"
@@ -96,7 +96,7 @@ RESERVED_LABELS: Final = {f"app.kubernetes.io/{name}" for name in ("name", "part
 
 
 def label_key_problem(key: str) -> str | None:
-    """The name of a label in Kubernetes, and none that is set already (Kubernetes, labels and selectors)."""
+    """Return why this is no label's name, or one that the program sets (Kubernetes, labels and selectors)."""
     if key in RESERVED_LABELS or key.startswith("hueshift.dev/"):
         return f"{key!r} is set already, by the program; remove it here"
     prefix, slash, name = key.rpartition("/")
@@ -109,7 +109,7 @@ def label_key_problem(key: str) -> str | None:
 
 
 def label_value_problem(value: str) -> str | None:
-    """The value of a label in Kubernetes, which may be empty."""
+    """Return why this is no value of a label in Kubernetes; it may be empty."""
     if not value or _LABEL_NAME.fullmatch(value):
         return None
     return (
@@ -119,7 +119,7 @@ def label_value_problem(value: str) -> str | None:
 
 
 def host_problem(host: str) -> str | None:
-    """An exact DNS name of two labels or more; no wildcard, since each color needs a host of its own below it."""
+    """Return why this is no exact DNS name of two labels or more. Colors have hosts below it, so it is no wildcard."""
     if len(host) > _HOST_LIMIT:
         return f"a host of {len(host)} characters is too long; at most {_HOST_LIMIT}, so that green.<host> has 128"
     labels = host.split(".")
@@ -133,14 +133,14 @@ def host_problem(host: str) -> str | None:
 
 
 def zone_problem(host: str, *, zone: str) -> str | None:
-    """A host whose records are made in a hosted zone must be in it."""
+    """Return why a host's records cannot be created: it must be in the hosted zone."""
     if host == zone or host.endswith(f".{zone}"):
         return None
     return f"{host!r} is not in dns.zone ({zone}); name a host below {zone}, or remove dns and give a certificateArn"
 
 
 def env_name_problem(name: str) -> str | None:
-    """What every shell and container runtime takes as the name of an environment variable, and is not taken."""
+    """Return why this is no portable name of an environment variable, or one that the program sets."""
     if name in set(Given):
         return "set by the program already; remove it here"
     if len(name) <= 253 and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
@@ -155,7 +155,7 @@ _VARIABLES_LIMIT: Final = 1024 * 1024
 
 
 def variables_problem(values: Mapping[str, str]) -> str | None:
-    """Whether a process can be started with all of these."""
+    """Return why a process cannot be started with all of these variables."""
     sizes = {name: len(value.encode(errors="replace")) for name, value in values.items()}
     if sum(sizes.values()) > _VARIABLES_LIMIT:
         return f"has {sum(sizes.values())} bytes; allowed are {_VARIABLES_LIMIT}: give the service a file or a store"
@@ -169,7 +169,7 @@ _LABEL_VALUE: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?
 
 
 def version_problem(version: str) -> str | None:
-    """A semantic version that can be the value of a label in Kubernetes, where ``_`` stands for ``+``."""
+    """Return why this is no semantic version that fits a label in Kubernetes, where ``_`` stands for ``+``."""
     if len(version) > 63:
         return f"a version of {len(version)} characters is too long for a label in Kubernetes; at most 63"
     try:
@@ -182,7 +182,7 @@ def version_problem(version: str) -> str | None:
 
 
 def schema_problem(schema: str) -> str | None:
-    """Four digits, so that the order of migrations is the order of their names."""
+    """Return why this is no schema of four digits, whose order is the order of migrations."""
     return (
         None
         if re.fullmatch(r"[0-9]{4}", schema)

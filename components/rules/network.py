@@ -16,7 +16,7 @@ from components.rules.text import Problem
 
 
 def cidr_problem(cidr: str) -> str | None:
-    """An IPv4 network with its prefix length, without host bits; the load balancer has no IPv6 address."""
+    """Return why this is no IPv4 network with prefix length and without host bits; IPv6 is not supported."""
     try:
         network = IPv4Network(cidr)
     except (AddressValueError, NetmaskValueError, ValueError):
@@ -33,14 +33,14 @@ def cidr_problem(cidr: str) -> str | None:
 
 
 def test_port_problem(port: int) -> str | None:
-    """A port of the load balancer that the production listeners leave free."""
+    """A port of the load balancer that the production listeners leave free: neither 80 nor 443."""
     if 1 <= port <= 65535 and port not in (80, 443):
         return None
     return f"{port} is no port for the test listener; allowed are 1 to 65535 without 80 and 443"
 
 
 def subnets_problem(subnets: Sequence[str]) -> str | None:
-    """A load balancer stands in two availability zones or more (ELBv2 CreateLoadBalancer)."""
+    """Return why these subnets do not do: a load balancer needs two zones or more (ELBv2 CreateLoadBalancer)."""
     if len(set(subnets)) >= 2:
         return None
     return f"{len(set(subnets))} is too few; at least 2 subnets, in different availability zones"
@@ -51,7 +51,7 @@ _MOST_TESTERS: Final = 2**26
 
 
 def testers_problem(cidrs: Sequence[str]) -> str | None:
-    """Networks of callers of the test listener, which together must not be the internet or a large part of it."""
+    """Return why the test listener's networks are too open: they must not be the internet or a large part of it."""
     networks = [IPv4Network(cidr) for cidr in cidrs if cidr_problem(cidr) is None]
     count = sum(network.num_addresses for network in collapse_addresses(networks))
     if count <= _MOST_TESTERS:
@@ -67,7 +67,7 @@ _NOT_PUBLIC: Final = (*PRIVATE, *map(IPv4Network, ("100.64.0.0/10", "127.0.0.0/8
 
 
 def private_testers_problem(cidrs: Sequence[str], *, internet_facing: bool) -> str | None:
-    """An internet-facing load balancer has public addresses, and its callers within the VPC come through NAT."""
+    """Return why private networks cannot reach an internet-facing load balancer: callers in the VPC use NAT."""
     public = [
         cidr
         for cidr in cidrs
@@ -82,7 +82,7 @@ def private_testers_problem(cidrs: Sequence[str], *, internet_facing: bool) -> s
 
 
 def services_problem(count: int, *, certificates_issued: bool) -> str | None:
-    """One load balancer has room for so many services, by its quotas for rules and for certificates."""
+    """Return why one load balancer cannot serve so many services, by its quotas for rules and certificates."""
     by_rules = f"{MAX_SERVICES}, as each takes {len(RuleKind)} of the 100 rules of the load balancer (quota L-7EED9B64)"
     by_certificates = (
         f"{CERTIFIED_SERVICES}, as each has a certificate on two listeners, of {CERTIFICATES} for the load balancer "
@@ -97,7 +97,7 @@ def services_problem(count: int, *, certificates_issued: bool) -> str | None:
 def network_problems(
     *, vpc_id: str | None, subnet_ids: Sequence[str] | None, others: Mapping[str, object | None]
 ) -> list[Problem]:
-    """A VPC and its subnets are named in exactly one way; ``others`` are the ways beside the two ids."""
+    """Return why VPC and subnets are not named in exactly one way; ``others`` are the ways besides the two ids."""
     ways = [key for key, value in others.items() if value is not None]
     given = {"vpcId": vpc_id, "subnetIds": subnet_ids}
     ids = [key for key, value in given.items() if value is not None]
@@ -110,14 +110,14 @@ def network_problems(
 
 
 def header_problem(value: str) -> str | None:
-    """What a load balancer takes as the value of a response header (ELBv2 ListenerAttribute)."""
+    """Return why a load balancer refuses the value of a response header (ELBv2 ListenerAttribute)."""
     if 1 <= len(value) <= 1024 and value.isprintable() and value.isascii():
         return None
     return "is no header value; allowed are 1 to 1024 printable ASCII characters on one line"
 
 
 def cors_problem(origin: str) -> str | None:
-    """One origin that may read answers; ``*`` would be all the world."""
+    """Return why this is no single origin that may read responses; ``*`` would be every origin."""
     parts = re.fullmatch(r"https://([a-z0-9.-]{1,253})(?::([1-9][0-9]{0,4}))?", origin)
     if parts and all(map(HOST_LABEL.fullmatch, parts[1].split("."))) and int(parts[2] or 443) <= 65535:
         return None
@@ -125,7 +125,7 @@ def cors_problem(origin: str) -> str | None:
 
 
 def certificate_problem(host: str) -> str | None:
-    """A host that a certificate is issued for (ACM RequestCertificate, DomainName: 64 characters, from RFC 5280)."""
+    """Return why ACM issues no certificate for a host (RequestCertificate, DomainName: 64 characters, RFC 5280)."""
     if len(host) <= 64:
         return None
     return (

@@ -20,7 +20,7 @@ _SECRET_VALUES: Final = {
 
 
 def secret_kind(value: str) -> str | None:
-    """What kind of secret a text looks like."""
+    """Return the kind of secret that a text looks like; None for none."""
     return next((kind for kind, pattern in _SECRET_VALUES.items() if pattern.search(value)), None)
 
 
@@ -29,7 +29,7 @@ NOT_SECRETS: Final = "hueshift.dev/not-secrets"
 
 
 def plaintext_secret_problem(name: str, value: str, *, known: Collection[str] = ()) -> str | None:
-    """A secret in clear, told by the name of its variable or by its form; the reason never repeats the value.
+    """Return why a variable looks like a secret, by its name or its value; the reason never repeats the value.
 
     ``known`` are the names that the settings state to be no secret's.
     """
@@ -42,7 +42,7 @@ def plaintext_secret_problem(name: str, value: str, *, known: Collection[str] = 
 
 
 def not_secrets_problems(names: Sequence[str], *, env: Collection[str]) -> Iterator[Problem]:
-    """Names that the settings state to be no secret's must be in use and look like one, or the list says nothing."""
+    """Yield names under ``notSecrets`` that are unused or do not look like a secret's: the list must be exact."""
     for place, name in enumerate(names):
         if name not in env:
             yield Problem(f"notSecrets[{place}]", "is no name in env; remove it here")
@@ -51,7 +51,7 @@ def not_secrets_problems(names: Sequence[str], *, env: Collection[str]) -> Itera
 
 
 def secret_version_problem(version: str, *, external: bool = False) -> str | None:
-    """The id of a version in Secrets Manager (32 to 64 characters, GetSecretValue API); never repeats the value.
+    """Return why this is no version id of Secrets Manager (32 to 64 characters, GetSecretValue API); never repeats it.
 
     An ``external`` store has versions of its own, such as the numbers of Vault's KV engine.
     """

@@ -6,7 +6,7 @@ from typing import Final
 
 
 def policies_problem(arns: Sequence[str]) -> str | None:
-    """What a role can have (IAM quotas: managed policies attached to a role, 20 where the account was raised)."""
+    """Return why a role cannot have these policies, at most 20 (IAM quotas, managed policies per role, if raised)."""
     return None if len(arns) <= 20 else f"{len(arns)} policies; allowed are 20 for a role: put some into one"
 
 
@@ -15,7 +15,7 @@ MOST_REPLICAS: Final = 1000
 
 
 def replica_problem(minimum: int, *, production: bool) -> str | None:
-    """A single pod is an outage whenever its node is drained."""
+    """Return why this is not 1 (in production 2) to 1000: a single pod is an outage when its node is drained."""
     least = 2 if production else 1
     if minimum > MOST_REPLICAS:
         return f"{minimum} is too many; at most {MOST_REPLICAS}, the targets of a load balancer"
@@ -25,7 +25,7 @@ def replica_problem(minimum: int, *, production: bool) -> str | None:
 
 
 def maximum_problem(maximum: int, *, minimum: int) -> str | None:
-    """A color must be allowed the pods that it must have."""
+    """Return why minimum and maximum of a color's pods contradict each other."""
     return None if maximum >= minimum else f"{maximum} is less than min ({minimum}); raise max to {minimum} or more"
 
 
@@ -37,7 +37,7 @@ _MEMORY_UNITS: Final = {"M": 10**6, "Mi": 1024**2, "G": 10**9, "Gi": 1024**3}
 
 
 def cpu_problem(cpu: str) -> str | None:
-    """A Kubernetes CPU quantity in cores or millicores, of which none has parts; and no more than a node has."""
+    """Return why this is no CPU quantity in cores or whole millicores, or more than a node has."""
     amount = re.fullmatch(r"([1-9][0-9]{0,8})m|([0-9]{0,6}(?:\.[0-9]{1,3})?|[0-9]{1,6})", cpu)
     if amount and cpu:
         millicores = int(amount[1]) if amount[1] else round(float(amount[2]) * 1000)
@@ -50,7 +50,7 @@ def cpu_problem(cpu: str) -> str | None:
 
 
 def memory_problem(memory: str) -> str | None:
-    """A Kubernetes memory quantity with its unit: a bare number means bytes, and ``m`` thousandths of one."""
+    """Return why this is no memory quantity with a unit: a bare number means bytes, ``m`` thousandths of one."""
     amount = re.fullmatch(r"([1-9][0-9]{0,11})([MG]i?)", memory)
     if amount and int(amount[1]) * _MEMORY_UNITS[amount[2]] <= _MOST_MEMORY:
         return None

@@ -22,7 +22,7 @@ _CONTROLS_BUT_LINES: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\ud
 
 
 def text_problem(text: str, *, lines: bool = False) -> str | None:
-    """Text that was written as it is here, and that AWS, Kubernetes and a process can take; never repeats it.
+    """Return why a text was changed by YAML or is refused by AWS, Kubernetes or a process; never repeats it.
 
     ``lines`` allows the end of a line and a tab.
     """
@@ -33,7 +33,7 @@ def text_problem(text: str, *, lines: bool = False) -> str | None:
 
 
 def phrase_problem(text: str) -> str | None:
-    """A line for people, which also becomes a part of an alarm's description (1,024 characters in CloudWatch)."""
+    """Return why a line for people does not fit an alarm's description (1,024 characters in CloudWatch)."""
     return None if 1 <= len(text) <= 256 else f"has {len(text)} characters; allowed are 1 to 256"
 
 
@@ -42,14 +42,14 @@ _TAG: Final = re.compile(r"[\w .:/=+@-]*")
 
 
 def tag_value_problem(value: str) -> str | None:
-    """The value of a tag."""
+    """Return why this is no value of a tag."""
     if 1 <= len(value) <= 256 and _TAG.fullmatch(value):
         return None
     return "is no value of a tag; allowed are 1 to 256 letters, digits, spaces and . : / = + - @ _"
 
 
 def filter_problem(tags: Mapping[str, str]) -> str | None:
-    """Tags by which something is looked up; of a wildcard more than the one that was meant may be found.
+    """Return why these tags cannot identify one resource; a wildcard may find more than the intended one.
 
     EC2 allows any character in a tag of its own, and what CloudFormation made has keys that begin with ``aws:``.
     """
@@ -64,7 +64,7 @@ def filter_problem(tags: Mapping[str, str]) -> str | None:
 
 
 def repeated_problem(items: Sequence[object]) -> str | None:
-    """A list names each thing once: AWS refuses most of what comes twice, and it is a slip of the hand in the rest."""
+    """Return which items of a list are the same: AWS refuses most duplicates, the rest are mistakes."""
     seen: dict[object, int] = {}
     for place, item in enumerate(items):
         if (first := seen.setdefault(item, place)) != place:
@@ -73,5 +73,5 @@ def repeated_problem(items: Sequence[object]) -> str | None:
 
 
 def empty_problem(items: Collection[object]) -> str | None:
-    """A list that means nothing, or all, when it is empty."""
+    """Return why a list must not be empty: it would mean nothing, or everything."""
     return None if items else "is empty; name one or more"

@@ -1,45 +1,10 @@
-"""Colors, strategies and weights."""
+"""Colors and weights."""
 
-from collections.abc import Collection
-
-from components.model import (
-    Color,
-    Strategy,
-    StrategyKind,
-)
-from components.rules.text import Problem
-
-
-def colors_problems(colors: Collection[Color], *, strategy: Strategy) -> list[Problem]:
-    """Blue/green takes both colors, any other strategy one."""
-    if strategy.kind is StrategyKind.BLUE_GREEN:
-        reason = "is required, and may repeat the image of the other color with parked: true"
-        return [Problem(color, reason) for color in Color if color not in colors]
-    if len(colors) == 1:
-        return []
-    what = f"{len(colors)} colors, but {strategy.kind} works in place; keep one of blue and green"
-    return [Problem("", f"{what}, or set strategy.kind to {StrategyKind.BLUE_GREEN}")]
-
-
-def downtime_problem(strategy: Strategy, *, production: bool) -> str | None:
-    """``recreate`` answers nobody while it runs."""
-    if strategy.kind is not StrategyKind.RECREATE or not production or strategy.allow_downtime:
-        return None
-    return (
-        "recreate stops all pods before the new ones start, and users get 503 meanwhile; use rolling or blueGreen, or "
-        "accept it with strategy.allowDowntime: true"
-    )
-
-
-def surge_problem(strategy: Strategy) -> str | None:
-    """A rolling update needs room above or below the wanted number (Kubernetes, RollingUpdateDeployment)."""
-    if strategy.kind is not StrategyKind.ROLLING or strategy.max_surge or strategy.max_unavailable:
-        return None
-    return "0 with maxUnavailable 0 leaves no room to move; raise one of them, maxSurge unless capacity is short"
+from components.model import Color
 
 
 def parked_problem(color: Color, *, active: Color, canary_weight: int) -> str | None:
-    """A parked color has no pods: traffic for it would be answered 503."""
+    """Return why a parked color must have no traffic: without pods it would be answered 503."""
     if color is active:
         return f"true, but activeColor is {color}; set parked to false, or the service's activeColor to {color.other}"
     if canary_weight > 0:
@@ -48,7 +13,7 @@ def parked_problem(color: Color, *, active: Color, canary_weight: int) -> str | 
 
 
 def canary_problem(weight: int) -> str | None:
-    """A part of the requests; all of them is a flip, and the key for that is another."""
+    """Return why this is not 0 to 99: all of the requests is a flip, which has another key."""
     if 0 <= weight < 100:
         return None
     remedy = ": all of the traffic is a flip, set activeColor to the other color and canaryWeight to 0"

@@ -1,7 +1,6 @@
 """Reads the settings from the configuration of a stack."""
 
-import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -13,14 +12,15 @@ from pydantic import (
 )
 
 from components import rules
+from components.model.written import JSON, decoded, from_json
 from components.rules import Problem
-from components.settings.messages import JSON, SettingsError, full_key, lines_of
+from components.settings.messages import SettingsError, full_key, lines_of
 from components.settings.record import RECORD, ran
-from components.settings.schema import StackSettings, as_switch
+from components.settings.schema import KEYS, StackSettings, as_switch
 
 
 def load(config: pulumi.Config, stack: str) -> StackSettings:
-    """The settings of ``stack`` from all keys of the project, declared or not: the engine passes on both.
+    """Return the settings of ``stack`` from all keys of the project, also undeclared ones: the engine passes both.
 
     Raises ``SettingsError``.
     """
@@ -39,34 +39,6 @@ def load(config: pulumi.Config, stack: str) -> StackSettings:
     )
 
 
-def decoded(value: object) -> object:
-    """Return a value of the configuration; objects and lists may be written as JSON, and reach the program so.
-
-    What looks like JSON and is none stays text: `parse` refuses it.
-    """
-    try:
-        return _from_json(value) if isinstance(value, str) and value.startswith(JSON) else value
-    except ValueError:
-        return value
-
-
-def _from_json(text: str) -> object:
-    """Raises ``ValueError`` with what is wrong, and nothing of the text."""
-
-    def once(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
-        found = dict(pairs)
-        if len(found) < len(pairs):
-            raise ValueError("a key stands twice in one object")
-        return found
-
-    try:
-        return json.loads(text, object_pairs_hook=once)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{error.msg[0].lower()}{error.msg[1:]} at character {error.pos}") from None
-    except RecursionError:
-        raise ValueError("too many lists and objects in each other") from None
-
-
 def parse(
     values: Mapping[str, object],
     *,
@@ -74,7 +46,7 @@ def parse(
     ran: Mapping[str, Collection[str]] | None = None,
     region: str | None = None,
 ) -> StackSettings:
-    """The settings that ``values`` describe, as a stack file holds them, keys without ``hueshift:``.
+    """Return the settings in ``values``, which are as in a stack file, keys without ``hueshift:``.
 
     ``ran`` is what staging has run, by service, to which production is held; None for no such check. ``region`` is
     where the stack is, None where that is not known.
@@ -91,10 +63,11 @@ def parse(
         production = rules.is_production(environment, stated if isinstance(stated, bool) else None)
         if stated is None and (reason := rules.production_problem(environment)) is not None:
             lines.add(f"{full_key('production')}: {reason}")
+    known = {"environment": environment, "production": production if stated is None else stated}
     for lenient in (False, True):
         try:
-            settings = StackSettings.model_validate(
-                {**values, "environment": environment},
+            settings = KEYS.validate_python(
+                {"loadBalancer": {}, "alerts": {}, **values, **known},
                 extra="ignore" if lenient else None,
                 context={"production": production, "lenient": lenient, "ran": ran, "region": region},
             )
@@ -108,13 +81,13 @@ def parse(
 
 
 def _unreadable(values: Mapping[str, object]) -> Iterator[Problem]:
-    """What is no text that could be judged, wherever it stands; reasons without values."""
+    """Return what is no text that can be judged, anywhere in the values; reasons do not repeat values."""
     for key, value in values.items():
         if (reason := rules.text_problem(key)) is not None:
             yield Problem(key, f"its name {reason}")
         if isinstance(value, str) and value.startswith(JSON):
             try:
-                _from_json(value)
+                from_json(value)
             except ValueError as error:
                 remedy = "a shell takes quotes away: put single ones around the whole, or write it in the stack file"
                 yield Problem(key, f"is no JSON ({error}); {remedy}")

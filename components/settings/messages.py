@@ -10,9 +10,10 @@ import pulumi
 from pydantic_core import ErrorDetails
 
 from components import rules
+from components.model.written import JSON
 from components.rules import Problem
 from components.rules.advice import unknown_key
-from components.settings.schema import ProblemsError, StackSettings
+from components.settings.schema import KEYS, ProblemsError
 
 
 class SettingsError(pulumi.RunError, ValueError):
@@ -22,9 +23,6 @@ class SettingsError(pulumi.RunError, ValueError):
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         super().__init__("\n  ".join([f"{count} in the settings of stack {stack}, Pulumi.{stack}.yaml:", *problems]))
         self.problems = tuple(problems)
-
-
-JSON: Final = ("{", "[")
 
 
 _ALLOWED: Final = {
@@ -46,7 +44,7 @@ _MOST_OF_A_KEY, _MOST_OF_A_REASON = 250, 1500
 
 
 def lines_of(error: ErrorDetails) -> Iterator[str]:
-    """What pydantic found, in our words."""
+    """Return pydantic's errors in our words."""
     *parents, last = error["loc"]
     kind = error["type"]
     cause = error.get("ctx", {}).get("error")
@@ -82,7 +80,7 @@ def lines_of(error: ErrorDetails) -> Iterator[str]:
 
 
 def _may_hold_a_secret(text: str) -> bool:
-    """Whether a text is one by its form, or JSON that got into the wrong place with all that it holds."""
+    """Return whether a text looks like a secret, or is misplaced JSON that may contain one."""
     return any(mark in text for mark in JSON) or rules.secret_kind(text) is not None
 
 
@@ -90,7 +88,7 @@ _BELOW_PRIVATE: Final = re.compile(rf"(?:^|\.)(?:{'|'.join(sorted(_PRIVATE))})\.
 
 
 def full_key(path: str) -> str:
-    """The key as a message names it, in one line; below private keys only what can be a name."""
+    """Return a key as messages name it, in one line; below private keys only what can be a name."""
     if (private := _BELOW_PRIVATE.search(path)) and not re.fullmatch(r"[\w.\[\]-]+", path[private.end() :], re.ASCII):
         path = f"{path[: private.end()]}…"
     # Colons and spaces would end the key for who reads the message.
@@ -109,11 +107,11 @@ def _shown(value: object) -> str:
 
 @cache
 def _json_schema() -> dict[str, Any]:
-    return StackSettings.model_json_schema()
+    return KEYS.json_schema()
 
 
 def _schema(loc: Sequence[int | str]) -> dict[str, Any]:
-    """The JSON schema of what stands at ``loc``."""
+    """Return the JSON schema of the value at ``loc``."""
     root = node = _json_schema()
     for part in loc:
         if part == "[key]":

@@ -12,7 +12,7 @@ RECORD: Final = "releases.json"
 
 
 def ran(record: Path) -> Mapping[str, Collection[str]]:
-    """The digests that staging has run, by service; empty if there is no record.
+    """Return the digests that staging has run, by service; empty without a record.
 
     Raises ``SettingsError`` if the record is not one.
     """

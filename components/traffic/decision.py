@@ -40,7 +40,7 @@ def traffic_gate(
     live_actions: str = "",
     old_actions: str = "",
 ) -> list[str]:
-    """Why the weights of a service may not change from ``old`` (the state's) to ``new``; empty if they may.
+    """Return why the weights of a service may not change from ``old`` (the state's) to ``new``; empty if they may.
 
     ``live`` are the weights that the load balancer holds now, ``healthy`` the healthy targets of each color, and
     ``minimum`` how many of them a color needs before it gets more traffic; one is enough where it takes the traffic of
@@ -79,7 +79,7 @@ def traffic_gate(
 
 
 def alarm_refusal(color: Color, *, alarms: Mapping[Color, ColorAlarms], service: str, environment: str) -> str | None:
-    """Why the alarms of a service allow ``color`` no more traffic.
+    """Return why the alarms of a service allow ``color`` no more traffic.
 
     A color may be in no more trouble than the one that loses the traffic, and of a color that nothing is known of the
     worst is assumed. So the way back from a color in trouble is never refused, whatever is known of the other; and what

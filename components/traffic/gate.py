@@ -1,6 +1,6 @@
 """The gate before the production rule: no traffic for a color that cannot serve it.
 
-The only place of the product that calls AWS itself. It runs inside an update and never in a
+With `parking` the only place of the program that calls AWS itself. It runs inside an update and never in a
 preview, reads, decides by `traffic_gate`, and changes nothing.
 
 The first weights of a service pass no gate: its rule is created then, no update, once both
@@ -26,6 +26,7 @@ import pulumi_aws as aws
 from botocore.exceptions import BotoCoreError, ClientError
 
 from components.context.aws_session import session
+from components.context.balancer import healthy as healthy_targets
 from components.model import ALARM_PERIOD, Color, alarm_name
 from components.observe.alert_catalog import CANARY_ERRORS, CANARY_MINUTES, CANARY_REQUESTS
 from components.traffic.decision import ColorAlarms, traffic_gate
@@ -67,8 +68,7 @@ def traffic_gate_hook(
 
         def ask() -> list[str]:
             try:
-                with _making:
-                    client, cloudwatch = _clients(region, profile, roles)
+                client, cloudwatch = clients(region, profile, roles)
             except (BotoCoreError, ClientError) as error:
                 raise TrafficRefusedError(
                     f"{service}: AWS cannot be asked with aws:profile {profile} and the roles of aws:assumeRoles: "
@@ -94,6 +94,14 @@ def traffic_gate_hook(
 
 _making = threading.Lock()
 """Clients may be shared by threads, but not be made by several at once."""
+
+
+def clients(
+    region: str, profile: str | None, roles: str | None
+) -> "tuple[ElasticLoadBalancingv2Client, CloudWatchClient]":
+    """Return clients of the load balancer and of the alarms, made once. Raises ``BotoCoreError`` or ``ClientError``."""
+    with _making:
+        return _clients(region, profile, roles)
 
 
 @cache
@@ -138,7 +146,7 @@ def check(
     try:
         rules = client.describe_rules(RuleArns=[args.id])["Rules"]
         live, held = _shares(_Action.of_rule(rules[0]) if rules else [], groups)
-        healthy = {color: _healthy(client, arn) for color, arn in groups.items()}
+        healthy = {color: healthy_targets(client, arn) for color, arn in groups.items()}
     except client.exceptions.RuleNotFoundException as error:
         raise TrafficRefusedError(
             f"{service}: the load balancer has no rule {args.id}: somebody deleted it; run `pulumi refresh`, then "
@@ -180,7 +188,7 @@ def check(
 
 
 def _too_few(cloudwatch: "CloudWatchClient", rule: str, group: str) -> str | None:
-    """Say how few requests a group had, by what CloudWatch knows now, which is all that the alarm knows."""
+    """Return how few requests a group had, by CloudWatch's present data, which is all that the alarm has."""
     now = datetime.now(UTC)
     try:
         found = cloudwatch.get_metric_statistics(
@@ -222,11 +230,6 @@ def _alarms(
     states = {alarm["AlarmName"]: alarm["StateValue"] for alarm in found.get("MetricAlarms", [])}
     states |= {alarm["AlarmName"]: alarm["StateValue"] for alarm in found.get("CompositeAlarms", [])}
     return {color: ColorAlarms(*(states.get(name) for name in pair)) for color, pair in names.items()}
-
-
-def _healthy(client: "ElasticLoadBalancingv2Client", arn: str) -> int:
-    targets = client.describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]
-    return sum(target["TargetHealth"]["State"] == "healthy" for target in targets)
 
 
 class _Action(NamedTuple):

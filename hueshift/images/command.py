@@ -1,6 +1,6 @@
-"""`hueshift image`: give the idle color an image, record what a stack has run, and see where each digest runs now.
+"""`hueshift image`: sets the idle color's image, records what a stack has run, and lists where each digest runs.
 
-The record is a file beside the stack files, reviewed like them; production's settings refuse a digest that it lacks.
+The record is a file next to the stack files, reviewed like them; production's settings refuse digests it lacks.
 """
 
 import copy
@@ -13,24 +13,27 @@ from typing import Annotated, Any, Final
 import typer
 from rich.table import Table
 
+from components import spec
 from components.model import Color, precedence
-from components.settings import RECORD, ServiceSettings, parse, ran
+from components.settings import RECORD, parse, ran
 from hueshift.images import registry
 from hueshift.images.scans import Image, scan
+from hueshift.release.home import refuse_kept
 from hueshift.report import Json, RefusedError, StackName, console, emit, reported, unknown
 from hueshift.stack import Stack, colors, load, productions, project_folder
 from hueshift.traffic import live
+from hueshift.traffic.balancer import weights
 
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    help="Scan an image, give it to the idle color, record what ran for production to take, and see what runs where.",
+    help="Scan an image, give it to the idle color, and see what runs where.",
 )
 app.command("scan")(scan)
 
 KEPT: Final = 20
-"""Digests of one service in the record; older ones stay as long as a stack file names them."""
+"""Digests that the record keeps of one service; older ones stay while a stack file names them."""
 
 Service = Annotated[str, typer.Argument(metavar="SERVICE", help="A service of the stack.", show_default=False)]
 
@@ -45,10 +48,10 @@ class Ran:
 
 @dataclass(frozen=True, kw_only=True)
 class Running:
-    """What a color runs now."""
+    """The image that a color runs now."""
 
     image: str
-    """By digest."""
+    """Reference with digest."""
     version: str
 
     @property
@@ -62,33 +65,28 @@ def set_(
     service: Service,
     image: Annotated[str, typer.Argument(metavar="IMAGE", help="By digest.", show_default=False)],
     *,
-    version: Annotated[str, typer.Option("--version", metavar="V", help="The version that the image holds.")],
+    version: Annotated[str, typer.Option("--version", metavar="V", help="The version of the image.")],
     schema: Annotated[
         str | None,
-        typer.Option("--schema", metavar="S", help="The revision that it needs; as before unless given."),
+        typer.Option("--schema", metavar="S", help="The schema that it needs. Default: unchanged."),
     ] = None,
     stack: StackName = None,
+    give_up_way_back: Annotated[
+        bool, typer.Option("--give-up-way-back", help="Even for the color that the last release would go back to.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Write an image into the stack file for the idle color, which is unparked. It runs after the next `pulumi up`."""
+    """Set the idle color's image in the stack file, and unpark the color. It runs after the next `pulumi up`.
+
+    Refused while a release is open, and while the color is the way back of the last one.
+    """
     with reported():
         place = load(stack)
         color = _idle(place, service)
-        there: Mapping[str, Any] = place.values["services"][service]["colors"][color]
+        if not give_up_way_back:
+            refuse_kept(place, service, color)
         wanted = {"image": image, "version": version, **({"schema": schema} if schema else {})}
-        changed = {key: value for key, value in wanted.items() if there.get(key) != value}
-        unparked = place.settings.services[service].colors[color].parked
-        _judge(place, service, color, changed)
-        key = f"services.{service}.colors.{color}"
-        before = place.file.read_text()
-        try:
-            for name, value in changed.items():
-                place.configure(f"{key}.{name}", value)
-            if unparked:
-                place.clear(f"{key}.parked")
-        except BaseException:
-            place.file.write_text(before)
-            raise
+        changed, unparked = give(place, service, color, wanted)
         follow = f"pulumi up --stack {place.name}"
         if as_json:
             emit(
@@ -96,7 +94,7 @@ def set_(
                     "stack": place.name,
                     "service": service,
                     "color": color,
-                    "changed": sorted(changed),
+                    "changed": changed,
                     "unparked": unparked,
                     "next": [follow],
                 }
@@ -104,19 +102,41 @@ def set_(
             return
         out = console()
         if not changed and not unparked:
-            out.print(f"{place.file.name} has {image} for {color} already; nothing is changed")
+            out.print(f"{place.file.name} already has {image} for {color}; nothing changed")
             return
-        out.print(f"{place.file.name}: {color}, which is idle, gets {service} {version} ({image})")
+        out.print(f"{place.file.name}: the idle color {color} gets {service} {version} ({image})")
         if unparked:
-            out.print(f"{color} was parked, and gets its pods back")
+            out.print(f"{color} is no longer parked")
         out.print(f"next: {follow}")
+
+
+def give(place: Stack, service: str, color: Color, wanted: Mapping[str, str]) -> tuple[list[str], bool]:
+    """Write what a color shall run into the stack file; return the keys that changed, and whether it was parked.
+
+    Raises ``RefusedError`` or ``SettingsError`` if the settings would be wrong with it; the file is as before then.
+    """
+    there: Mapping[str, Any] = place.values["services"][service]["colors"][color]
+    changed = {key: value for key, value in wanted.items() if there.get(key) != value}
+    unparked = place.settings.services[service].colors[color].parked
+    _judge(place, service, color, changed)
+    key = f"services.{service}.colors.{color}"
+    before = place.file.read_text()
+    try:
+        for name, value in changed.items():
+            place.configure(f"{key}.{name}", value)
+        if unparked:
+            place.clear(f"{key}.parked")
+    except BaseException:
+        place.file.write_text(before)
+        raise
+    return sorted(changed), unparked
 
 
 @app.command()
 def record(service: Service, *, stack: StackName = None, as_json: Json = False) -> None:
-    """Add the digests that the running colors of a stack serve to the record, and to each its version as a tag in ECR.
+    """Add the digests that a stack's colors run to the record, and tag each with its version in ECR.
 
-    What is there already stays as it is.
+    Existing entries do not change.
     """
     with reported():
         place = load(stack)
@@ -150,7 +170,7 @@ def record(service: Service, *, stack: StackName = None, as_json: Json = False) 
         for item in tagged:
             out.print(f"ECR: {service} {item.version} is a tag of {item.digest}")
         if not added:
-            out.print(f"{RECORD} has what {place.name} runs of {service} already, and is as before")
+            out.print(f"{RECORD} already has what {place.name} runs of {service}; nothing changed")
             return
         for item in added:
             out.print(f"{RECORD}: {service} {item.version} {item.digest} ran in {place.name}")
@@ -163,7 +183,7 @@ def record(service: Service, *, stack: StackName = None, as_json: Json = False) 
 
 @app.command("list")
 def list_(service: Service, *, as_json: Json = False) -> None:
-    """Show the record of a service, newest first, and which stack files name each digest now."""
+    """Show the record of a service, newest first, and the stack files that name each digest."""
     with reported():
         folder = project_folder()
         known = _read(folder / RECORD)
@@ -194,9 +214,9 @@ def list_(service: Service, *, as_json: Json = False) -> None:
 
 
 def _idle(place: Stack, service: str) -> Color:
-    """Return the color that nobody is sent to, by the stack file and by the load balancer.
+    """Return the color without traffic, by the stack file and by the load balancer.
 
-    Raises ``RefusedError`` if there is none, if the two differ, or if the load balancer cannot be asked.
+    Raises ``RefusedError`` if there is none, if the two differ, or if the load balancer cannot be read.
     """
     settings = place.settings.services.get(service)
     if settings is None:
@@ -205,22 +225,22 @@ def _idle(place: Stack, service: str) -> Color:
     if color not in settings.colors:
         key = f"services.{service}.colors.{settings.active_color}.image"
         raise RefusedError(
-            f"{service} has one color and none that is idle; it is updated in place: "
-            f"pulumi config set --path {key} IMAGE --stack {place.name}, its version likewise"
+            f"{service} has only one color, so none is idle; update it in place: "
+            f"pulumi config set --path {key} IMAGE --stack {place.name}, and the version likewise"
         )
     if settings.canary_weight:
         raise RefusedError(
             f"{color} of {service} gets {settings.canary_weight} % of the requests by {place.file.name}; end the "
             f"canary first: set canaryWeight to 0, and pulumi up --stack {place.name}"
         )
-    found = live.weights(place, service)
+    found = weights(place, service)
     if problem := live.disagreement(place, service, found):
         raise RefusedError(problem)
     return live.idle(found)
 
 
 def _judge(place: Stack, service: str, color: Color, changed: Mapping[str, str]) -> None:
-    """Raise ``SettingsError`` if the settings would be wrong with the changes, as the update would find them."""
+    """Raise ``SettingsError`` if the update would refuse the settings with the changes."""
     values = copy.deepcopy(dict(place.values))
     release = values["services"][service]["colors"][color]
     release.update(changed, parked=False)
@@ -228,12 +248,14 @@ def _judge(place: Stack, service: str, color: Color, changed: Mapping[str, str])
 
 
 def _running(place: Stack, service: str) -> Mapping[Color, Running]:
-    """Return what each color that is not parked runs, as the last update of the stack has left it.
+    """Return what each unparked color runs since the stack's last update.
 
-    Raises ``RefusedError`` if production would not be held to it, or if it cannot be told.
+    Raises ``RefusedError`` for a production stack, for an image by tag, or if it is not known what runs.
     """
     if place.settings.production:
-        raise RefusedError(f"{place.name} is production, which takes what another stack ran; name that with --stack")
+        raise RefusedError(
+            f"{place.name} is production, which only takes what another stack ran; name that stack with --stack"
+        )
     settings = place.settings.services.get(service)
     if settings is None:
         raise unknown(f"service of {place.name}", service, list(place.settings.services))
@@ -247,14 +269,14 @@ def _running(place: Stack, service: str) -> Mapping[Color, Running]:
             continue
         image, version = summary["images"].get(color), summary["versions"].get(color)
         if version != release.version or release.image not in (None, image):
-            runs = f"{version} ({image})" if image else "not there"
+            runs = f"at {version} ({image})" if image else "absent"
             raise RefusedError(
-                f"{place.file.name} has changed since the last update, by which {color} is {runs}; "
+                f"{place.file.name} has changed since the last update, which left {color} {runs}; "
                 f"deploy it first: {again}"
             )
         if "@" not in str(image):
             raise RefusedError(
-                f"{color} runs {image} by its tag, and production takes digests alone; "
+                f"{color} runs {image} by tag, and production takes only digests; "
                 f"{_by_digest(service, color, settings, str(image), place)}, then {again}"
             )
         found[color] = Running(image=str(image), version=release.version)
@@ -262,18 +284,18 @@ def _running(place: Stack, service: str) -> Mapping[Color, Running]:
 
 
 def _refuse_other_digests(service: str, before: Sequence[Ran], added: Sequence[Ran]) -> None:
-    """Raise ``RefusedError`` if a version that is added stands for another image too."""
+    """Raise ``RefusedError`` if an added version already belongs to another digest."""
     for item in added:
         others = [other for other in (*before, *added) if other.version == item.version and other != item]
         if others:
             raise RefusedError(
                 f"{service} {item.version} is {others[0].digest} in {RECORD} or in the other color, and {item.digest} "
-                "ran as it too; a version is one image for ever: build it anew under another version, and run that"
+                "ran as the same version; a version never moves to another image: build it again under another version"
             )
 
 
 def _tagged(place: Stack, service: str, running: Iterable[Running]) -> list[Ran]:
-    """Give each image in ECR its version for a tag, which no build pushes out; return those that had none.
+    """Tag each image in ECR with its version, so that it outlives builds; return those newly tagged.
 
     A registry is ECR by its host's name, or because this stack owns a repository of the service.
     """
@@ -287,9 +309,9 @@ def _tagged(place: Stack, service: str, running: Iterable[Running]) -> list[Ran]
     ]
 
 
-def _by_digest(service: str, color: Color, settings: ServiceSettings, image: str, place: Stack) -> str:
+def _by_digest(service: str, color: Color, settings: spec.Service, image: str, place: Stack) -> str:
     if settings.colors[color].build:
-        return "the registry gave no digest: build it anew under another version"
+        return "the registry returned no digest: build it again under another version"
     name, _, tag = (image.partition("/")[2] or image).partition(":")
     ask = (
         f"aws ecr describe-images --repository-name {name} --image-ids imageTag={tag or 'TAG'} "
@@ -300,15 +322,17 @@ def _by_digest(service: str, color: Color, settings: ServiceSettings, image: str
 
 
 def _served(place: Stack) -> Mapping[str, Any]:
-    """Return what the stack's services say of themselves, if its last update brought up all of it."""
+    """Return the output ``services`` of the stack. Raises ``RefusedError`` unless its last update was complete."""
     again = f"pulumi up --stack {place.name}"
     entries = place.ask("stack", "history", "--page-size", "20")
-    # A refresh looks, and starts nothing.
+    # A refresh changes nothing that runs.
     last = next((entry for entry in entries if entry["kind"] not in ("refresh", "import", "rename")), None)
     if last is None:
         raise RefusedError(f"{place.name} was never deployed; run {again}")
     if last["kind"] != "update" or last["result"] != "succeeded":
-        raise RefusedError(f"the last {last['kind']} of {place.name} {_outcome(last)}: nothing says what runs; {again}")
+        raise RefusedError(
+            f"the last {last['kind']} of {place.name} {_outcome(last)}, so it is unknown what runs; {again}"
+        )
     if partial := {"pulumi.flag.target", "pulumi.flag.exclude"} & last.get("environment", {}).keys():
         flags = " and ".join(sorted(f"--{flag.rpartition('.')[2]}" for flag in partial))
         raise RefusedError(f"the last update of {place.name} was of some resources only ({flags}); run {again}")
@@ -319,11 +343,11 @@ def _served(place: Stack) -> Mapping[str, Any]:
 
 def _outcome(entry: Mapping[str, Any]) -> str:
     result = str(entry["result"])
-    return {"succeeded": "took it away", "in-progress": "has not ended"}.get(result, result)
+    return {"succeeded": "removed it", "in-progress": "has not ended"}.get(result, result)
 
 
 def _in_order(items: Iterable[Ran]) -> list[Ran]:
-    """Return each digest once, the newest version last."""
+    """Return each digest once, newest version last."""
     return sorted({item.digest: item for item in items}.values(), key=lambda item: precedence(item.version))
 
 
@@ -333,12 +357,12 @@ def _trimmed(items: Sequence[Ran], *, named: str) -> list[Ran]:
 
 
 def _named(folder: Path) -> str:
-    """Return the text of all stack files: a digest that occurs anywhere in it is needed."""
+    """Return the text of all stack files; a digest that occurs in it is still needed."""
     return "\n".join(file.read_text() for file in folder.glob("Pulumi.*.yaml"))
 
 
 def _uses(folder: Path, service: str) -> Mapping[str, list[str]]:
-    """Return by digest which colors of which stacks name it."""
+    """Return, by digest, the colors of stacks that name it."""
     found: dict[str, list[str]] = {}
     for stack, color, release in colors(folder, service):
         digest = str(release.get("image")).partition("@")[2]
@@ -358,7 +382,7 @@ def _read(file: Path) -> Mapping[str, list[Ran]]:
 
 
 def _write(file: Path, known: Mapping[str, Sequence[Ran]]) -> None:
-    """Write whole or not at all: a file cut short would shut production out."""
+    """Write the record completely or not at all: production refuses everything if it is cut short."""
     content = {service: [asdict(item) for item in items] for service, items in known.items()}
     part = file.with_suffix(".part")
     part.write_text(json.dumps(content, indent=2) + "\n")
@@ -366,7 +390,7 @@ def _write(file: Path, known: Mapping[str, Sequence[Ran]]) -> None:
 
 
 def _next_steps(place: Stack, service: str, running: Mapping[Color, Running]) -> list[str]:
-    """Return how the newest of it gets to production."""
+    """Return the commands that bring the newest version to production."""
     color = max(running, key=lambda color: precedence(running[color].version))
     schema = place.settings.services[service].colors[color].schema
     take = f"hueshift image set {service} {running[color].image} --version {running[color].version}"

@@ -1,4 +1,4 @@
-"""`hueshift image scan`: what ECR's scanner found in an image; only what a finished scan says counts as clean."""
+"""`hueshift image scan`: shows what ECR's scanner found in an image; only a finished scan counts as clean."""
 # ruff: noqa: ANN401 - boto3 makes its clients at run time
 
 import re
@@ -17,7 +17,7 @@ PATIENCE: Final = 300.0
 INTERVAL: Final = 5.0
 _UNDER_WAY: Final = {"IN_PROGRESS", "PENDING"}
 _DONE: Final = {"COMPLETE", "ACTIVE"}
-"""Basic scanning ends; enhanced scanning goes on, and ``ACTIVE`` is what it knows now."""
+"""Basic scanning completes; enhanced scanning continues and stays ``ACTIVE``."""
 _SEVERITIES: Final = ("CRITICAL", "HIGH", "MEDIUM", "LOW", "INFORMATIONAL", "UNTRIAGED", "UNDEFINED")
 
 
@@ -26,7 +26,7 @@ class Image:
     """An image in ECR by digest."""
 
     account: str | None
-    """The registry's; None for the caller's own."""
+    """Account of the registry; None for the caller's own."""
     region: str | None
     repository: str
     digest: str
@@ -38,7 +38,7 @@ class Image:
         found = re.fullmatch(rf"{host}/(?P<repository>[^@:]+)@(?P<digest>sha256:[0-9a-f]{{64}})", reference)
         if found is None:
             raise RefusedError(
-                f"{reference!r} is no image by digest; give it as pipeline/build.sh prints it, "
+                f"{reference!r} is not an image by digest; expected as pipeline/build.sh prints it, "
                 "<registry>/<repository>@sha256:<64 hex digits>"
             )
         return cls(**found.groupdict())
@@ -46,34 +46,34 @@ class Image:
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """A known weakness."""
+    """A known vulnerability."""
 
     name: str
     severity: str
     package: str
-    """Name and version, as far as the scanner says."""
+    """Name and version, if the scanner reports them."""
     uri: str
     suppressed: bool
-    """Whether a rule of the registry's owner says that it does not count."""
+    """Whether a suppression rule of the registry excludes it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scan:
-    """What a finished scan says."""
+    """The result of a finished scan."""
 
     status: str
     counts: Mapping[str, int]
-    """Findings by severity, the worst first."""
+    """Number of findings by severity, worst first."""
     findings: tuple[Finding, ...]
 
     @property
     def critical(self) -> tuple[Finding, ...]:
-        """What blocks a release."""
+        """The findings that block a release."""
         return tuple(item for item in self.findings if item.severity == "CRITICAL" and not item.suppressed)
 
     @property
     def unlisted(self) -> int:
-        """Critical findings that are counted and not listed: they block too."""
+        """Number of critical findings that are counted but not listed; they block too."""
         listed = sum(item.severity == "CRITICAL" for item in self.findings)
         return max(0, self.counts.get("CRITICAL", 0) - listed)
 
@@ -83,7 +83,7 @@ def scan(
     *,
     as_json: Json = False,
 ) -> None:
-    """Wait for ECR's scan of an image and show what it found. Exit status 1 for a critical finding, or no scan."""
+    """Wait for ECR's scan of an image and show its findings. Exit status 1 for a critical finding or without a scan."""
     with reported():
         wanted = Image.named(image)
         found = await_scan(boto3.client("ecr", region_name=wanted.region), wanted)
@@ -100,26 +100,26 @@ def scan(
             names = ", ".join(item.name for item in found.critical) or "not listed"
             raise RefusedError(
                 f"{number} critical {'finding' if number == 1 else 'findings'} in {image}: {names}; "
-                "take mended packages or a newer base, commit that, and build anew"
+                "use fixed packages or a newer base image, commit that, and build again"
             )
 
 
 def await_scan(api: Any, image: Image) -> Scan:
-    """Return what the scan found when it is over.
+    """Return the result of the finished scan.
 
-    Raises ``RefusedError`` if there is none, if it failed or no longer holds, or if it takes too long.
+    Raises ``RefusedError`` if there is none, if it failed or has expired, or if it takes too long.
     """
     until = time.monotonic() + PATIENCE
     told = ""
     while (status := _status(api, image))[0] not in _DONE:
         name, text = status
         again = (
-            f"scan it anew: aws ecr start-image-scan --repository-name {image.repository} "
+            f"scan again: aws ecr start-image-scan --repository-name {image.repository} "
             f"--image-id imageDigest={image.digest}"
         )
         if name is not None and name not in _UNDER_WAY:
             raise RefusedError(
-                f"the scan of {image.digest} is {name}{f' ({text})' if text else ''}, and no proof; {again}"
+                f"the scan of {image.digest} is {name}{f' ({text})' if text else ''} and proves nothing; {again}"
             )
         if time.monotonic() >= until:
             state = f"is still {name}" if name else "has not begun"
@@ -136,7 +136,7 @@ def _asked(image: Image) -> dict[str, Any]:
 
 
 def _status(api: Any, image: Image) -> tuple[str | None, str]:
-    """Return the scan's state and what ECR says of it; None before there is a scan: it follows the push."""
+    """Return the scan's status and ECR's description of it; None as long as the push has started no scan."""
     try:
         answer = api.describe_image_scan_findings(**_asked(image), maxResults=1)
     except api.exceptions.ScanNotFoundException:

@@ -1,4 +1,4 @@
-"""`hueshift preview`: what an update of each stack would do, as a comment for a pull request."""
+"""`hueshift preview`: prints what an update of each stack would do, as a comment for a pull request."""
 
 import json
 import os
@@ -17,28 +17,32 @@ from botocore.exceptions import BotoCoreError
 from pydantic import TypeAdapter, ValidationError
 
 from components.settings import SettingsError
-from hueshift.preview.changes import SECRET, Ask, Change, Report, read
 from hueshift.preview.comment import comment
+from hueshift.preview.events import SECRET, collect
+from hueshift.preview.impact import Ask, assess
+from hueshift.preview.report import Change, Report
 from hueshift.report import Json, RefusedError, emit, reported
 from hueshift.stack import load, program, project_folder
 from hueshift.traffic.live import ask
 
 _REPORTS = TypeAdapter(list[Report])
 _SIGNATURE: Final = ("4dabf18193072939515e22adb298388d", "1b47061264138c4ac30d75fd1eb44270")
-"""By which the engine tells a secret, whose text it has left out, from other objects."""
+"""Key and value that mark a masked secret in the engine's JSON."""
 
 
 def preview(
     *,
     stacks: Annotated[
         list[str] | None,
-        typer.Option("--stack", "-s", metavar="S", help="A stack; repeat it for more. All with a file unless given."),
+        typer.Option(
+            "--stack", "-s", metavar="S", help="A stack; repeat for more. Default: every stack that has a file."
+        ),
     ] = None,
     files: Annotated[
         list[Path] | None,
-        typer.Option("--from", metavar="FILE", help="Join what --json has printed elsewhere, and ask no engine."),
+        typer.Option("--from", metavar="FILE", help="Merge files that --json printed; runs no preview."),
     ] = None,
-    refresh: Annotated[bool, typer.Option("--refresh", help="Compare with what is really there: find drift.")] = False,
+    refresh: Annotated[bool, typer.Option("--refresh", help="Compare with the real resources, to find drift.")] = False,
     flip_only: Annotated[
         bool, typer.Option("--flip-only", help="Fail if anything but the weights of production rules would change.")
     ] = False,
@@ -47,13 +51,14 @@ def preview(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Print what an update of each stack would do to its traffic and resources, as a Markdown comment.
+    """Print what an update would do to the traffic and resources.
 
-    Ends with 1 if a preview fails, if a mandatory policy refuses, or if more changes than the options allow.
+    The output is a Markdown comment with every stack. Exit status 1 if a preview fails, a mandatory policy is violated,
+    or more changes than the options allow.
     """
     with reported():
         if files and (stacks or refresh):
-            raise RefusedError("--from asks no engine: leave out --stack and --refresh, or --from")
+            raise RefusedError("--from runs no preview, so it cannot be combined with --stack or --refresh")
         reports = _joined(files) if files else _all_previewed(stacks or _all(), refresh=refresh)
         if as_json:
             emit([asdict(report) for report in reports])
@@ -62,14 +67,16 @@ def preview(
         problems = [
             *(f"{report.stack}: the preview failed" for report in reports if report.errors),
             *(
-                f"{report.stack}: a mandatory policy refuses it"
+                f"{report.stack}: a mandatory policy is violated"
                 for report in reports
                 if report.failed and not report.errors
             ),
         ]
         for report in reports:
             if expect_no_changes and report.changes:
-                problems.append(f"{report.stack}: nothing may change, but this would: {_named(report.changes)}")
+                problems.append(
+                    f"{report.stack}: no changes expected, but these would change: {_named(report.changes)}"
+                )
             elif flip_only and report.not_traffic:
                 problems.append(f"{report.stack}: more than weights would change: {_named(report.not_traffic)}")
         if problems:
@@ -88,7 +95,7 @@ def _joined(files: Sequence[Path]) -> list[Report]:
             where = ".".join(map(str, first["loc"]))
             raise RefusedError(
                 f"{file} is not what `hueshift preview --json` prints: {where and f'{where}: '}{first['msg']}; "
-                f"write it anew: hueshift preview --stack STACK --json >{file}"
+                f"write it again: hueshift preview --stack STACK --json >{file}"
             ) from None
     return reports
 
@@ -101,13 +108,13 @@ def _all() -> list[str]:
 
 
 def _all_previewed(stacks: Sequence[str], *, refresh: bool) -> list[Report]:
-    """Return what the engine says of each, in their order, as many at once as there are cores: each fills one."""
+    """Return the previews of the stacks in their order; as many run at once as there are cores, each fills one."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return list(pool.map(partial(_previewed, refresh=refresh), stacks))
 
 
 def _previewed(stack: str, *, refresh: bool) -> Report:
-    """Return what the engine says of one stack; that it fails is a report too, so that no stack hides another."""
+    """Return the preview of one stack; a failure is a report too, so that it does not hide the other stacks."""
     folder = project_folder()
     pack = os.environ.get("HUESHIFT_POLICY_PACK") or ("policy" if (folder / "policy").is_dir() else "")
     command = [
@@ -124,33 +131,33 @@ def _previewed(stack: str, *, refresh: bool) -> Report:
         text=True,
         check=False,
     )
-    report = read(stack, _events(_without_paths(done.stdout, folder)), _asked(stack))
-    if done.returncode and not report.failed:
+    found = assess(stack, collect(_events(_without_paths(done.stdout, folder))), _asked(stack))
+    if done.returncode and not found.failed:
         said = _without_paths(done.stderr, folder).strip().removeprefix("error: ")
-        return Report(stack=stack, errors=[said or f"pulumi preview ended with {done.returncode} and said nothing"])
-    return report
+        return Report(stack=stack, errors=[said or f"pulumi preview exited with {done.returncode} and no message"])
+    return found
 
 
 def _asked(stack: str) -> Ask:
-    """Return what asks the load balancer of a stack, with the session of its file, which is made when it is needed."""
+    """Return the function that reads a stack's load balancer; it makes its AWS session at the first call."""
 
     @cache
     def session() -> boto3.Session:
         try:
             return load(stack).aws()
-        except (SettingsError, BotoCoreError) as error:  # such as a profile that is not there
-            raise RefusedError(f"{stack} has no session with AWS: {type(error).__name__}") from None
+        except (SettingsError, BotoCoreError) as error:  # such as an unknown profile
+            raise RefusedError(f"no AWS session for {stack}: {type(error).__name__}") from None
 
     return lambda rule, groups: ask(session(), rule, groups)
 
 
 def _events(output: str) -> Iterator[Mapping[str, Any]]:
-    for line in output.split("\n"):  # not splitlines(): text in an event may hold other ends of a line
+    for line in output.split("\n"):  # not splitlines(): text in an event may contain other line separators
         if line.startswith("{"):
             try:
                 yield json.loads(line, object_hook=_masked)
             except json.JSONDecodeError:
-                told = "what pulumi preview printed was cut short; was it killed? Run it again"
+                told = "the output of pulumi preview is incomplete; was it killed? Run it again"
                 yield {"diagnosticEvent": {"severity": "error", "message": told}}
 
 
@@ -160,9 +167,9 @@ def _masked(found: Mapping[str, Any]) -> Any:  # noqa: ANN401 - what JSON holds
 
 
 def _without_paths(text: str, folder: Path) -> str:
-    """Return text, of JSON too, in which a path of this machine begins in the project or at home."""
+    """Return text, plain or JSON, with this machine's paths shortened to ``.`` (the project) and ``~``."""
     for path, short in ((folder, "."), (Path.home(), "~")):
-        if path.name:  # the root is the beginning of all
+        if path.name:  # every path begins with the root
             # Only where a path begins and a name ends: `/app` is not in `staging/shop/app`, nor in `/apple`.
             text = re.sub(rf"((?<![\w.~/-])|(?<=\\[nt])){re.escape(str(path))}(?![\w-])", short, text)
     return text

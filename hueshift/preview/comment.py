@@ -1,4 +1,4 @@
-"""Previews as one Markdown comment: what happens to traffic first, then each change, folded where it is too long."""
+"""Writes previews as one Markdown comment: traffic first, then each change, shortened if it is too long."""
 
 import html
 import re
@@ -6,16 +6,16 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from hueshift.preview.changes import Change, Op, Report, Service, Violation
+from hueshift.preview.report import Change, Op, Report, Service, Violation
 from hueshift.traffic.live import shown
 
 MARKER: Final = "<!-- hueshift:preview -->"
-"""The first line of a comment, by which it is found to be edited."""
+"""First line of a comment; the pipeline finds the comment to edit by it."""
 LIMIT: Final = 64_000
 """Characters; GitHub takes 65,536."""
 _BAR: Final = 20
 _MARK: Final = {Op.CREATE: "+", Op.UPDATE: " ", Op.REPLACE: "!", Op.DELETE: "-"}
-"""How a line begins, for the colors of a diff."""
+"""First character of a line in a ``diff`` block, which colors it."""
 _DONE: Final = {Op.REPLACE: "replaced", Op.CREATE: "created", Op.DELETE: "deleted"}
 
 FOLDS: Final = (
@@ -25,11 +25,11 @@ FOLDS: Final = (
     "names of what changes",
     "pictures and warnings",
 )
-"""What is left out where a comment is too long, the least important first."""
+"""Parts that are left out of a comment that is too long, least important first."""
 
 
 def comment(reports: Sequence[Report]) -> str:
-    """Return the comment on the previews of several stacks, at most ``LIMIT`` characters."""
+    """Return the comment for the previews of several stacks, at most ``LIMIT`` characters."""
     for folded in range(len(FOLDS) + 1):
         text = re.sub(r"\n{3,}", "\n\n", "\n".join(_lines(reports, folded)))
         if len(text) <= LIMIT:
@@ -38,7 +38,7 @@ def comment(reports: Sequence[Report]) -> str:
 
 
 def sentences(report: Report) -> Iterator[str]:
-    """Yield what an update does, first of all to traffic: a sentence for each service that it touches."""
+    """Yield sentences that sum up an update: one for each service that changes, traffic first."""
     if report.errors:
         yield f"**{report.stack}: the preview failed, and so would an update**"
         return
@@ -57,21 +57,24 @@ def sentences(report: Report) -> Iterator[str]:
             yield f"**{report.stack}/{service.name}**: {', '.join(parts)}; {_count(changes)}"
     if shared := [change for change in report.changes if change.group not in names]:
         groups = ", ".join(sorted({change.group for change in shared}))
-        yield f"**{report.stack}**, beside its services ({groups}): {_count(shared)}"
+        yield f"**{report.stack}**, shared by its services ({groups}): {_count(shared)}"
     if untouched := names - touched:
         kept = f"{len(untouched)} other services stay" if len(untouched) > 1 else f"{untouched.pop()} stays"
         yield f"**{report.stack}**: {kept} as {'they are' if kept.endswith('stay') else 'it is'}"
 
 
 def _asked(report: Report) -> Iterator[str]:
-    """Yield where the state is not what is live, and of which services that is not known."""
+    """Yield where live weights differ from the state, and which services could not be read."""
     for service in report.services:
         if service.state is not None:
             live, state = shown(service.before or {}), shown(service.state)
-            yield f"**{report.stack}/{service.name}**: live: {live}, the state says: {state}"
+            yield f"**{report.stack}/{service.name}**: live weights are {live}, the state has {state}"
     for reason in dict.fromkeys(service.unasked for service in report.services if service.unasked):
         names = ", ".join(service.name for service in report.services if service.unasked == reason)
-        yield f"**{report.stack}**: what is live of {names} was not asked, and is told by the state ({_plain(reason)})"
+        yield (
+            f"**{report.stack}**: the weights of {names} are from the state, "
+            f"because the load balancer could not be read ({_plain(reason)})"
+        )
 
 
 def _traffic(service: Service) -> str:
@@ -79,7 +82,7 @@ def _traffic(service: Service) -> str:
     if before is None:
         return f"new, {shown(after or {})}"
     if after is None:
-        return f"goes away with its address, had {shown(before)}"
+        return f"removed with its address; it had {shown(before)}"
     if not service.moves:
         return f"traffic stays ({shown(after)})"
     colors = list(dict.fromkeys([*before, *after]))
@@ -87,15 +90,15 @@ def _traffic(service: Service) -> str:
 
 
 def _left_on(service: Service) -> Iterator[str]:
-    """Yield that a flip keeps the canary's weight, which then sends users to the color that they leave.
+    """Yield a note if a flip keeps canaryWeight, because users then still reach the color that they leave.
 
-    It is not refused: the same weights may be wanted, and the way back from a color in trouble looks like it too.
+    It is no refusal: these weights may be intended, and a rollback from a failing color looks the same.
     """
     before, after = service.before or {}, service.after or {}
     swapped = len(after) == 2 and service.moves and dict(zip(after, list(after.values())[::-1], strict=True)) == before
     if swapped and (left := min(after.values())):
         color = min(after, key=lambda each: after[each])
-        yield f"{color} keeps {left} %, for canaryWeight is still {left}: set it to 0 for a whole flip"
+        yield f"{color} keeps {left} % because canaryWeight is still {left}; set it to 0 for a complete flip"
 
 
 def _versions(service: Service) -> Iterator[str]:
@@ -130,7 +133,8 @@ def _lines(reports: Sequence[Report], folded: int) -> Iterator[str]:
         yield from _stack(report, folded)
     if folded:
         shown = "\n".join(f"hueshift preview --stack {report.stack}" for report in reports if report.changes)
-        yield f"\n_Left out, for a comment holds {LIMIT:,} characters: {'; '.join(FOLDS[:folded])}. All of it:_\n"
+        left_out = "; ".join(FOLDS[:folded])
+        yield f"\n_Left out, because a comment holds {LIMIT:,} characters: {left_out}. The whole preview:_\n"
         yield from _block("sh", shown.splitlines())
 
 
@@ -141,7 +145,7 @@ def _stack(report: Report, folded: int) -> Iterator[str]:
     for error in report.errors:
         yield from _block("text", error.splitlines())
     if report.errors and report.changes:
-        yield "Seen before it failed, and not all:\n"
+        yield "Incomplete, up to the failure:\n"
     downtime = [f"- **Downtime**: {change.name}, {change.downtime}" for change in report.changes if change.downtime]
     restarts = [
         f"- **Live**: {change.name}, new pods for {change.restarts}, which serves users"
@@ -173,8 +177,8 @@ def _picture(service: Service) -> Iterator[str]:
 
 def _bar(weight: int | None) -> str:
     if weight is None:
-        return f"{'not there':<{_BAR + 6}}"
-    full = min(_BAR, -(-weight * _BAR // 100))  # a share of 1 % is seen
+        return f"{'absent':<{_BAR + 6}}"
+    full = min(_BAR, -(-weight * _BAR // 100))  # even 1 % shows
     return f"{'█' * full}{'░' * (_BAR - full)} {weight:>3} %"
 
 
@@ -187,7 +191,7 @@ def _diff(changes: Iterable[Change], folded: int) -> Iterator[str]:
         yield f"{_MARK[change.op]} {change.op} {change.name} ({change.type})"
         if folded < 3:
             for value in change.values:
-                because = "  (cannot be changed: made anew)" if value.replaces else ""
+                because = "  (forces replacement)" if value.replaces else ""
                 if value.before is not None:
                     yield f"-   {value.path}: {value.before}"
                 if value.after is not None:
@@ -206,13 +210,13 @@ def _refusals(violations: Sequence[Violation]) -> Iterator[str]:
 def _advice(report: Report, folded: int) -> Iterator[str]:
     advice = [violation for violation in report.violations if not violation.mandatory]
     if report.errors:
-        return  # it asked about part of the stack only
+        return  # the pack saw only part of the stack
     if not report.policies:
-        yield "Policy: no pack was asked.\n"
+        yield "Policy: no policy pack ran.\n"
     elif not report.violations:
         yield f"Policy: all {report.policies} checks pass.\n"
     elif advice:
-        counted = f"{report.policies} checks, advice from {len({violation.policy for violation in advice})}"
+        counted = f"{report.policies} checks, {len({violation.policy for violation in advice})} with advice"
         yield f"<details><summary>Policy: {counted}</summary>\n"
         if not folded:
             for policy in dict.fromkeys(violation.policy for violation in advice):
@@ -223,7 +227,7 @@ def _advice(report: Report, folded: int) -> Iterator[str]:
 
 
 def _cut(text: str) -> str:
-    """Return as much of a comment as fits, with the code and the fold closed that it ends in."""
+    """Return the start of a comment that fits the limit, with open code blocks and folds closed."""
     end = "\n_Cut here: too long for a comment. `hueshift preview` shows all of it._\n"
     room = LIMIT
     while True:
@@ -243,12 +247,12 @@ def _cut(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Return text as one line, in which ``<digest>`` is read and is no element of HTML that a forge leaves out."""
+    """Return text as one line with HTML escaped, so that forges show ``<digest>`` instead of dropping it as a tag."""
     return html.escape(" ".join(text.split()), quote=False)
 
 
 def _block(language: str, lines: Iterable[str]) -> Iterator[str]:
-    """Yield lines as code, in a fence that nothing in them can end."""
+    """Yield lines as a code block whose fence is longer than any in the lines."""
     text = list(lines)
     longest = max((len(run) for line in text for run in re.findall(r"`+", line)), default=0)
     fence = "`" * max(3, longest + 1)

@@ -320,7 +320,7 @@ def _ended(record: Record, seen: Seen, *, calm: bool) -> str | None:
 
 
 def _onward(record: Record, seen: Seen) -> Action:
-    """The next step, or what it waits for; a step that did not arrive everywhere is sent again."""
+    """Return the next step, or what it waits for; a step that did not arrive everywhere is sent again."""
     moving, full = record.phase is Phase.MOVING, record.asked is Asked.FULL
     steps = (*record.steps[: record.step], record.steps[-1]) if full and not record.last else record.steps
     after = replace(record, steps=steps, intent=seen.now, held=None)
@@ -339,7 +339,7 @@ def _onward(record: Record, seen: Seen) -> Action:
 
 
 def _hold(record: Record, seen: Seen, after: Record, *, bakes: bool) -> tuple[Hold, str] | None:
-    """What keeps the release from going on, but for time."""
+    """Return what keeps the release from continuing, apart from time; None for nothing."""
     if alike := [f"{verdict.gate}: {verdict.why}" for verdict in seen.verdicts if verdict.state == "alike"]:
         return Hold.TROUBLE, f"both colors are in trouble: {'; '.join(alike)}"
     if record.asked is Asked.PAUSE:
@@ -416,7 +416,7 @@ def _to(record: Record, seen: Seen, phase: Phase, what: str, *, calls: bool = Fa
 
 
 def _back(record: Record, seen: Seen, why: str, *, rejected: bool = False) -> Action:
-    """The way back, unless nobody is there to serve what would come."""
+    """Return the rollback, unless the old color has nobody to serve the traffic."""
     if not _all_at(record, seen, 0) and (dead := _dead(record, seen)):
         return _held(record, seen, Hold.TROUBLE, f"{why}; but {dead}")
     return Write(record=undoing(record, by=seen.me, now=seen.now, why=why, rejected=rejected))
@@ -435,7 +435,7 @@ def _held(record: Record, seen: Seen, kind: Hold, why: str) -> Action:
 
 
 def _dead(record: Record, seen: Seen) -> str | None:
-    """A service whose old color serves nobody, while the new one does: it gets nothing, least of all in a panic."""
+    """Return why a service cannot roll back: its old color cannot serve, while the new one can; None if all can."""
     for service in record.services:
         healthy = seen.healthy.get(service, {})
         if healthy.get(record.old) == 0 and healthy.get(record.new, 0) > 0:

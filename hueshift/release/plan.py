@@ -132,7 +132,7 @@ def spoken(seconds: float) -> str:
 
 
 def _refusals(it: Candidate, old: Color) -> Iterator[str]:
-    """What forbids to begin with a service as it is."""
+    """Yield why a release cannot begin with a service as it is."""
     if dict(it.live) != split(old, 0):
         shares = ", ".join(f"{color} {share}" for color, share in it.live.items())
         yield (
@@ -150,7 +150,7 @@ def _refusals(it: Candidate, old: Color) -> Iterator[str]:
 
 
 def _proof(step: Step, it: Candidate) -> tuple[str, str | None]:
-    """What a step can prove of a service, and why it must not be taken if it is too little."""
+    """Return what a step can prove of a service, and why it must not be taken if that is too little."""
     limit = it.strategy.limit
     if step.weight == 100:
         return "nothing left to compare with: health and alarms judge", None

@@ -1,13 +1,15 @@
-"""The first update of a stack, before which no secret has a value."""
+"""The first update of a stack, which creates the containers that secret values are put into."""
 
 from typing import Final
 
+from components.model import tokens
+
 MAKE_CONTAINERS: Final = (
-    "**:BlueGreenService::*",
-    "**:SecretEntries::*",
+    f"**:{tokens.class_name(tokens.SERVICE)}::*",
+    f"**:{tokens.class_name(tokens.SECRET_ENTRIES)}::*",
     "**/secret:Secret::*",
     "**/secretPolicy:SecretPolicy::*",
-    "**:EncryptionKey::*",
+    f"**:{tokens.class_name(tokens.ENCRYPTION_KEY)}::*",
     "**/key:Key::*",
 )
-"""What to aim it at: the containers with their policies, the key that encrypts them, and the parents."""
+"""Targets of that update: the containers with their policies, the key that encrypts them, and the parents."""

@@ -24,7 +24,7 @@ class Version:
 
     id: str
     stages: tuple[str, ...]
-    """What Secrets Manager calls it, such as AWSCURRENT; a version without any is kept for a while only."""
+    """Staging labels, such as AWSCURRENT; Secrets Manager may delete a version that has none."""
     created: datetime
 
 
@@ -35,14 +35,14 @@ class Container:
     versions: Mapping[str, Version]
     """By id."""
     deleted: bool
-    """Whether it is in its recovery window, where nothing can be read or put."""
+    """Whether it is scheduled for deletion; then values can neither be read nor put."""
     rotated_every: int | None
     """Days; None if it is not rotated."""
     next_rotation: datetime | None
 
     @property
     def current(self) -> Version | None:
-        """The version that whoever names none gets."""
+        """The version that a reader gets by default."""
         return next((version for version in self.versions.values() if CURRENT in version.stages), None)
 
 
@@ -75,7 +75,7 @@ class SecretsManager:
         )
 
     def _versions(self, name: str) -> "Iterator[SecretVersionsListEntryTypeDef]":
-        """Yield all versions, those without a stage too; there is no paginator for this call."""
+        """Yield all versions, those without a label too. boto3 has no paginator for this call."""
         token: dict[str, str] = {}
         while True:
             page = self._api.list_secret_version_ids(SecretId=name, IncludeDeprecated=True, **token)  # type: ignore[arg-type]
@@ -85,7 +85,7 @@ class SecretsManager:
             token = {"NextToken": following}
 
     def keys(self, name: str, version: str) -> frozenset[str] | None:
-        """Return the names, never the values, that a version holds; None if this caller may not read it."""
+        """Return the names of a version's keys, never values; None if the caller may not read it."""
         try:
             answer = self._api.get_secret_value(SecretId=name, VersionId=version)
         except self._api.exceptions.ClientError as error:
@@ -101,7 +101,7 @@ class SecretsManager:
         return frozenset(values)
 
     def label(self, name: str, container: Container, stage: str, version: str) -> bool:
-        """Attach a label to a version of a container, and take it off the one that has it; return whether it moved.
+        """Move a label to a version of a container; return whether it moved.
 
         Secrets Manager may delete a version that has no label (``UpdateSecretVersionStage``).
         """
@@ -117,13 +117,15 @@ class SecretsManager:
         return True
 
     def put(self, name: str, version: str, values: Mapping[str, str]) -> None:
-        """Store values as a version of that id, which becomes the current one.
+        """Store values as a version with that id, which becomes current.
 
-        Raises ``RefusedError`` if there is such a version already.
+        Raises ``RefusedError`` if that version exists with other values.
         """
         try:
             self._api.put_secret_value(
                 SecretId=name, ClientRequestToken=version, SecretString=json.dumps(values, ensure_ascii=False)
             )
         except self._api.exceptions.ResourceExistsException:
-            raise RefusedError(f"{name} has a version {version} with other values; leave out --version") from None
+            raise RefusedError(
+                f"{name} already has a version {version} with other values; leave out --version"
+            ) from None

@@ -53,7 +53,7 @@ class Rule:
 
 
 def judge(values: Sequence[float | None], rule: Rule) -> State | None:
-    """The state after these periods, the oldest first, None for one without data; None says: as it was.
+    """Return the state after these periods, the oldest first, None for one without data; None says: as it was.
 
     Real data points go before missing ones, from beyond the evaluation periods, too; only what then still lacks is
     filled as the alarm wants.
@@ -76,14 +76,14 @@ def judge(values: Sequence[float | None], rule: Rule) -> State | None:
 
 
 def too_few(samples: float, share: float) -> bool:
-    """Whether a percentile of so many samples says little (guide, percentiles-with-low-samples)."""
+    """Return whether a percentile of so many samples says little (guide, percentiles-with-low-samples)."""
     rarer = min(share, 1 - share)
     # Hundredths, for 10 / (1 - 0.95) is 199.99999999999983 in binary.
     return rarer > 0 and round(samples * rarer, 6) < 10
 
 
 def reason(values: Sequence[tuple[float, datetime] | None], rule: Rule, before: State, after: State) -> str:
-    """The sentence that says why, in the words that CloudWatch uses.
+    """Return the sentence that says why, in the words that CloudWatch uses.
 
     ``values`` are those of the evaluation periods, the oldest first, each with the start of its period.
     """
@@ -204,7 +204,7 @@ class AlarmRule:
 
 
 def alarm_name(name_or_arn: str) -> str:
-    """The name of an alarm that may be given by its ARN."""
+    """Return the name of an alarm that may be given by its ARN."""
     return name_or_arn.split(":", 6)[6] if name_or_arn.startswith("arn:") else name_or_arn
 
 
@@ -220,7 +220,7 @@ class Suppression:
 def suppress(
     before: Suppression, *, now: float, changed: bool, firing: bool, wait: float, extension: float
 ) -> tuple[Suppression, bool]:
-    """What follows, and whether the actions of the alarm's present state are to be taken now.
+    """Return what follows, and whether the actions of the alarm's present state are to be taken now.
 
     Every change of state waits ``wait`` seconds for the suppressor to fire; while it fires all is quiet; when it ends
     all stays quiet for ``extension`` seconds more, unless the alarm changes meanwhile, which waits anew.
@@ -245,12 +245,12 @@ REGION_NAMES = {"eu-west-1": "EU (Ireland)"}
 
 
 def subject(alarm: Any, state: str) -> str:  # noqa: ANN401
-    """The subject of a message; SNS takes 100 characters."""
+    """Return the subject of a message; SNS takes 100 characters."""
     return f'{state}: "{alarm.name}" in {REGION_NAMES.get(alarm.region_name, alarm.region_name)}'[:100]
 
 
 def message(alarm: Any, before: str, account: str, children: Sequence[Any] = ()) -> str:  # noqa: ANN401
-    """What CloudWatch publishes to SNS when an alarm comes from the state ``before``.
+    """Return what CloudWatch publishes to SNS when an alarm comes from the state ``before``.
 
     Args:
         alarm: moto's alarm, in its new state.
@@ -289,7 +289,7 @@ def message(alarm: Any, before: str, account: str, children: Sequence[Any] = ())
 
 
 def event(alarm: Any, account: str) -> dict[str, Any]:  # noqa: ANN401
-    """What CloudWatch hands to EventBridge when moto's alarm has changed its state (user guide, alarms and events)."""
+    """Return CloudWatch's event for EventBridge after an alarm has changed its state (guide, alarms and events)."""
     return {
         "version": "0",
         "id": str(uuid4()),

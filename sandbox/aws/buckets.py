@@ -18,5 +18,5 @@ def _tagged(self: S3Response, request: Any, bucket_name: str, querystring: dict[
 
 
 def fill() -> None:
-    """Puts the method in moto's place."""
+    """Put the method in moto's place."""
     S3Response._bucket_response_put = _tagged  # type: ignore[method-assign]  # noqa: SLF001

@@ -81,7 +81,7 @@ def _model() -> ServiceModel:
 
 
 def _request(operation: OperationModel, body: bytes) -> bytes:
-    """The JSON body that asks the same; what the model does not know is refused, not left out."""
+    """Return the JSON body that asks the same; what the model does not know is refused, not left out."""
     decoder = RpcV2CBORParser()
     given = decoder.parse_data_item(decoder.get_peekable_stream_from_bytes(body)) if body else {}
     assert operation.input_shape  # each of CloudWatch's operations has one
@@ -93,7 +93,7 @@ def _request(operation: OperationModel, body: bytes) -> bytes:
 
 
 def _asked(environ: "WSGIEnvironment", operation: OperationModel, body: bytes) -> "WSGIEnvironment":
-    """The request with this JSON body instead."""
+    """Return the request with this JSON body instead."""
     return {
         **{key: value for key, value in environ.items() if not key.startswith("HTTP_SMITHY")},
         "PATH_INFO": "/",
@@ -114,7 +114,7 @@ def _encode(value: dict[str, Any], shape: Shape) -> bytes:
 
 
 def _error(members: dict[str, Any]) -> bytes:
-    """Of texts only, which is all that errors of CloudWatch's alarms have."""
+    """Return an error as CBOR; its values are texts only, as in all errors of CloudWatch's alarms."""
     texts = {key: value for key, value in members.items() if isinstance(value, str)}
     shape = DenormalizedStructureBuilder().with_members({key: {"type": "string"} for key in texts}).build_model()
     return _encode(texts, shape)

@@ -23,7 +23,7 @@ class Acm(AWSCertificateManagerBackend):
     __module__ = AWSCertificateManagerBackend.__module__
 
     def get_certificate(self, arn: str) -> CertBundle:
-        """Whatever its age, by which moto goes."""
+        """Return the certificate whatever its age; moto refuses it by age."""
         bundle = self._certificates.get(arn)
         if bundle is None or bundle.status != _PENDING:
             return super().get_certificate(arn)
@@ -38,7 +38,7 @@ class Acm(AWSCertificateManagerBackend):
         super().delete_certificate(arn)
 
     def _published(self) -> set[tuple[str, str]]:
-        """Names and values of all CNAMEs."""
+        """Return names and values of all CNAMEs."""
         return {
             (_plain(record.name), _plain(value))
             for zone in route53_backends[self.account_id][self.partition].zones.values()
@@ -60,7 +60,7 @@ def _plain(name: str) -> str:
 
 
 def refuse_unusable(account: str, region: str, arn: str) -> None:
-    """Raises what ELBv2 answers of a certificate that is not there or not issued; not of one of IAM's."""
+    """Raise what ELBv2 answers of a certificate that is not there or not issued; not of one of IAM's."""
     if ":acm:" not in arn:
         return
     acm = acm_backends[account][region]
@@ -75,5 +75,5 @@ def refuse_unusable(account: str, region: str, arn: str) -> None:
 
 
 def fill() -> None:
-    """Puts the subclass in moto's place."""
+    """Put the subclass in moto's place."""
     acm_backends.backend = Acm

@@ -36,27 +36,27 @@ class Clock:
         return self.of(self._real())
 
     def of(self, moment: float) -> float:
-        """A moment of real time, told by this clock."""
+        """Return a moment of real time, told by this clock."""
         real, own, scale = self._anchor
         return own + (moment - real) * scale
 
     def real(self, moment: float) -> float:
-        """A moment of this clock, in real time."""
+        """Return a moment of this clock, in real time."""
         real, own, scale = self._anchor
         return real + (moment - own) / scale
 
     def until(self, moment: float) -> float:
-        """How many real seconds are left until a moment of this clock."""
+        """Return how many real seconds are left until a moment of this clock."""
         return (moment - self.now()) / self.scale
 
     def wait(self, seconds: float) -> None:
-        """Waits so many real seconds, or until the scale is changed."""
+        """Wait so many real seconds, or until the scale is changed."""
         self._changed.wait(max(0.0, seconds))
         self._changed.clear()
 
 
 def parse_scale(body: bytes) -> float:
-    """Reads the body of PUT /_hueshift/alarm-time. Raises ValueError unless it is {"scale": 1 to 60}."""
+    """Read the body of PUT /_hueshift/alarm-time. Raises ValueError unless it is {"scale": 1 to 60}."""
     try:
         scale = float(json.loads(body)["scale"])
     except (ValueError, TypeError, KeyError):

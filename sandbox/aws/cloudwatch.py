@@ -80,7 +80,7 @@ class Alarm(models.Alarm):
         return f"Actions suppressed by {self.suppression.by}" if self.suppression.by else None
 
     def keep(self, before: "Alarm") -> None:
-        """Takes over what an update leaves as it is."""
+        """Take over what an update leaves as it is."""
         for name in (
             "state_value",
             "state_reason",
@@ -160,7 +160,7 @@ class CloudWatch(CloudWatchBackend):
             self.record(namespace, [datum], at)
 
     def record(self, namespace: str, data: Iterable[dict[str, Any]], at: float, due: float = 0.0) -> None:
-        """Keeps data in the form of PutMetricData, as of a moment of the clock; nobody sees them before ``due``."""
+        """Store data in the form of PutMetricData, as of a moment of the clock; nobody sees them before ``due``."""
         with self._lock:
             for datum in data:
                 if due > self.clock.now():
@@ -170,7 +170,7 @@ class CloudWatch(CloudWatchBackend):
                 self.store.put((namespace, datum["MetricName"], dimensions), _point(datum, at))
 
     def get_all_metrics(self) -> list[models.MetricDatumBase]:
-        """One datum for each metric, which is what a list of them needs."""
+        """Return one datum for each metric, which is what a list of them needs."""
         return [
             MetricDatum(namespace, name, 0, [{"Name": key, "Value": value} for key, value in sorted(pairs)], None)
             for namespace, name, pairs in self.store.keys()  # noqa: SIM118
@@ -179,7 +179,7 @@ class CloudWatch(CloudWatchBackend):
     def statistics(
         self, key: series.Key, statistic: str, grid: Sequence[float], period: float, unit: str | None = None
     ) -> Series:
-        """The statistic of each period that starts at ``grid`` and has data."""
+        """Return the statistic of each period that starts at ``grid`` and has data."""
         with self._lock:
             values = {
                 start: series.value(self.store.between(key, start, start + period, unit), statistic) for start in grid
@@ -197,7 +197,7 @@ class CloudWatch(CloudWatchBackend):
         dimensions: list[dict[str, str]],
         unit: str | None = None,
     ) -> list[dict[str, Any]]:
-        """Datapoints as the API has them; percentiles are asked for among ``stats``."""
+        """Return datapoints as the API has them; percentiles are asked for among ``stats``."""
         grid = self._grid(start_time, end_time, period)
         key = _key(namespace, metric_name, [(one["Name"], one["Value"]) for one in dimensions])
         result: dict[float, dict[str, Any]] = {}
@@ -279,7 +279,7 @@ class CloudWatch(CloudWatchBackend):
             return alarm
 
     def put_composite_alarm(self, name: str, rule: str, suppressor: dict[str, Any], **settings: Any) -> None:  # noqa: ANN401
-        """Creates or changes a composite alarm; ``settings`` as put_metric_alarm takes them."""
+        """Create or change a composite alarm; ``settings`` as put_metric_alarm takes them."""
         try:
             parsed = AlarmRule(rule)
         except RuleError as error:
@@ -339,7 +339,7 @@ class CloudWatch(CloudWatchBackend):
             super().delete_alarms(alarm_names)
 
     def set_alarm_state(self, alarm_name: str, reason: str, reason_data: str, state_value: str) -> None:
-        """Holds until the next evaluation, and takes the actions of that state."""
+        """Hold until the next evaluation, and take the actions of that state."""
         with self._lock:
             before = self._states()
             super().set_alarm_state(alarm_name, reason, reason_data, state_value)
@@ -349,7 +349,7 @@ class CloudWatch(CloudWatchBackend):
         self._tell(changes, notices)
 
     def evaluate(self) -> None:
-        """Evaluates every alarm, as far as anything can have changed, and takes the actions that are due."""
+        """Evaluate every alarm, as far as anything can have changed, and take the actions that are due."""
         with self._lock:
             before = self._states()
             now = self.clock.now()
@@ -371,7 +371,7 @@ class CloudWatch(CloudWatchBackend):
         return {name: alarm.state_value for name, alarm in self.alarms.items()}
 
     def _changes(self, before: dict[str, str]) -> list[dict[str, Any]]:
-        """The events of the alarms that have another state than before, suppressed or not."""
+        """Return the events of the alarms whose state has changed, suppressed or not."""
         changed = (alarm for name, alarm in self.alarms.items() if before.get(name) != alarm.state_value)
         return [alarms.event(alarm, self.account_id) for alarm in changed]
 
@@ -473,7 +473,7 @@ class CloudWatch(CloudWatchBackend):
         return notices
 
     def _notice(self, alarm: Alarm) -> list[_Notice]:
-        """What is due for the state that an alarm is in; nothing where it has no actions or they are disabled."""
+        """Return the actions due for an alarm's state; none if it has none or they are disabled."""
         alarm.changed = False
         actions = {
             State.OK: alarm.ok_actions,
@@ -504,7 +504,7 @@ class CloudWatch(CloudWatchBackend):
 
 
 def _check(alarm: Alarm) -> None:
-    """Refuses what would not be evaluated, and what CloudWatch refuses."""
+    """Refuse what would not be evaluated, and what CloudWatch refuses."""
     if alarm.comparison_operator not in alarms.COMPARISONS:
         raise ValidationError(
             f"The comparison operator {alarm.comparison_operator} is not evaluated here; there are "
@@ -570,7 +570,7 @@ def _demand(statistic: str) -> None:
 
 
 def _returned(query: models.MetricDataQuery) -> bool:
-    """Whether it is the one that the alarm watches; what moto calls a string is a bool, and None stands for True."""
+    """Return whether the alarm watches this one; moto's text is a bool, and None means True."""
     return str(query.return_data).lower() != "false"
 
 
@@ -602,7 +602,7 @@ def _metric_key(of: Alarm | models.Metric) -> series.Key:
 
 
 def _one(value: Value) -> Series:
-    """A result as one series; of an array the first, of a scalar nothing."""
+    """Return a result as one series; of an array the first, of a scalar nothing."""
     if isinstance(value, list):
         return value[0] if value else {}
     return value if isinstance(value, dict) else {}
@@ -660,7 +660,7 @@ class Responses(responses.CloudWatchResponse):
         return EmptyResult()
 
     def describe_alarms(self) -> ActionResult:
-        """Metric alarms only, unless AlarmTypes says otherwise; a page of MaxRecords (50) after NextToken."""
+        """Return metric alarms only, unless AlarmTypes says otherwise; a page of MaxRecords (50) after NextToken."""
         prefix, names = self._get_param("AlarmNamePrefix"), self._get_param("AlarmNames", [])
         state, action = self._get_param("StateValue"), self._get_param("ActionPrefix")
         kinds = self._get_param("AlarmTypes") or ["MetricAlarm"]
@@ -732,14 +732,14 @@ class Responses(responses.CloudWatchResponse):
 
 
 def fill() -> None:
-    """Puts these in moto's place; before its first request."""
+    """Put these in moto's place; before its first request."""
     models.Alarm = Alarm  # type: ignore[misc]
     cloudwatch_backends.backend = CloudWatch
     urls.url_paths = dict.fromkeys(urls.url_paths, Responses.dispatch)
 
 
 def run(backend: CloudWatch, put: Callable[[float], None], seconds: float, stopped: threading.Event) -> None:
-    """Puts the metrics of each minute and evaluates the alarms until it is stopped; the body of a daemon thread.
+    """Put the metrics of each minute and evaluate the alarms until it is stopped; the body of a daemon thread.
 
     Args:
         backend: whose alarms.

@@ -63,7 +63,7 @@ _CONFIGS: Final = {
 
 
 def name(text: str) -> None:
-    """The name of a load balancer."""
+    """Check the name of a load balancer."""
     if not _NAME.fullmatch(text):
         raise ValidationError(
             f"The load balancer name '{text}' must have 1 to 32 letters, digits and hyphens, with no hyphen at its "
@@ -75,7 +75,7 @@ def name(text: str) -> None:
 
 
 def one_certificate(given: Sequence[Json]) -> None:
-    """Each call takes one."""
+    """Check that a call names one certificate."""
     if len(given) > 1:
         raise ELBClientError(
             "TooManyCertificates", f"Up to '1' certificate ARNs can be specified, but '{len(given)}' were specified"
@@ -83,7 +83,7 @@ def one_certificate(given: Sequence[Json]) -> None:
 
 
 def certificates(balancer: FakeLoadBalancer, more: int) -> None:
-    """A certificate counts once for every listener that has it beside its default one."""
+    """Check the number of certificates; each counts once per listener that has it besides its default one."""
     if sum(len(listener.certificates[1:]) for listener in balancer.listeners.values()) + more > CERTIFICATES:
         raise TooManyCertificatesError
 
@@ -92,7 +92,7 @@ def certificates(balancer: FakeLoadBalancer, more: int) -> None:
 
 
 def listeners(balancer: FakeLoadBalancer) -> None:
-    """One more listener."""
+    """Check that one more listener fits."""
     if len(balancer.listeners) >= _LISTENERS:
         raise ELBClientError(
             "TooManyListeners", "You've reached the limit on the number of listeners per load balancer"
@@ -100,7 +100,7 @@ def listeners(balancer: FakeLoadBalancer) -> None:
 
 
 def rules(balancer: FakeLoadBalancer, priority: int) -> None:
-    """One more rule; those that listeners have by themselves do not count."""
+    """Check that one more rule fits; default rules of listeners do not count."""
     if priority not in _PRIORITIES:
         raise ValidationError(f"Priority '{priority}' must be between '1-50000' inclusive")
     if sum(not rule.is_default for rule in _rules(balancer.listeners.values())) >= _RULES:
@@ -108,7 +108,7 @@ def rules(balancer: FakeLoadBalancer, priority: int) -> None:
 
 
 def ordinary(rule: FakeRule, done: str) -> None:
-    """A listener's own rule goes with the listener, and is modified by ModifyListener."""
+    """Check that a rule is no default rule: that is deleted with its listener and changed by ModifyListener."""
     if rule.is_default:
         raise ELBClientError("OperationNotPermitted", f"Default rule '{rule.arn}' cannot be {done}")
 
@@ -119,7 +119,7 @@ def groups(
     actions: Iterable[Json],
     replaced: object = None,
 ) -> None:
-    """Target groups that a rule of the balancer is to name, in the place of those that the replaced one names."""
+    """Check the target groups of a new rule, counted in place of those of the rule that it replaces."""
     asked = [groups_of([dict(action)]) for action in actions]
     for of_action in asked:
         if len(of_action) > _GROUPS_OF_ACTION:
@@ -152,7 +152,7 @@ def _rules(of: Iterable[FakeListener]) -> list[Any]:
 
 
 def conditions(given: Sequence[Json]) -> None:
-    """The conditions of one rule."""
+    """Check the conditions of one rule."""
     fields = [condition.get("Field") for condition in given]
     for once in _ONCE:
         if fields.count(once) > 1:
@@ -165,7 +165,7 @@ def conditions(given: Sequence[Json]) -> None:
 
 
 def _condition(condition: Json) -> list[str]:
-    """The values of a condition whose kind is known, checked."""
+    """Return the values of a condition whose kind is known, checked."""
     field = str(condition.get("Field"))
     name = _CONFIGS.get(field, "")
     config = condition.get(name) or {}
@@ -208,7 +208,7 @@ _VALID: Final[dict[str, Callable[[str], object]]] = {
 
 
 def tags(given: Iterable[Json], present: Collection[str] = ()) -> None:
-    """Tags to put on a resource that has some keys already."""
+    """Check tags for a resource that has some keys already."""
     keys = [str(tag["Key"]) for tag in given]
     for key in keys:
         if keys.count(key) > 1:
@@ -236,7 +236,7 @@ def _of_a_tag(character: str) -> bool:
 
 
 def subnets(given: Sequence[Subnet]) -> None:
-    """The subnets of an Application Load Balancer."""
+    """Check the subnets of an Application Load Balancer."""
     zones = [subnet.availability_zone for subnet in given]
     if len(set(zones)) < len(zones):
         raise InvalidConfigurationRequest(
@@ -249,7 +249,7 @@ def subnets(given: Sequence[Subnet]) -> None:
 
 
 def address(text: str, given: str | None, zone: str | None) -> None:
-    """A target's address with the zone that the call gives, and the zone of the subnet that it is in."""
+    """Check a target's address against the zone that the call gives and the zone of its subnet."""
     try:
         parsed = ip_address(text)
     except ValueError:

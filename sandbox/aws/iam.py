@@ -62,7 +62,7 @@ def _within(document: str, most: int, name: str) -> None:
 
 
 def fill() -> None:
-    """Puts the subclass in moto's place."""
+    """Put the subclass in moto's place."""
     iam_backends.backend = Iam
 
 

@@ -30,7 +30,7 @@ def _key(response: KmsResponse) -> Key:
 
 
 def fill() -> None:
-    """Puts the two answers in the place of moto's."""
+    """Put the two answers in the place of moto's."""
     KmsResponse.enable_key_rotation = _enable_key_rotation  # type: ignore[method-assign]
     KmsResponse.get_key_rotation_status = _get_key_rotation_status  # type: ignore[method-assign]
 

@@ -57,7 +57,7 @@ class LoadBalancing:
         return [*self._unplayed, *self._refused]
 
     def changed(self) -> None:
-        """To be called after each call that may have changed ELBv2 or its certificates."""
+        """Note that a call may have changed ELBv2 or its certificates."""
         with self.lock:
             snapshot = self.snapshot()
             if snapshot == self._last:
@@ -68,12 +68,12 @@ class LoadBalancing:
                 self._wake.notify()
 
     def idle(self) -> bool:
-        """Whether Envoy has all that the API was told."""
+        """Return whether Envoy has all that the API was told."""
         with self._wake:
             return self._published is self._last
 
     def run(self) -> None:
-        """Publishes for ever; the body of a daemon thread."""
+        """Publish for ever; the body of a daemon thread."""
         while True:
             due = self._next()
             known = self.problems
@@ -94,7 +94,7 @@ class LoadBalancing:
                 self._published = due
 
     def _next(self) -> Snapshot | None:
-        """The newest snapshot that is due, or None when it is time to try a taken port again."""
+        """Return the newest snapshot that is due, or None when it is time to try a taken port again."""
         with self._wake:
             while not self._pending:
                 if not self._wake.wait(_RETRY if self._refused else None):
@@ -107,7 +107,7 @@ class LoadBalancing:
         return snapshot
 
     def addresses(self) -> dict[str, str]:
-        """Each load balancer's name with the address that stands for its DNS name."""
+        """Return each load balancer's name with the address that stands for its DNS name."""
         with self.lock:
             return {
                 balancer.name: self._bind(self._number(balancer.arn), 80)[0]
@@ -115,11 +115,11 @@ class LoadBalancing:
             }
 
     def owners(self) -> dict[str, LoadBalancer]:
-        """Each target group that a rule names, with its load balancer, as the API has it now."""
+        """Return each target group that a rule names, with its load balancer, as the API has it now."""
         return owners(self._last)
 
     def snapshot(self) -> Snapshot:
-        """What moto holds now."""
+        """Return what moto holds now."""
         backend = self._backend()
         for gone in self._numbers.keys() - backend.load_balancers.keys():
             del self._numbers[gone]
@@ -168,7 +168,7 @@ class LoadBalancing:
         )
 
     def _certificate(self, arn: str) -> tuple[str, str] | None:
-        """A certificate of our own authority for the names of the one in ACM, so that clients trust one file.
+        """Return a certificate of our own authority for the names of the one in ACM, so that clients trust one file.
 
         None when ACM has it no more: then Envoy refuses the listener, and that is told.
         """

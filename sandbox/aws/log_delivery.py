@@ -19,7 +19,7 @@ _PARTITION: Final = "aws"
 
 
 def deliver(balancer: str, before: Mapping[str, Any], changes: Mapping[str, Any]) -> None:
-    """Writes the test file of each log that is switched on or goes elsewhere.
+    """Write the test file of each log that is switched on or goes elsewhere.
 
     Args:
         balancer: its ARN.
@@ -50,7 +50,7 @@ def _text(attributes: Mapping[str, Any], key: str) -> str:
 
 
 def refuse(bucket: FakeBucket | None, name: str, key: str, balancer: str) -> None:
-    """Raises InvalidConfigurationRequest if the load balancer cannot write this object."""
+    """Raise InvalidConfigurationRequest if the load balancer cannot write this object."""
     _, partition, _, region, account, _ = balancer.split(":", 5)
     if bucket is None:
         raise InvalidConfigurationRequest(f"S3Bucket: {name} does not exist. Please check S3bucket permission")
@@ -70,7 +70,7 @@ def refuse(bucket: FakeBucket | None, name: str, key: str, balancer: str) -> Non
 
 
 def admits(policy: Mapping[str, Any], principal: str, action: str, resource: str, context: Mapping[str, str]) -> bool:
-    """Whether a resource policy lets a service do something.
+    """Return whether a resource policy lets a service do something.
 
     A statement that is not understood (an element with Not, an operator beyond equality and wildcards) lets nobody in
     and keeps everybody out.
@@ -114,7 +114,7 @@ def _names(principal: Any, service: str) -> bool:  # noqa: ANN401 - "*" or a map
 
 
 def _holds(operator: str, value: str | None, wanted: Iterable[Any]) -> bool | None:
-    """None if the operator is not understood."""
+    """Return whether a condition holds; None if its operator is unknown."""
     plain = operator.removesuffix("IfExists")
     if plain not in {"ArnEquals", "ArnLike", "Bool", "StringEquals", "StringLike"}:
         return None

@@ -217,7 +217,7 @@ def _series(value: Value) -> Series:
 
 
 def _steps(series: Series) -> Iterator[tuple[float, float, float]]:
-    """Each value but the first: when, how much it differs from the one before, and how many seconds lie between."""
+    """Yield for each value but the first its time, its difference from the one before, and the seconds between."""
     items = sorted(series.items())
     for (before, old), (at, new) in pairwise(items):
         yield at, new - old, at - before
@@ -262,7 +262,7 @@ class Plan:
     """
 
     def __init__(self, metrics: Mapping[str, int], expressions: Mapping[str, str]) -> None:
-        """Metrics by id with their period in seconds; expressions by id."""
+        """Take metrics by id with their period in seconds, and expressions by id."""
         self._periods = dict(metrics)
         self._nodes = {key: _Parser(expression).whole() for key, expression in expressions.items()}
         self.kinds: dict[str, Kind] = dict.fromkeys(metrics, _TS)
@@ -270,7 +270,7 @@ class Plan:
             self._kind_of_id(key, ())
 
     def compute(self, metrics: Mapping[str, Series], grid: Sequence[float]) -> dict[str, Value]:
-        """The value of every id, for periods that start at ``grid``."""
+        """Return the value of every id, for periods that start at ``grid``."""
         values: dict[str, Value] = {key: metrics[key] for key in self._periods}
         for key in self._nodes:
             self._value(_Name(key), values, grid)

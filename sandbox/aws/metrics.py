@@ -48,7 +48,7 @@ Datum = dict[str, Any]
 
 
 def parse_requests(text: str) -> Requests:
-    """Reads the Prometheus form of the counters that ``translate`` makes Envoy keep."""
+    """Read the Prometheus form of the counters that ``translate`` makes Envoy keep."""
     counts: Requests = Counter()
     for labels, count in _LINE.findall(text):
         label = dict(_LABEL.findall(labels))
@@ -57,7 +57,7 @@ def parse_requests(text: str) -> Requests:
 
 
 def parse_times(text: str) -> Times:
-    """Reads Envoy's histograms ``cluster.<name>.upstream_rq_time``: milliseconds, answers of targets only."""
+    """Read Envoy's histograms ``cluster.<name>.upstream_rq_time``: milliseconds, answers of targets only."""
     times: Times = {}
     for stat in json.loads(text)["stats"]:
         for histogram in stat.get("histograms", {}).get("details", []):
@@ -72,7 +72,7 @@ def parse_times(text: str) -> Times:
 
 
 def since(now: Counter[Any], before: Counter[Any]) -> Counter[Any]:
-    """What was added; after a restart of Envoy, whose counters then start again at zero, all of it."""
+    """Return what was added; after a restart of Envoy, whose counters then start again at zero, all of it."""
     if any(now[key] < count for key, count in before.items()):
         return now
     return now - before
@@ -84,7 +84,7 @@ def data(
     hosts: Mapping[str, Mapping[tuple[str, int], Host]],
     owners: Mapping[str, LoadBalancer],
 ) -> list[Datum]:
-    """The metric data of one minute, in the form of PutMetricData.
+    """Return the metric data of one minute, in the form of PutMetricData.
 
     Args:
         requests: counts of the minute.
@@ -128,7 +128,7 @@ def data(
 
 
 def _names(code: str, flags: str, group: str, *, whole: bool) -> list[str]:
-    """The metrics that a request counts in: for the load balancer as a whole, or for its target group."""
+    """Return the metrics that a request counts in: for the load balancer as a whole, or for its target group."""
     own = [f"HTTPCode_ELB_{code[0]}XX_Count", *([f"HTTPCode_ELB_{code}_Count"] if code in _SINGLE else [])]
     if not group:
         kind = "HTTP_Redirect_Count" if code.startswith("3") else "HTTP_Fixed_Response_Count"
@@ -153,7 +153,7 @@ _SINGLE = {"500", "502", "503", "504"}
 
 
 def arrivals(minute: Iterable[Datum], at: float, lateness: float) -> Iterator[tuple[float, Datum]]:
-    """Each part of a minute's data with the moment from which it is there, the same in each run.
+    """Yield each part of a minute's data with the moment from which it is there, the same in each run.
 
     Args:
         minute: its data.
@@ -172,7 +172,7 @@ def arrivals(minute: Iterable[Datum], at: float, lateness: float) -> Iterator[tu
 
 
 def expiries(certificates: Iterable[tuple[str, bytes]], now: datetime) -> list[Datum]:
-    """Whole days that each certificate, by its ARN, is still valid."""
+    """Return whole days that each certificate, by its ARN, is still valid."""
     return [
         {
             "MetricName": "DaysToExpiry",
@@ -185,7 +185,7 @@ def expiries(certificates: Iterable[tuple[str, bytes]], now: datetime) -> list[D
 
 
 def backend() -> CloudWatch:
-    """Where all of it goes."""
+    """Return the CloudWatch that gets the data."""
     result = cloudwatch_backends[paths.ACCOUNT][paths.REGION]
     assert isinstance(result, CloudWatch)
     return result
@@ -203,7 +203,7 @@ class Meter:
         self._times: Times = {}
 
     def put(self, at: float) -> None:
-        """Puts the metrics of the minute that began at ``at``, a moment of CloudWatch's clock."""
+        """Put the metrics of the minute that began at ``at``, a moment of CloudWatch's clock."""
         try:
             requests = parse_requests(self._envoy.statistics("/prometheus?filter=^alb"))
             times = parse_times(

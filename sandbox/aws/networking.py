@@ -62,7 +62,7 @@ def refuse_used(ec2: EC2Backend, group: str) -> None:
 
 
 def _value(self: NetworkInterface, filter_name: str, method_name: str | None = None) -> Any:  # noqa: ANN401
-    """Any of its addresses, of which moto looks at the first."""
+    """Return any of its addresses, of which moto looks at the first."""
     if filter_name in _BY_ADDRESS:
         return [one["PrivateIpAddress"] for one in self.private_ip_addresses]
     return _filter_value(self, filter_name, method_name)
@@ -77,11 +77,11 @@ class _Undescribed:
 
 
 def _same(self: SecurityGroupRule, other: SecurityGroupRule) -> bool:
-    """What a rule opens tells it from others, not its description."""
+    """Compare rules by what they open, without their description."""
     return _equal(_Undescribed(self), _Undescribed(other))  # type: ignore[arg-type]
 
 
 def fill() -> None:
-    """Puts the two functions in the place of moto's."""
+    """Put the two functions in the place of moto's."""
     NetworkInterface.get_filter_value = _value  # type: ignore[method-assign]
     SecurityGroupRule.__eq__ = _same  # type: ignore[method-assign]

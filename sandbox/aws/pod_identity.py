@@ -145,7 +145,7 @@ def _within(given: dict[str, Any], one: dict[str, Any]) -> bool:
 
 
 def fill() -> None:
-    """Puts the subclasses in moto's place and adds the paths of the calls."""
+    """Put the subclasses in moto's place and add the paths of the calls."""
     eks_backends.backend = Eks
     dispatch = Answers().dispatch
     for path in (f"{_PATH}$", f"{_PATH}/(?P<associationId>[^/]+)$", "{0}/tags/(?P<resourceArn>.+)$"):

@@ -27,7 +27,7 @@ class Ecr(ECRBackend):
     def batch_get_image(
         self, repository_name: str, registry_id: str | None = None, image_ids: list[dict[str, Any]] | None = None
     ) -> dict[str, Any]:
-        """Know what was pushed to the local registry by its digest, and the tags that came by this API."""
+        """Return images that were pushed to the local registry, by digest or by tags set through this API."""
         repository = self._get_repository(repository_name, registry_id)
         known = {image.get_image_digest() for image in repository.images}
         for digest in {wanted["imageDigest"] for wanted in image_ids or [] if "imageDigest" in wanted} - known:
@@ -44,7 +44,7 @@ class Ecr(ECRBackend):
 
 
 def _authorization_token(self: ECRResponse) -> ActionResult:
-    """A token for the local registry, which asks for none."""
+    """Return a token for the local registry, which asks for none."""
     token = base64.b64encode(b"AWS:sandbox").decode()
     data = {
         "authorizationToken": token,
@@ -55,6 +55,6 @@ def _authorization_token(self: ECRResponse) -> ActionResult:
 
 
 def fill() -> None:
-    """Puts the subclass in moto's place."""
+    """Put the subclass in moto's place."""
     ecr_backends.backend = Ecr
     ECRResponse.get_authorization_token = _authorization_token  # type: ignore[method-assign]

@@ -98,7 +98,7 @@ def _public(policy: dict[str, Any]) -> bool:
 
 
 def fill() -> None:
-    """Puts the subclass in moto's place."""
+    """Put the subclass in moto's place."""
     secretsmanager_backends.backend = SecretsManager
     FakeSecret.to_dict = _with_rules  # type: ignore[method-assign]
     FakeSecret.reset_default_version = _with_labels  # type: ignore[method-assign]

@@ -32,7 +32,7 @@ class Point:
 
 
 def point(at: float, samples: Mapping[float, float], unit: str | None = None) -> Point:
-    """Of values with how often each was there; of at least one."""
+    """Return the point of values with their counts; at least one."""
     spread = tuple(sorted((float(value), float(count)) for value, count in samples.items()))
     total = math.fsum(value * count for value, count in spread)
     return Point(at, sum(count for _, count in spread), total, spread[0][0], spread[-1][0], spread, unit)
@@ -56,14 +56,14 @@ class Store:
         return list(self._points)
 
     def between(self, key: Key, start: float, end: float, unit: str | None = None) -> list[Point]:
-        """What was put from ``start`` until before ``end``."""
+        """Return what was put from ``start`` until before ``end``."""
         kept = self._points.get(key, [])
         low, high = (bisect_left(kept, moment, key=attrgetter("at")) for moment in (start, end))
         return [one for one in kept[low:high] if unit is None or one.unit == unit]
 
 
 def percentile(statistic: str) -> float | None:
-    """The share that ``p95`` and the like name, 0 to 1; None for another statistic."""
+    """Return the share that ``p95`` and the like name, 0 to 1; None for another statistic."""
     found = _PERCENTILE.fullmatch(statistic)
     return float(found[1]) / 100 if found else None
 
@@ -77,7 +77,7 @@ def samples(points: Iterable[Point]) -> float:
 
 
 def value(points: list[Point], statistic: str) -> float | None:
-    """The statistic over all samples, None where there are none. A percentile is the sample of the nearest rank."""
+    """Return the statistic over all samples, None without any. Percentiles are nearest-rank."""
     share = percentile(statistic)
     if share is not None:
         return _rank(points, share)
@@ -93,7 +93,7 @@ def value(points: list[Point], statistic: str) -> float | None:
 
 
 def _rank(points: list[Point], share: float) -> float | None:
-    """None, too, if only the sum and the like of some samples are known, as with CloudWatch."""
+    """Return a percentile; None without samples, or if only statistic sets are known, as with CloudWatch."""
     if not points or any(not one.spread for one in points):
         return None
     spread: list[tuple[float, float]] = sorted(pair for one in points for pair in one.spread)
@@ -108,5 +108,5 @@ def _rank(points: list[Point], share: float) -> float | None:
 
 
 def windows(end: float, period: int, number: int) -> Iterator[float]:
-    """The starts of the last periods before ``end``, the oldest first."""
+    """Return the starts of the last periods before ``end``, the oldest first."""
     return (end - index * period for index in range(number, 0, -1))

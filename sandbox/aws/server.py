@@ -72,7 +72,7 @@ class Seeds:
 
 
 def seed(authority: tuple[Path, Path] = (paths.CA_CERTIFICATE, paths.CA_KEY)) -> Seeds:
-    """Fills the empty account. To be called first: moto draws all ids from one generator.
+    """Fill the empty account. To be called first: moto draws all ids from one generator.
 
     The first subnet contains this machine's end of the cable, from which the load balancer calls the pods: policies
     that let in its subnets let it in.
@@ -161,12 +161,12 @@ class Application:
 
 
 def parse_delay(text: str) -> float:
-    """Reads a propagation delay. Raises ValueError unless it is 0 to 2 seconds."""
+    """Read a propagation delay. Raises ValueError unless it is 0 to 2 seconds."""
     return _seconds("propagation delay", text, _LONGEST_DELAY)
 
 
 def parse_lateness(text: str) -> float:
-    """Reads how late metrics are. Raises ValueError unless it is 0 to 300 seconds."""
+    """Read how late metrics are. Raises ValueError unless it is 0 to 300 seconds."""
     return _seconds("lateness of metrics", text, _LONGEST_LATENESS)
 
 
@@ -193,7 +193,7 @@ def _iterable(answer: Any) -> Iterable[bytes]:  # noqa: ANN401
 
 
 def _service(environ: "WSGIEnvironment") -> str:
-    """The service of the request's signature: ``Credential=<key>/<date>/<region>/<service>/aws4_request``."""
+    """Return the service of the request's signature: ``Credential=<key>/<date>/<region>/<service>/aws4_request``."""
     scope = str(environ.get("HTTP_AUTHORIZATION", "")).partition("Credential=")[2].split(",", 1)[0].split("/")
     return scope[3] if len(scope) > 3 else ""
 
@@ -223,7 +223,7 @@ class Handler(MotoRequestHandler):
     wbufsize = -1
 
     def handle_expect_100(self) -> bool:
-        """The client waits for this line alone."""
+        """Flush the line, because the client waits for it alone."""
         going = super().handle_expect_100()
         self.wfile.flush()
         return going
@@ -264,7 +264,7 @@ class LocalAws:
         )
 
     def start(self) -> "subprocess.Popen[bytes]":
-        """Starts Envoy, and when it is ready the APIs; returns Envoy's process. To be called in the main thread."""
+        """Start Envoy, and when it is ready the APIs; return Envoy's process. To be called in the main thread."""
         process = self.envoy.start()
         while not self.envoy.live():
             if process.poll() is not None:
@@ -278,7 +278,7 @@ class LocalAws:
         cloudwatch.run(metrics.backend(), self._meter.put, self._alarm_seconds, self._stopped)
 
     def stop(self) -> None:
-        """Ends the APIs and Envoy."""
+        """End the APIs and Envoy."""
         self._stopped.set()
         self._server.shutdown()
         self._server.server_close()
@@ -287,7 +287,7 @@ class LocalAws:
 
 
 def main() -> None:
-    """Runs the local cloud's AWS until SIGTERM or SIGINT; starts Envoy again should it ever end by itself."""
+    """Run the local cloud's AWS until SIGTERM or SIGINT; start Envoy again should it ever end by itself."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
     signal.signal(signal.SIGTERM, _terminate)

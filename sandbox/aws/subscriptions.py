@@ -30,5 +30,5 @@ class Sns(SNSBackend):
 
 
 def fill() -> None:
-    """Puts the subclass in moto's place."""
+    """Put the subclass in moto's place."""
     sns_backends.backend = Sns

@@ -130,23 +130,23 @@ class Resources:
 
 
 def suffix(arn: str) -> str:
-    """The part that CloudWatch uses as a dimension, e.g. ``app/shop/50dc6c49`` or ``targetgroup/blue/73e2d6bc``."""
+    """Return the part of an ARN that is a CloudWatch dimension, e.g. ``app/shop/50dc6c49``."""
     resource = arn.split(":", 5)[5]
     return resource if resource.startswith("targetgroup/") else resource.split("/", 1)[1]
 
 
 def cluster_name(group_arn: str) -> str:
-    """The name of a group's cluster in Envoy, e.g. ``blue/73e2d6bc``."""
+    """Return the name of a group's cluster in Envoy, e.g. ``blue/73e2d6bc``."""
     return suffix(group_arn).removeprefix("targetgroup/")
 
 
 def file_name(name: str) -> str:
-    """The file of a cluster's endpoints or a listener's routes."""
+    """Return the file of a cluster's endpoints or a listener's routes."""
     return f"{name.replace('/', '_')}.json"
 
 
 def groups_of(actions: Iterable[Json]) -> dict[str, int]:
-    """The target groups that a rule's actions name, with their weights; a single group weighs 1."""
+    """Return the target groups that a rule's actions name, with their weights; a single group weighs 1."""
     weights: dict[str, int] = {}
     for action in actions:
         for group in action.get("ForwardConfig", {}).get("TargetGroups", []):
@@ -157,7 +157,7 @@ def groups_of(actions: Iterable[Json]) -> dict[str, int]:
 
 
 def owners(snapshot: Snapshot) -> dict[str, LoadBalancer]:
-    """Each target group that some rule names, with its load balancer: exactly these are health-checked."""
+    """Return each target group that some rule names, with its load balancer: exactly these are health-checked."""
     return {
         arn: balancer
         for balancer in snapshot.load_balancers
@@ -168,7 +168,7 @@ def owners(snapshot: Snapshot) -> dict[str, LoadBalancer]:
 
 
 def translate(snapshot: Snapshot, bind: Bind, source: Callable[[str, str], Json]) -> Resources:
-    """Says the whole snapshot in Envoy's words.
+    """Translate the whole snapshot into Envoy's configuration.
 
     Args:
         snapshot: what ELBv2 holds.
@@ -291,7 +291,7 @@ def _status_ranges(matcher: str) -> list[Json]:
 
 
 def _fail_open_percent(group: TargetGroup) -> int:
-    """The percentage of healthy hosts below which Envoy sends to all of them; an ALB has a count or a percentage."""
+    """Return the percentage of healthy hosts below which Envoy sends to all; an ALB has a count or a percentage."""
     count = group.attributes.get("target_group_health.unhealthy_state_routing.minimum_healthy_targets.count", "1")
     percent = group.attributes.get(
         "target_group_health.unhealthy_state_routing.minimum_healthy_targets.percentage", "off"
@@ -407,13 +407,13 @@ def _tls(context: str, common: Json) -> Json:
 
 
 def tls_versions(policy: str) -> tuple[str, str]:
-    """The least and the highest TLS version of an ELB security policy, by its name (describe-ssl-policies guide)."""
+    """Return the lowest and highest TLS version of an ELB security policy by its name (describe-ssl-policies guide)."""
     least = re.search(r"-(?:TLS13|TLS|FS)-1-(\d)(?:-|$)", policy)
     return f"TLSv1_{least.group(1) if least else '0'}", "TLSv1_3" if "TLS13" in policy else "TLSv1_2"
 
 
 def _counting(balancer: str) -> Json:
-    """Counts requests so that a target's answers can be told from the load balancer's; cluster statistics mix them."""
+    """Count requests so that a target's answers can be told from the load balancer's; cluster statistics mix them."""
     tags = {
         "balancer": balancer,
         "group": "%UPSTREAM_CLUSTER_RAW%",
@@ -620,7 +620,7 @@ def _any_of(patterns: Iterable[str]) -> str:
 
 
 def _glob(pattern: str, character: str) -> str:
-    r"""An ALB's wildcards as a regular expression: ``*`` any characters, ``?`` one, ``\`` the next literally."""
+    r"""Return an ALB's wildcards as a regular expression: ``*`` any characters, ``?`` one, ``\`` the next literally."""
 
     def token(found: re.Match[str]) -> str:
         escaped, wildcard, plain = found.groups()
@@ -650,5 +650,5 @@ def _header(name: str, value: str, action: str = "OVERWRITE_IF_EXISTS_OR_ADD") -
 
 
 def _literal(value: str) -> str:
-    """Header values are formats to Envoy, in which a percent sign starts a command."""
+    """Escape percent signs, which start a command in Envoy's header values."""
     return value.replace("%", "%%")

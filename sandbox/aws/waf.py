@@ -11,7 +11,7 @@ class Waf(WAFV2Backend):
     __module__ = WAFV2Backend.__module__
 
     def associate_web_acl(self, web_acl_arn: str, resource_arn: str) -> None:
-        """A second association of the same load balancer takes the place of the first."""
+        """Replace an earlier association of the same load balancer."""
         if ":loadbalancer/" in resource_arn and not self._lives(resource_arn):
             raise WAFNonexistentItemException
         if web_acl_arn in self.wacls:
@@ -38,5 +38,5 @@ class Waf(WAFV2Backend):
 
 
 def fill() -> None:
-    """Puts the subclass in moto's place."""
+    """Put the subclass in moto's place."""
     wafv2_backends.backend = Waf

@@ -77,7 +77,7 @@ def _expression(pattern: str) -> re.Pattern[str]:
 
 
 def ignored_by(lines: Iterable[str], path: str) -> bool:
-    """Tell whether the lines of a ``.dockerignore`` leave a path out; the last line that fits decides."""
+    """Return whether the lines of a ``.dockerignore`` leave a path out; the last line that fits decides."""
     ignored = False
     for line in lines:
         pattern = line.strip()
@@ -101,7 +101,7 @@ def _files(context: Path, lines: list[str]) -> Iterator[tuple[str, Path]]:
 
 
 def context_digest(context: Path, dockerfile: Path) -> str:
-    """Give a digest over names, modes and contents of what a build would see; a link counts as its target's path.
+    """Return a digest over names, modes and contents of what a build would see; a link counts as its target's path.
 
     Raises `InputError` if there is no Dockerfile.
     """
@@ -163,7 +163,7 @@ def _docker(
 
 
 def build_command(inputs: Properties) -> tuple[list[str], dict[str, str]]:
-    """Give the arguments of ``docker`` and its environment; the values of build arguments stay off the command line."""
+    """Return the arguments and environment of ``docker``; values of build arguments are not on the command line."""
     build = inputs.get("build", {})
     arguments = ["build", "--tag", inputs["imageName"], "--file", _dockerfile(build).as_posix()]
     if "platform" in build:
@@ -206,7 +206,7 @@ def check(new: Properties) -> Properties:
 
 
 def changed(old: Properties, new: Properties) -> list[str]:
-    """Give the arguments that differ; new credentials for the same registry are no difference."""
+    """Return the arguments that differ; new credentials for the same registry are no difference."""
 
     def comparable(inputs: Properties) -> Properties:
         registry = inputs.get("registry")
@@ -218,7 +218,7 @@ def changed(old: Properties, new: Properties) -> list[str]:
 
 
 def outputs(inputs: Properties) -> Properties:
-    """Give what is known of an image before it is built."""
+    """Return what is known of an image before it is built."""
     build = inputs.get("build", {})
     known: Properties = {"imageName": inputs["imageName"], "baseImageName": inputs["imageName"]}
     known["registryServer"] = inputs.get("registry", {}).get("server", "")
@@ -263,7 +263,7 @@ def _digest(image: str) -> Properties:
 
 
 def read(image: str, inputs: Properties) -> Properties | None:
-    """Give the outputs of an image as it lies with the daemon or in its registry; None if it is in neither."""
+    """Return the outputs of an image as it lies with the daemon or in its registry; None if it is in neither."""
     try:
         digest = _digest(image)
     except CommandFailed:
@@ -283,7 +283,7 @@ def read(image: str, inputs: Properties) -> Properties | None:
 
 
 def plain(value: PropertyValue) -> Any:  # noqa: ANN401
-    """Give a value of the engine's as plain Python."""
+    """Return a value of the engine's as plain Python."""
     match value.value:
         case Mapping() as members:
             return {key: plain(member) for key, member in members.items()}

@@ -23,7 +23,18 @@ from sandbox.aws.clock import Clock, parse_scale
 from sandbox.aws.cloudwatch import CloudWatch
 from sandbox.aws.metric_math import Kind, MathError, Plan, Series, Value
 from sandbox.aws.server import LocalAws, parse_lateness
-from sandbox.tests.test_envoy import NET, OFFSET, World, client, fetch, fixed, forward, paths_like, place_targets, until
+from sandbox.tests.envoy_world import (
+    NET,
+    OFFSET,
+    World,
+    client,
+    fetch,
+    fixed,
+    forward,
+    paths_like,
+    place_targets,
+    until,
+)
 
 pytestmark = pytest.mark.slow  # the local cloud's own parts: `make test` runs them
 
@@ -38,7 +49,7 @@ def rule(datapoints: int, periods: int = 3, missing: Missing = "missing") -> Rul
 
 
 def points(drawn: str) -> list[float | None]:
-    """As the guide draws them: 0 is within, X beyond the threshold, - is missing."""
+    """Return points as the guide draws them: 0 is within, X beyond the threshold, - is missing."""
     return [{"0": 0.0, "X": 1.0, "-": None}[one] for one in drawn.split()]
 
 
@@ -495,7 +506,7 @@ def put_alarm(cloudwatch: Any, name: str, **more: Any) -> None:  # noqa: ANN401
 
 
 def on_expression(expression: str, **stats: dict[str, Any]) -> dict[str, Any]:
-    """What of put_alarm makes it an alarm on an expression over metrics of the namespace ``tests``."""
+    """Return what of put_alarm makes it an alarm on an expression over metrics of the namespace ``tests``."""
     queries: list[dict[str, Any]] = [
         {"Id": name, "ReturnData": False, "MetricStat": {"Metric": metric, "Period": 60, "Stat": "Sum"}}
         for name, metric in stats.items()

@@ -19,7 +19,7 @@ OF_BALANCER = OF_GROUP[1:]
 
 
 def said(code: str, flags: str, group: str = "blue/2") -> dict[str, list[str]]:
-    """The metrics that one request counts in, by scope."""
+    """Return the metrics that one request counts in, by scope."""
     result = data(Counter({("app/shop/1", group, code, flags): 1}), {}, {}, {})
     return {
         "group": sorted(one["MetricName"] for one in result if one["Dimensions"] == OF_GROUP),

@@ -36,7 +36,7 @@ Client = Callable[[str], Any]
 
 @cache
 def _made(service: str) -> Any:
-    """A client for all tests: to make one takes longer than most of them."""
+    """Return a client that all tests share: making one takes longer than most tests."""
     return boto3.client(service, region_name=REGION)  # type: ignore[call-overload]
 
 
@@ -594,7 +594,7 @@ def test_pods_are_in_the_vpc_so_that_their_targets_have_the_zone_of_their_node(c
 
 
 def _cluster_groups(client: Client, seeds: Seeds) -> list[dict[str, Any]]:
-    """As the controller asks for them."""
+    """Return the security groups as the controller asks for them."""
     tag = {"Name": f"tag:kubernetes.io/cluster/{paths.CLUSTER}", "Values": ["owned", "shared"]}
     filters = [tag, {"Name": "vpc-id", "Values": [seeds.vpcId]}]
     pages = client("ec2").get_paginator("describe_security_groups").paginate(Filters=filters)
@@ -630,7 +630,7 @@ def test_the_controller_lets_the_load_balancers_group_in_once_and_takes_it_back(
 
 
 def _of_size(characters: int) -> str:
-    """A policy document of so many characters, and as many spaces again."""
+    """Return a policy document of so many characters, and as many spaces again."""
     statement = {"Effect": "Allow", "Action": "s3:*", "Resource": "*", "Sid": ""}
     document = json.dumps(_policy(statement), separators=(",", ":"))
     return document.replace('"Sid":""', f'"Sid":"{"x" * (characters - len(document))}"') + " " * characters

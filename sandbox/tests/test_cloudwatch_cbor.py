@@ -90,7 +90,7 @@ def cloudwatch(monkeypatch: pytest.MonkeyPatch) -> Iterator[CloudWatch]:
 
 
 def text(value: str) -> bytes:
-    """A short text as CBOR writes it."""
+    """Return a short text as CBOR writes it."""
     return bytes([0x60 + len(value)]) + value.encode()
 
 

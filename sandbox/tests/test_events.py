@@ -14,8 +14,8 @@ from components.traffic.guard import POLICY, definition, pattern
 from sandbox import paths
 from sandbox.aws import events, gaps, iam
 from sandbox.aws.server import LocalAws
-from sandbox.tests.test_envoy import World, client, fetch, forward, until
-from sandbox.tests.test_envoy import cloud as cloud
+from sandbox.tests.envoy_world import World, client, fetch, forward, until
+from sandbox.tests.envoy_world import cloud as cloud
 
 pytestmark = pytest.mark.slow  # the local cloud's own parts: `make test` runs them
 

@@ -41,7 +41,7 @@ LATENESS = pytest.mark.parametrize("lateness", [0, 60, 120, 180], ids="{} s late
 
 
 def ringing(alert: Alert, minutes: Minutes, lateness: float) -> list[float]:
-    """When the alarm was on, in minutes after ``USUAL``; nothing before it counts."""
+    """Return when the alarm was on, in minutes after ``USUAL``; nothing before it counts."""
     how = alert.cloudwatch
     assert how is not None
     rule = Rule(
@@ -84,7 +84,7 @@ def sums(store: series.Store, name: str, grid: Sequence[float], period: int) -> 
 
 
 def then(before: Mapping[str, float], *after: Mapping[str, float], minutes: int = 45) -> Minutes:
-    """What is usual, then each for a minute, the last of them until the end."""
+    """Add usual minutes, then one minute of each, the last until the end."""
     return [before] * USUAL + [*after, *[after[-1]] * (minutes - len(after))]
 
 
@@ -92,7 +92,7 @@ def then(before: Mapping[str, float], *after: Mapping[str, float], minutes: int 
 
 
 def gaps(rang: Sequence[float]) -> list[float]:
-    """When the alarm came on again after it had been off."""
+    """Return when the alarm came on again after it had been off."""
     return [now for before, now in pairwise(rang) if now - before > STEP / 60]
 
 

@@ -31,14 +31,14 @@ def common(script: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def place() -> Iterator[Path]:
-    """An empty directory with a short name: sockets cannot lie deep."""
+    """Yield an empty directory with a short name: sockets cannot lie deep."""
     with tempfile.TemporaryDirectory() as directory:
         yield Path(directory)
 
 
 @pytest.fixture
 def process(place: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A living process whose number a dead node of `place / "state"` left in its state directory."""
+    """Yield a living process whose number a dead node of `place / "state"` left in its state directory."""
     (place / "state/cluster").mkdir(parents=True)
     with subprocess.Popen(["sleep", "60"]) as process:
         (place / "state/cluster/node.pid").write_text(str(process.pid))

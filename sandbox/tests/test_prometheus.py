@@ -24,7 +24,7 @@ Object = dict[str, Any]
 
 @pytest.fixture(autouse=True)
 def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of Prometheus and a kubeconfig in a place of their own; returns the folder."""
+    """Return a folder of Prometheus and a kubeconfig in a place of their own; returns the folder."""
     monkeypatch.setattr(paths, "PROMETHEUS", tmp_path / "prometheus")
     monkeypatch.setattr(paths, "KUBECONFIG", tmp_path / "kubeconfig")
     given(**{"client-certificate-data": "Y2VydA==", "client-key-data": "a2V5"})

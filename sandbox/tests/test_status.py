@@ -57,7 +57,7 @@ def test_a_part_that_has_ended_is_told_with_the_remedy(dead: set[str], name: str
     dead.add(name)
     code, text = status()
     assert (code, told(text)) == (1, {**dict.fromkeys(PARTS, "running"), name: "not running"})
-    assert "`make sandbox` mends it" in text
+    assert "`make sandbox` repairs it" in text
     code, text = status("--json")
     assert (code, json.loads(text)["running"][name], json.loads(text)["whole"]) == (1, False, False)
 

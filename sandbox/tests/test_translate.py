@@ -276,7 +276,7 @@ def test_all_weights_zero_is_a_503_to_everyone_but_sticky_clients() -> None:
 
 
 def naive(text: str, glob: str) -> bool:
-    """An independent reading of ``*`` and ``?``."""
+    """Return an independent reading of ``*`` and ``?``."""
     if not glob:
         return not text
     if glob[0] == "*":

@@ -57,7 +57,7 @@ def installation() -> Path | None:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    """A PostgreSQL of this test file, on a socket in a temporary directory; the URL without its database."""
+    """Yield a PostgreSQL of this test file, on a socket in a temporary directory; the URL without its database."""
     root = installation()
     if root is None:
         pytest.skip("no PostgreSQL 15 on this machine nor in the package cache (sandbox/node/packages.sh node)")
@@ -99,7 +99,7 @@ def server() -> Iterator[str]:
 
 @pytest.fixture
 def url(server: str) -> Iterator[str]:
-    """An empty database."""
+    """Yield an empty database."""
     with psycopg.connect(f"{server}/postgres", autocommit=True) as admin:
         admin.execute("CREATE DATABASE shop")
     yield f"{server}/shop"
@@ -233,7 +233,7 @@ ALL_AT_2 = Schemas({"blue": "0002", "green": "0003"}, {"blue": "0002", "green": 
     [
         (
             replace(ALL_AT_2, declared={"blue": "0001", "green": "0003"}),
-            "0003 contracts: it takes away what code before schema 0002 uses; nothing was changed. blue is configured "
+            "0003 contracts: it removes what code before schema 0002 uses; nothing has changed. blue is configured "
             "for schema 0001: set its image and schema to a version with 0002 or later",
         ),
         (

@@ -19,7 +19,7 @@ INSIDE = ("/health/detailed", "/metrics", "/faults")
 
 @pytest.fixture
 def app(monkeypatch: pytest.MonkeyPatch) -> Observed:
-    """The service with a database that answers at once, until a test says otherwise."""
+    """Return the service with a database that answers at once, until a test says otherwise."""
 
     async def check(_: database.Database) -> float:
         return 1.0
@@ -139,6 +139,21 @@ def test_faults_fail_the_given_share_under_the_true_route_and_leave_probes_alone
     assert 'route="/",status="500"' in client.get("/metrics").text
     client.put("/faults", json={})
     assert client.get("/").status_code == 200
+
+
+def test_faults_can_begin_above_a_rate(client: TestClient) -> None:
+    client.put("/faults", json={"error_rate": 1, "error_above": 3})
+    assert [client.get("/").status_code for _ in range(5)] == [200, 200, 200, 500, 500]
+
+
+def test_faults_can_end_the_process_after_some_requests(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[int] = []
+    monkeypatch.setattr("app.faults.os._exit", ended.append)
+    client.put("/faults", json={"crash_after": 2})
+    for _ in range(3):
+        client.get("/")
+        client.get("/health/ready")
+    assert ended == [1]
 
 
 def test_faults_can_slow_requests_and_fail_readiness(client: TestClient) -> None:

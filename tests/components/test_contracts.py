@@ -3,46 +3,18 @@
 import ast
 import importlib
 import inspect
-import pkgutil
 import re
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
-from functools import cache
-from types import ModuleType
 
-import pulumi
 import pytest
 
-import components
+from components.model import tokens
 from tests.support.engine import Engine
-from tests.support.program import ROOT, STACKS, run
+from tests.support.program import ROOT, STACKS, unchanged
+from tests.support.sources import MODULES, component_classes, tree
 
-MODULES = [
-    found.name.removeprefix("components.")
-    for found in pkgutil.walk_packages(components.__path__, "components.")
-    if not found.ispkg
-]
 NETWORK = {"boto3", "botocore", "http", "httpx", "requests", "socket", "subprocess", "urllib", "urllib3", "kubernetes"}
-
-
-def module(name: str) -> ModuleType:
-    return importlib.import_module(f"components.{name}")
-
-
-@cache
-def tree(name: str) -> ast.Module:
-    return ast.parse((ROOT / "components" / f"{name.replace('.', '/')}.py").read_text())
-
-
-@cache
-def component_classes() -> dict[str, type[pulumi.ComponentResource]]:
-    """Every component by the name of its class."""
-    return {
-        name: value
-        for stem in MODULES
-        for name, value in inspect.getmembers(module(stem), inspect.isclass)
-        if issubclass(value, pulumi.ComponentResource) and value.__module__ == f"components.{stem}"
-    }
 
 
 def class_node(component: type) -> ast.ClassDef:
@@ -59,6 +31,13 @@ def constructor(component: type) -> ast.FunctionDef:
 def calls(node: ast.AST, name: str) -> list[ast.Call]:
     """Return the calls, in a part of the source, of what ends with that name."""
     return [call for call in ast.walk(node) if isinstance(call, ast.Call) and ast.unparse(call.func).endswith(name)]
+
+
+def type_token(argument: ast.expr) -> object:
+    """Return a constructor's type token: a literal, or one of the table that commands share."""
+    if isinstance(argument, ast.Attribute) and ast.unparse(argument.value) == "tokens":
+        return getattr(tokens, argument.attr)
+    return ast.literal_eval(argument)
 
 
 def imported(name: str) -> Iterator[str]:
@@ -79,11 +58,6 @@ def imported(name: str) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-@cache
-def program(stack: str) -> Engine:
-    return run(stack)
-
-
 # The sources
 
 
@@ -96,7 +70,7 @@ def test_the_type_token_says_module_and_class(name: str) -> None:
     component = component_classes()[name]
     (call,) = calls(constructor(component), "super().__init__")
     stem = component.__module__.rpartition(".")[2]
-    assert ast.literal_eval(call.args[0]) == f"hueshift:{stem}:{name}"
+    assert type_token(call.args[0]) == f"hueshift:{stem}:{name}"
     assert [ast.unparse(argument) for argument in call.args[1:]] == ["name", "None", "opts"]
 
 
@@ -117,6 +91,7 @@ def test_a_component_takes_name_args_and_opts_and_its_args_are_frozen_and_by_key
     assert is_dataclass(args)
     assert args.__dataclass_params__.frozen  # type: ignore[union-attr]
     assert all(field.kw_only for field in fields(args))
+    assert len(fields(args)) <= 11, "what belongs together is handed on together: a spec, a context"
 
 
 def test_options_of_children_name_their_parent_and_are_never_merged_with_the_components() -> None:
@@ -134,9 +109,9 @@ def test_only_the_settings_know_pydantic() -> None:
     assert {name.split(".")[0] for name in users} == {"settings"}
 
 
-def test_only_the_gate_and_its_session_reach_the_network() -> None:
+def test_only_the_gate_the_guard_of_parking_and_their_session_reach_the_network() -> None:
     users = {name for name in MODULES if any(item.split(".")[0] in NETWORK for item in imported(name))}
-    assert users == {"context.aws_session", "traffic.gate"}
+    assert users == {"context.aws_session", "traffic.gate", "traffic.parking"}
 
 
 def test_only_the_settings_read_the_stacks_configuration_and_nobody_the_environment() -> None:
@@ -158,9 +133,15 @@ def test_model_rules_and_the_gates_decision_know_nothing_of_pulumi_and_nobody_bu
     ours = {
         name: {item for item in imported(name) if item.split(".")[0] in ("components", "pulumi")} for name in MODULES
     }
-    pure = {"model": ("components.model",), "rules": ("components.model", "components.rules")}
+    pure = {
+        "model": ("components.model",),
+        "rules": ("components.model", "components.rules"),
+        "spec": ("components.model", "components.rules", "components.spec"),
+    }
     for package, allowed in pure.items():
-        found = {item for name, items in ours.items() if name.startswith(f"{package}.") for item in items}
+        found = {item for name, items in ours.items() if name.startswith(f"{package}.") for item in items} - {
+            "components"
+        }
         assert found
         assert all(item.startswith(allowed) for item in found), package
     assert all(item.startswith(("components.model", "components.rules")) for item in ours["traffic.decision"])
@@ -177,11 +158,22 @@ def test_nothing_is_made_and_nothing_is_judged_inside_apply() -> None:
     assert users == {"edge.dns"}, "what an apply does is missing from the preview"
 
 
-def test_the_program_is_wiring() -> None:
-    source = (ROOT / "__main__.py").read_text()
-    assert len(source.splitlines()) <= 165
-    kinds = (ast.If, ast.For, ast.While, ast.FunctionDef, ast.ClassDef, ast.Try)
-    assert not [node for node in ast.walk(ast.parse(source)) if isinstance(node, kinds)]
+def test_the_program_is_wiring_whose_only_choice_is_given_or_made() -> None:
+    wiring = ast.parse((ROOT / "__main__.py").read_text())
+    statements = (ast.Import, ast.ImportFrom, ast.Assign, ast.Expr)
+    assert [ast.unparse(node) for node in wiring.body if not isinstance(node, statements)] == []
+    logic = (ast.IfExp, ast.Compare, ast.BinOp, ast.UnaryOp, ast.Lambda, ast.Subscript, ast.NamedExpr)
+    assert [ast.unparse(node) for node in ast.walk(wiring) if isinstance(node, logic)] == []
+    assert [node for node in ast.walk(wiring) if isinstance(node, ast.comprehension) and node.ifs] == []
+    choices = [node for node in ast.walk(wiring) if isinstance(node, ast.BoolOp)]
+    assert choices
+    for choice in choices:
+        given, made = choice.values
+        assert isinstance(choice.op, ast.Or)
+        assert ast.unparse(given).startswith("settings.")
+        assert isinstance(made, ast.Attribute)
+        assert isinstance(made.value, ast.Call)
+        assert ast.unparse(made.value.func) in component_classes()
 
 
 # What the sources register
@@ -204,7 +196,7 @@ each_stack = pytest.mark.parametrize("stack", ["production", "staging"])
 
 @each_stack
 def test_every_resource_has_a_component_for_parent_and_begins_with_its_name(stack: str) -> None:
-    registrations = program(stack).registrations
+    registrations = unchanged(stack).registrations
     roots = {r.type for r in registrations.values() if r.parent not in registrations}
     assert roots - SOMETIMES == {
         "hueshift:edge:Edge",
@@ -225,26 +217,40 @@ def test_every_resource_has_a_component_for_parent_and_begins_with_its_name(stac
 
 @each_stack
 def test_every_component_is_used_and_its_token_has_one_class(stack: str) -> None:
-    used = {r.type for r in program(stack).registrations.values() if not r.custom}
-    tokens = {f"hueshift:{c.__module__.rpartition('.')[2]}:{name}" for name, c in component_classes().items()}
-    assert tokens - SOMETIMES <= used <= tokens
+    used = {r.type for r in unchanged(stack).registrations.values() if not r.custom}
+    declared = {f"hueshift:{c.__module__.rpartition('.')[2]}:{name}" for name, c in component_classes().items()}
+    assert declared - SOMETIMES <= used <= declared
+
+
+def test_the_tokens_and_names_that_commands_read_are_those_that_the_program_registers() -> None:
+    shared = {value for value in vars(tokens).values() if isinstance(value, str) and value.startswith("hueshift:")}
+    assert shared == {tokens.SERVICE, tokens.TRAFFIC_SPLIT, tokens.SECRET_ENTRIES, tokens.ENCRYPTION_KEY}
+    registrations = unchanged("staging").registrations
+    assert shared <= {r.type for r in registrations.values()}
+    services = {r.name for r in registrations.values() if r.type == tokens.SERVICE}
+    rules = {
+        r.name
+        for r in registrations.values()
+        if r.name.endswith(tokens.PRODUCTION_RULE) and registrations[r.parent].type == tokens.TRAFFIC_SPLIT
+    }
+    assert rules == {f"{service}{tokens.PRODUCTION_RULE}" for service in services} != set()
 
 
 def test_what_not_every_stack_has_some_stack_file_shows() -> None:
-    used = {r.type for stack in STACKS for r in program(stack).registrations.values()}
+    used = {r.type for stack in STACKS for r in unchanged(stack).registrations.values()}
     assert SOMETIMES - used == {"hueshift:image:Image"}  # what a developer's own stack would build
 
 
 @each_stack
 def test_every_component_registers_its_outputs(stack: str) -> None:
-    engine = program(stack)
+    engine = unchanged(stack)
     registered = {urn for urn in engine.outputs if urn in engine.registrations}
     assert registered == {r.urn for r in engine.registrations.values() if not r.custom}
 
 
 @each_stack
 def test_every_aws_resource_carries_the_tags_of_what_it_belongs_to(stack: str) -> None:
-    engine, seen = program(stack), 0
+    engine, seen = unchanged(stack), 0
     for registration in engine.registrations.values():
         if not registration.type.startswith("aws:") or not _takes_tags(registration.type):
             continue
@@ -261,7 +267,7 @@ def test_every_aws_resource_carries_the_tags_of_what_it_belongs_to(stack: str) -
 
 @each_stack
 def test_every_object_in_the_cluster_carries_the_labels_of_what_it_belongs_to(stack: str) -> None:
-    engine, seen = program(stack), 0
+    engine, seen = unchanged(stack), 0
     for registration in engine.registrations.values():
         if not registration.type.startswith("kubernetes:"):
             continue
@@ -280,7 +286,7 @@ def test_every_object_in_the_cluster_carries_the_labels_of_what_it_belongs_to(st
 
 @each_stack
 def test_physical_names_fit_and_what_may_be_replaced_has_none(stack: str) -> None:
-    for registration in program(stack).registrations.values():
+    for registration in unchanged(stack).registrations.values():
         if registration.type.startswith("kubernetes:"):
             assert len(registration.inputs["metadata"].get("name", registration.name)) <= 63
         if registration.type in ("aws:lb/targetGroup:TargetGroup", "aws:lb/loadBalancer:LoadBalancer"):
@@ -296,7 +302,7 @@ def test_physical_names_fit_and_what_may_be_replaced_has_none(stack: str) -> Non
 
 
 def _takes_tags(type_: str) -> bool:
-    """Tell whether AWS lets a resource of this type have tags, as the SDK's class says."""
+    """Return whether AWS lets a resource of this type have tags, as the SDK's class says."""
     package, _, name = type_.removeprefix("aws:").partition("/")
     return hasattr(getattr(importlib.import_module(f"pulumi_aws.{package}"), name.partition(":")[2]), "tags")
 

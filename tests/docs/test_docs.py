@@ -11,43 +11,23 @@ import pytest
 import yaml
 
 from components.settings import parse
-from tests.components.test_contracts import component_classes
 from tests.support import strategies as some
-from tests.support.engine import Answer, in_stack, installed, subnets_in
+from tests.support.answers import ANSWERS
+from tests.support.engine import in_stack, installed
 from tests.support.pages import PAGES as OPERATORS
-from tests.support.pages import commands
+from tests.support.pages import code, commands
+from tests.support.sources import component_classes
 
 ROOT = Path(__file__).resolve().parents[2]
 COVERAGE = ROOT / "docs" / "coverage.md"
 PAGES = sorted((ROOT / "docs" / "components").glob("*.md"))
 PREFIX = "hueshift:"
-ANSWERS: Mapping[str, Answer] = {
-    "aws:ecr/getAuthorizationToken:getAuthorizationToken": {
-        "userName": "AWS",
-        "password": "obviously-fake",
-        "proxyEndpoint": "",
-    },
-    "aws:index/getCallerIdentity:getCallerIdentity": {"accountId": "123456789012"},
-    "aws:ec2/getVpc:getVpc": {
-        "id": "vpc-0a1b2c3d",
-        "cidrBlockAssociations": [{"cidrBlock": "10.0.0.0/8", "state": "associated"}],
-    },
-    "aws:ec2/getSubnets:getSubnets": {"ids": ["subnet-0a1b2c3d", "subnet-0a1b2c3e"]},
-    "aws:ec2/getSubnet:getSubnet": subnets_in("vpc-0a1b2c3d"),
-    "aws:route53/getZone:getZone": {"zoneId": "Z0123456789", "name": "example.com"},
-}
-"""What the provider functions answer that examples call."""
-
-
-def blocks(page: Path, language: str) -> list[str]:
-    """Return the code of a page in one language."""
-    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
 
 
 def examples(language: str) -> Iterator[Any]:
     """Yield every block of every page."""
     for page in PAGES:
-        for number, block in enumerate(blocks(page, language), 1):
+        for number, block in enumerate(code(page, language), 1):
             yield pytest.param(block, id=f"{page.stem}-{number}")
 
 
@@ -68,7 +48,7 @@ def test_every_component_has_a_page_and_every_page_a_module() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_a_page_shows_an_example_and_says_where_it_ends(page: Path) -> None:
-    assert blocks(page, "python")
+    assert code(page, "python")
     headings = re.findall(r"^## (.*)$", page.read_text(), re.MULTILINE)
     assert {"Example", "What it holds", "Limits"} <= set(headings)
 
@@ -139,8 +119,8 @@ def test_no_page_asks_outputs_who_has_the_traffic_for_they_are_wishes() -> None:
     asks = [
         block for block in commands() if "stack output" in block.text and re.search(r"weights|activeColor", block.text)
     ]
-    assert [f"{block.page}: {block.text}" for block in asks if "hueshift live" not in block.text] == []
-    assert sum("hueshift live" in block.text for block in commands()) >= 5
+    assert [f"{block.page}: {block.text}" for block in asks if "hueshift status" not in block.text] == []
+    assert sum("hueshift status" in block.text for block in commands()) >= 5
 
 
 def test_every_file_that_the_coverage_names_exists() -> None:
@@ -163,3 +143,17 @@ def test_every_test_on_the_local_cloud_is_in_the_coverage() -> None:
     files = {file for file in (ROOT / "tests/e2e").rglob("test_*.py") if file.name not in of_the_cloud_itself}
     assert len(files) > 15
     assert {name for file in files if (name := str(file.relative_to(ROOT))) not in text} == set()
+
+
+def test_the_readme_is_short_and_leads_to_the_index() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert len(text.splitlines()) <= 120
+    assert "](docs/README.md)" in text
+
+
+def test_the_index_lists_every_page() -> None:
+    docs = ROOT / "docs"
+    listed = set(re.findall(r"\]\(([^)#]+\.md)", (docs / "README.md").read_text()))
+    pages = {str(page.relative_to(docs)) for page in (*docs.glob("*.md"), *docs.glob("operations/*.md"))}
+    assert "operations/first-stack.md" in pages
+    assert pages - {"README.md"} - listed == set()

@@ -20,6 +20,7 @@ import requests
 import yaml
 
 from sandbox import paths
+from tests.support.shell import Shell
 
 HOST = "shop.localhost"
 NAMESPACE = "sandbox-shop"
@@ -33,15 +34,10 @@ _CLOCK = paths.STATE / "clock.lock"
 
 
 def run(
-    *command: str, check: bool = True, cwd: Path = paths.ROOT, **variables: str
+    *command: str | Path, check: bool = True, cwd: Path = paths.ROOT, text: str | None = None, **variables: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command as a person would after `eval "$(make -s sandbox-env)"`."""
-    done = subprocess.run(
-        command, env={**os.environ, **variables}, cwd=cwd, capture_output=True, text=True, check=False
-    )
-    if check and done.returncode:
-        raise AssertionError(f"{' '.join(command)} ended with {done.returncode}\n{done.stdout}\n{done.stderr}")
-    return done
+    """Run a command as a person would after `eval "$(make -s sandbox-env)"`; ``text`` is its standard input."""
+    return Shell(folder=cwd).run(*command, check=check, text=text, **variables)
 
 
 def pulumi(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -50,7 +46,7 @@ def pulumi(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[s
 
 
 def update() -> dict[str, int]:
-    """`pulumi up`; return how many resources saw which operation."""
+    """Run `pulumi up`; return the number of resources by operation."""
     pulumi("up", "--yes", "--skip-preview")
     return {name: count for name, count in last_update()["resourceChanges"].items() if name != "same"}
 
@@ -230,6 +226,19 @@ def wait_until(condition: str, holds: Callable[[], object], seconds: float = 60)
     while not holds():
         assert time.monotonic() < deadline, f"not so within {seconds:.0f} s: {condition}"
         time.sleep(0.2)
+
+
+def live_weights() -> dict[str, int]:
+    """Return the weights of the production rule as the load balancer has them, by target group ARN."""
+    client = boto3.client("elbv2")
+    listeners = client.describe_listeners(LoadBalancerArn=load_balancer()["LoadBalancerArn"])["Listeners"]
+    for listener in listeners:
+        for rule in client.describe_rules(ListenerArn=listener["ListenerArn"])["Rules"]:
+            hosts = [condition.get("HostHeaderConfig", {}).get("Values") for condition in rule["Conditions"]]
+            if hosts == [[HOST]]:
+                groups = rule["Actions"][0]["ForwardConfig"]["TargetGroups"]
+                return {group["TargetGroupArn"]: group["Weight"] for group in groups}
+    raise AssertionError("the load balancer has no production rule")
 
 
 def committed() -> dict[str, Any]:

@@ -5,6 +5,7 @@ import os
 import pytest
 
 from sandbox import engine, environment, paths
+from tests.support.incremental import pytest_runtest_makereport, pytest_runtest_setup  # noqa: F401 (hooks)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -7,23 +7,16 @@ time: there the condition of a rule must hold, and for how long is for `promtool
 import json
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import boto3
 import pytest
-import requests
 
 from components.model import Color
-from sandbox import paths
 from tests.e2e import cloud
-from tests.e2e.test_gate import live_weights
+from tests.e2e.failing import EVERYTHING_OFF, fail, holding, load, ringing, wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
-
-RATE = 60
-"""Requests a second of each of the two loads: 360 in a minute of CloudWatch."""
-EVERYTHING_OFF: dict[str, float] = {}
 
 
 @pytest.fixture
@@ -31,52 +24,6 @@ def fast_minutes() -> Iterator[None]:
     """Let a minute of CloudWatch last six seconds."""
     with cloud.fast_minutes():
         yield
-
-
-@contextmanager
-def load(color: Color | None = None) -> Iterator[None]:
-    """Ask all the while, green by the canary's header."""
-    requests_sent = cloud.Load(580, {"x-canary": "true"} if color else {}, rate=RATE)
-    try:
-        yield
-    finally:
-        requests_sent.stop()
-
-
-def fail(color: Color, **faults: float) -> None:
-    for pod in cloud.pods(color):
-        requests.put(f"http://{pod['status']['podIP']}:8080/faults", json=faults, timeout=5).raise_for_status()
-
-
-def ringing() -> set[str]:
-    """Return the names of the stack's alarms that are on."""
-    pages = boto3.client("cloudwatch").get_paginator("describe_alarms")
-    found: set[str] = set()
-    for page in pages.paginate(
-        StateValue="ALARM", AlarmNamePrefix="sandbox-", AlarmTypes=["CompositeAlarm", "MetricAlarm"]
-    ):
-        found |= {str(alarm["AlarmName"]) for alarm in page["CompositeAlarms"]}
-        found |= {str(alarm["AlarmName"]) for alarm in page["MetricAlarms"]}
-    return found
-
-
-def holding() -> set[tuple[str, str]]:
-    """Return alert and color of all of Prometheus' rules whose condition holds now."""
-    groups = requests.get(f"{paths.PROMETHEUS_URL}/api/v1/rules", timeout=5).json()["data"]["groups"]
-    return {
-        (rule["name"], rule["labels"].get("color", ""))
-        for group in groups
-        for rule in group["rules"]
-        if rule["state"] != "inactive"
-    }
-
-
-def wait_for(alarms: set[str], seconds: float = 90) -> None:
-    """Wait until these alarms are on and no other, else fail with both."""
-    deadline = time.monotonic() + seconds
-    while (now := ringing()) != alarms and time.monotonic() < deadline:
-        time.sleep(0.5)
-    assert now == alarms
 
 
 def heard(queue: str) -> list[tuple[str, str]]:
@@ -126,7 +73,7 @@ def test_a_color_that_lost_its_pods_is_told_gets_no_traffic_and_is_well_once_the
             refused = cloud.pulumi("up", "--yes", "--skip-preview", check=False)
             assert refused.returncode != 0
             assert "its alarm sandbox-shop-green is on" in refused.stdout + refused.stderr
-            assert sorted(live_weights().values()) == [0, 100]
+            assert sorted(cloud.live_weights().values()) == [0, 100]
         finally:
             cloud.kubectl("scale", "deployment", "shop-green", "--replicas=2")
         wait_for(set(), 120)
@@ -155,12 +102,12 @@ def test_a_service_that_fails_is_told_once_gets_no_more_traffic_and_may_be_left(
             refused = cloud.pulumi("up", "--yes", "--skip-preview", check=False)
             assert refused.returncode != 0
             assert "its alarm sandbox-shop-green is on" in refused.stdout + refused.stderr
-            assert sorted(live_weights().values()) == [10, 90]
+            assert sorted(cloud.live_weights().values()) == [10, 90]
             assert ringing() == green
 
             cloud.configure("canaryWeight", 0)
             cloud.update()
-            assert sorted(live_weights().values()) == [0, 100]
+            assert sorted(cloud.live_weights().values()) == [0, 100]
 
             fail(Color.BLUE, delay_ms=1500, delay_rate=0.2)
             wait_for(green | slow)

@@ -1,4 +1,4 @@
-"""The load balancer with everything around it: certificates and names of its own, a firewall and logs."""
+"""The load balancer with everything around it: certificates and names of its own, a web ACL and logs."""
 
 import json
 import socket
@@ -23,7 +23,7 @@ ORIGIN = "https://www.example.com"
 
 @pytest.fixture(scope="module", autouse=True)
 def edge() -> Iterator[None]:
-    """Give the stack a zone, a firewall, logs and an origin, and take all of it away again."""
+    """Add a zone, a web ACL, logs and an origin to the stack, and remove them at the end."""
     with cloud.stack_file() as file:
         stack: dict[str, Any] = yaml.safe_load(file.read_text())
         config = stack["config"]
@@ -98,7 +98,7 @@ def test_the_service_and_its_colors_have_records_that_lead_to_the_load_balancer(
     assert len(proofs) == 2
 
 
-def test_the_firewall_stands_before_it() -> None:
+def test_the_web_acl_is_associated_with_it() -> None:
     acl = boto3.client("wafv2").get_web_acl_for_resource(ResourceArn=cloud.load_balancer()["LoadBalancerArn"])["WebACL"]
     assert [rule["Name"] for rule in sorted(acl["Rules"], key=lambda rule: rule["Priority"])] == [
         "AWSManagedRulesAmazonIpReputationList",

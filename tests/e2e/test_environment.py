@@ -98,7 +98,7 @@ def stranger() -> Iterator[str]:
 
 
 def reaches_from_here(address: str, port: int) -> bool:
-    """Say whether this machine, where the load balancer stands, gets a connection."""
+    """Return whether this machine, where the load balancer stands, gets a connection."""
     try:
         socket.create_connection((address, port), 2).close()
     except OSError:
@@ -107,7 +107,7 @@ def reaches_from_here(address: str, port: int) -> bool:
 
 
 def reaches(namespace: str, pod: str, address: str, port: int) -> bool:
-    """Say whether a pod gets a connection."""
+    """Return whether a pod gets a connection."""
     attempt = f"import socket; socket.create_connection(({address!r}, {port}), 2)"
     command = ["kubectl", "exec", f"--namespace={namespace}", pod, "--", "python3", "-c", attempt]
     done = cloud.run(*command, check=False)

@@ -14,19 +14,6 @@ from tests.e2e import cloud
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 
-def live_weights() -> dict[str, int]:
-    """Return the weights of the production rule as the load balancer has them, by target group ARN."""
-    client = boto3.client("elbv2")
-    listeners = client.describe_listeners(LoadBalancerArn=cloud.load_balancer()["LoadBalancerArn"])["Listeners"]
-    for listener in listeners:
-        for rule in client.describe_rules(ListenerArn=listener["ListenerArn"])["Rules"]:
-            hosts = [condition.get("HostHeaderConfig", {}).get("Values") for condition in rule["Conditions"]]
-            if hosts == [[cloud.HOST]]:
-                groups = rule["Actions"][0]["ForwardConfig"]["TargetGroups"]
-                return {group["TargetGroupArn"]: group["Weight"] for group in groups}
-    raise AssertionError("the production rule is not there")
-
-
 @pytest.fixture(scope="module", autouse=True)
 def own_minutes() -> Iterator[None]:
     """Keep the pace of CloudWatch: of a color that is away for seconds no alarm is to hear."""
@@ -44,7 +31,7 @@ def green_unready() -> Iterator[None]:
                 f"http://{pod['status']['podIP']}:8080/faults", json={"unready": not ready}, timeout=5
             ).raise_for_status()
 
-    (group,) = [arn for arn in live_weights() if "-green-" in arn]
+    (group,) = [arn for arn in cloud.live_weights() if "-green-" in arn]
 
     def healthy() -> int:
         targets = boto3.client("elbv2").describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]
@@ -62,7 +49,7 @@ def green_unready() -> Iterator[None]:
 
 @pytest.mark.usefixtures("green_unready")
 def test_a_color_whose_pods_are_unready_gets_no_traffic_and_nothing_changes() -> None:
-    before = live_weights()
+    before = cloud.live_weights()
     with cloud.stack_file() as file:
         text = file.read_text()
         for path, value in (("activeColor", "green"), ("canaryWeight", "10")):
@@ -71,7 +58,7 @@ def test_a_color_whose_pods_are_unready_gets_no_traffic_and_nothing_changes() ->
             assert refused.returncode != 0
             assert "green" in refused.stdout + refused.stderr
             assert "healthy" in refused.stdout + refused.stderr
-            assert live_weights() == before
+            assert cloud.live_weights() == before
             status, headers, _ = cloud.curl(f"https://{cloud.HOST}/")
             assert (status, headers["x-color"]) == (200, "blue")
             file.write_text(text)
@@ -114,7 +101,7 @@ def test_what_was_moved_by_hand_is_in_the_comment_and_is_never_idle() -> None:
     client.modify_rule(RuleArn=rule, Actions=flipped)
     try:
         said = hueshift("preview").stdout
-        assert "live: blue 0 %, green 100 %, the state says: blue 100 %, green 0 %" in said
+        assert "live weights are blue 0 %, green 100 %, the state has blue 100 %, green 0 %" in said
         refused = hueshift("image", "set", "shop", "127.0.0.1:5000/shop:1.6.0", "--version", "1.6.0")
         assert "the load balancer has blue 0 %, green 100 %" in refused.stderr
     finally:
@@ -128,10 +115,10 @@ def test_the_way_back_from_a_color_whose_pods_fail_is_not_held_up_by_them() -> N
         cloud.update()
         cloud.configure("services.shop.colors.green.image", "127.0.0.1:5000/shop:9.9.9")
         assert cloud.pulumi("up", "--yes", "--skip-preview", check=False).returncode != 0
-        assert sorted(live_weights().values()) == [10, 90]
+        assert sorted(cloud.live_weights().values()) == [10, 90]
         cloud.configure("canaryWeight", 0)
         cloud.pulumi("up", "--yes", "--skip-preview", check=False)
-        assert sorted(live_weights().values()) == [0, 100]
+        assert sorted(cloud.live_weights().values()) == [0, 100]
 
 
 def test_a_parked_color_has_no_pods_and_comes_back_whole() -> None:

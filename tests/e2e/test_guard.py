@@ -10,8 +10,7 @@ import pytest
 from components.model import Color
 from hueshift.release import guard
 from tests.e2e import cloud
-from tests.e2e.test_alerts import EVERYTHING_OFF, fail, load, wait_for
-from tests.e2e.test_gate import live_weights
+from tests.e2e.failing import EVERYTHING_OFF, fail, load, wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -60,10 +59,12 @@ def tried() -> Iterator[float]:
 def test_a_color_that_fails_while_nobody_drives_loses_its_traffic(tried: float) -> None:
     with cloud.fast_minutes(), load():
         wait_for(set(), 200)  # a load that an earlier test ended is a drop of traffic, remembered for half an hour
-        assert sorted(live_weights().values()) == [10, 90]
+        assert sorted(cloud.live_weights().values()) == [10, 90]
         fail(Color.GREEN, error_rate=0.2)
         try:
-            cloud.wait_until("everything is sent to blue", lambda: sorted(live_weights().values()) == [0, 100], 120)
+            cloud.wait_until(
+                "everything is sent to blue", lambda: sorted(cloud.live_weights().values()) == [0, 100], 120
+            )
         finally:
             fail(Color.GREEN, **EVERYTHING_OFF)
         assert cloud.curl(f"https://{cloud.HOST}/")[1]["x-color"] == "blue"

@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -37,10 +36,8 @@ def record(project: Path) -> dict[str, Any]:
     """Run `hueshift image record` in a copy of the project, whose record is its own."""
     for name in ("Pulumi.yaml", "Pulumi.sandbox.yaml"):
         shutil.copy(paths.ROOT / name, project)
-    command = [sys.executable, "-m", "hueshift", "image", "record", "shop", "--stack", "sandbox", "--json"]
-    done = subprocess.run(["env", f"PYTHONPATH={paths.ROOT}", *command], cwd=project, capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr.decode()
-    answer: dict[str, Any] = json.loads(done.stdout)
+    command = (sys.executable, "-m", "hueshift", "image", "record", "shop", "--stack", "sandbox", "--json")
+    answer: dict[str, Any] = json.loads(cloud.run(*command, cwd=project, PYTHONPATH=str(paths.ROOT)).stdout)
     return answer
 
 

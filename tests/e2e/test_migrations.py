@@ -84,7 +84,7 @@ def go_back(target: str, place: Path) -> str:
 
 
 def is_live(color: str) -> bool:
-    """Say whether that color answers users."""
+    """Return whether that color answers users."""
     return cloud.curl(f"https://{cloud.HOST}/")[1]["x-color"] == color
 
 

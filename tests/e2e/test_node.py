@@ -38,7 +38,7 @@ threading.Event().wait()
 
 
 def apply(*manifests: dict[str, Any]) -> None:
-    """`kubectl apply` of these objects."""
+    """Run `kubectl apply` for these objects."""
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         json.dump({"apiVersion": "v1", "kind": "List", "items": manifests}, file)
         file.flush()

@@ -5,12 +5,11 @@ The tests run in this order, each on what the one before has left.
 """
 
 import json
-import os
 import re
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -25,8 +24,9 @@ from psycopg import sql
 from sandbox import ca, fakes, images, paths
 from tests.e2e import cloud
 from tests.support.pages import Block, commands
+from tests.support.shell import Shell
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.e2e, pytest.mark.incremental, pytest.mark.timeout(240)]
 
 ENVIRONMENT = "ops-production"
 NAMESPACE = f"{ENVIRONMENT}-shop"
@@ -60,29 +60,22 @@ class Desk:
         self._certificate = certificate
 
     def shell(self, text: str, *, fails: bool = False) -> str:
-        """Run a script as it stands; return what it printed and told."""
-        done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", text],
-            cwd=self.folder,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            check=False,
-        )
+        """Run a script as it is written; return its standard output and error."""
+        done = self._shell.script(text, check=False)
         told = done.stdout + done.stderr
         assert (done.returncode != 0) == fails, f"{text}\nended with {done.returncode}\n{told}"
         return told
 
     @property
-    def environment(self) -> dict[str, str]:
-        """The shell's variables; what asks a person is told yes, and shows no preview twice."""
-        return os.environ | {
+    def _shell(self) -> Shell:
+        """A shell in which pulumi asks nothing and shows no preview first."""
+        variables = {
             "CURL_HOME": str(self.folder.parent),
             "PULUMI_OPTION_YES": "true",
             "PULUMI_OPTION_SKIP_PREVIEW": "true",
             "PULUMI_OPTION_COLOR": "never",
         }
+        return Shell(folder=self.folder, variables=variables)
 
     def text(self, block: Block, **names: str) -> str:
         """Return the block with the names of here."""
@@ -109,25 +102,9 @@ class Desk:
             self.ran.add(found[number].text)
         return told
 
-    @contextmanager
-    def begun(self, text: str) -> Iterator[subprocess.Popen[str]]:
-        """Begin a command in a process group of its own, and end all of it that is left."""
-        process = subprocess.Popen(
-            ["bash", "-c", text],
-            cwd=self.folder,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-        try:
-            yield process
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+    def begun(self, text: str) -> AbstractContextManager[subprocess.Popen[bytes]]:
+        """Start a script, and kill what is left of it at the end."""
+        return self._shell.started("bash", "-c", text)
 
     @property
     def file(self) -> Path:
@@ -182,7 +159,7 @@ class Desk:
         return found
 
     def waits_for(self, operation: str, kind: str) -> bool:
-        """Tell whether an update is at a resource of this kind."""
+        """Return whether an update is at a resource of this kind."""
         return any(
             (item["type"], item["resource"]["type"].rpartition(":")[2]) == (operation, kind) for item in self.pending()
         )
@@ -225,7 +202,7 @@ def database() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory, database: str) -> Iterator[Desk]:  # noqa: ARG001 (its place)
-    """A clean clone with the file of a stack that does not exist yet; whatever a test leaves is taken away."""
+    """Yield a clean clone with the file of a stack that does not exist yet; whatever a test leaves is taken away."""
     forget_secrets()
     folder = cloud.clone(tmp_path_factory.mktemp("operations") / "project")
     digests = {version: images.build_and_push(version) for version in SCHEMAS}
@@ -423,17 +400,26 @@ def test_the_way_back_is_open_for_the_weights_alone_and_for_everything(desk: Des
     before = desk.service()
     desk.edit(services={"shop": before | {"env": {"GREETING": "hello"}}}, activeColor="green")
     running = pods("blue") + pods("green")
-    assert "1 updated" in desk.run("operations", "Roll back", 1)
+    assert "1 updated" in desk.run("operations", "Roll back", 2)
     assert weights(desk) == {"blue": 0, "green": 100}
     assert pods("blue") + pods("green") == running, "what else waits in the stack file"
 
     desk.edit(services={"shop": before})
-    desk.run("operations", "Roll back", 0)
+    told = desk.run("operations", "Roll back", 0)
+    assert f"blue has all traffic of shop in {ENVIRONMENT}, and users get 1.5.0" in told
+    assert "state: knows the weights" in told
     assert weights(desk) == {"blue": 100, "green": 0}
     cloud.wait_until("blue answers", lambda: served(desk) == ("blue", "1.5.0"))
+    desk.run("operations", "Roll back", 1)
+    desk.shell("pulumi preview --expect-no-changes")
 
 
 def test_a_parked_color_gives_up_its_pods_and_gets_them_back(desk: Desk) -> None:
+    move(desk, blue=80, green=20)
+    told = desk.run("operations", "Park", 0, fails=True)
+    assert "green would be parked while the load balancer gives it 20 of 100 parts of the traffic" in told
+    assert pods("green")
+    move(desk, blue=100, green=0)
     desk.run("operations", "Park", 0)
     cloud.wait_until("green has no pods", lambda: pods("green") == [])
     assert weights(desk) == {"blue": 100, "green": 0}
@@ -516,7 +502,7 @@ def test_a_violation_is_refused_with_the_key_that_mends_it(desk: Desk) -> None:
 
 
 def nothing_but_running() -> bool:
-    """Say whether every pod runs, or has done its work: none ends, and none waits for its image."""
+    """Return whether every pod runs, or has done its work: none ends, and none waits for its image."""
     pods = kubectl("get", "pods", "--no-headers").splitlines()
     return all({"Running", "Completed"} & set(pod.split()) for pod in pods)
 

@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +12,7 @@ from pulumi._types import input_type_py_to_pulumi_names
 from pulumi_aws import acm, cloudwatch, ec2, ecr, eks, iam, kms, lb, route53, s3, secretsmanager, sfn, sns, vpc, wafv2
 
 from sandbox import engine, paths
+from tests.e2e import cloud
 
 pytestmark = [pytest.mark.e2e]
 
@@ -30,9 +30,7 @@ def test_nothing_but_docker_is_played() -> None:
 @pytest.fixture(scope="module")
 def schema() -> dict[str, Any]:
     """Return the schema of the plugin of aws that is built here."""
-    folder = subprocess.run(
-        [paths.ROOT / "sandbox/go/build.sh", "aws-plugin"], stdout=subprocess.PIPE, text=True, check=True
-    ).stdout.strip()
+    folder = cloud.run(paths.ROOT / "sandbox/go/build.sh", "aws-plugin").stdout.strip()
     found: dict[str, Any] = json.loads((Path(folder) / "schema.json").read_text())
     return found
 

@@ -33,7 +33,7 @@ def test_a_violation_ends_the_preview_of_production_with_the_reason_and_the_reme
     check = next(check for check in CHECKS if check.name == "careful-load-balancer")
     told = done.stdout.partition("[mandatory]  careful-load-balancer  (aws:lb/loadBalancer:LoadBalancer: edge-alb)")[2]
     assert f"{check.reason} Remedy: {check.remedy}." in told, done.stdout + done.stderr
-    assert "nobody could tell later who asked for what" in told
+    assert "accessLogs.enabled is not true" in told
     assert done.stdout.count("[mandatory]") == 1
 
 

@@ -2,7 +2,6 @@
 
 import base64
 import json
-import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -19,8 +18,9 @@ from cryptography.x509.oid import NameOID
 from sandbox import fakes, paths
 from sandbox.aws.server import ZONE
 from tests.e2e import cloud
+from tests.support.shell import Shell
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.incremental, pytest.mark.timeout(300)]
 
 NAME = "review-42"
 HOST = f"shop.{NAME}.{ZONE}"
@@ -141,15 +141,9 @@ def answer() -> tuple[int, dict[str, str], str]:
 
 @pytest.mark.parametrize("kind", ["aws:lb/loadBalancer:LoadBalancer", "kubernetes:apps/v1:Deployment"])
 def test_a_review_whose_update_was_killed_goes_without_a_trace(project: Path, kind: str) -> None:
-    making = subprocess.Popen(
-        ["pipeline/review.sh", "up", NAME],
-        cwd=project,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    cloud.wait_until(f"a {kind} is being made", lambda: kind in being_made(), 120)
-    cloud.kill(making)
+    with Shell(folder=project).started("pipeline/review.sh", "up", NAME) as making:
+        cloud.wait_until(f"a {kind} is being made", lambda: kind in being_made(), 120)
+        cloud.kill(making)
     assert being_made(), "whatever it was, something was being made"
     review(project, "down", NAME)
     assert left() == NOTHING

@@ -80,8 +80,7 @@ def test_a_value_is_in_no_manifest_but_the_secret_that_delivers_it() -> None:
 def hueshift(*words: str, values: object = None) -> subprocess.CompletedProcess[str]:
     """Run `hueshift secrets … --stack sandbox`, the values on its standard input."""
     text = json.dumps(values) if values is not None else None
-    command = ["hueshift", "secrets", *words, "--stack", "sandbox"]
-    return subprocess.run(command, cwd=paths.ROOT, input=text, capture_output=True, text=True, check=False)
+    return cloud.run("hueshift", "secrets", *words, "--stack", "sandbox", text=text, check=False)
 
 
 def status() -> dict[str, dict[str, Any]]:
@@ -92,7 +91,7 @@ def status() -> dict[str, dict[str, Any]]:
 
 
 def accepts(color: str, secret: str) -> bool:
-    """Tell whether the pods of a color take a token that is signed with the secret."""
+    """Return whether the pods of a color take a token that is signed with the secret."""
     token = jwt.encode({"exp": time.time() + 60}, secret)
     url = f"https://{color}.{cloud.HOST}:8443/items"
     # The refusal may come before the body was read, which curl 7.88 takes for an error of HTTP/2.
@@ -143,7 +142,7 @@ def test_a_new_value_reaches_the_color_that_is_given_it_and_no_other_place() -> 
             assert base64.b64encode(value.encode()).decode() not in text
         wrong = hueshift("put", "shop", "app", values={"JWT_SECRET": value, value: "x"})
         assert wrong.returncode == 1
-        assert "DATABASE_URL: is missing" in wrong.stderr
+        assert "DATABASE_URL: missing" in wrong.stderr
         assert value not in wrong.stderr + wrong.stdout
 
 
@@ -182,7 +181,7 @@ def vault(tmp_path: Path) -> Iterator[None]:
 
 @pytest.fixture
 def second_store(tmp_path: Path, vault: None) -> Iterator[Path]:  # noqa: ARG001 (for its life)
-    """A project of its own with an entry from the second store; destroyed afterwards."""
+    """Yield a project of its own with an entry from the second store; destroyed afterwards."""
     source = paths.ROOT / "tests/e2e/programs/second_store"
     project = Path(shutil.copytree(source, tmp_path / "project"))
     file = project / "Pulumi.yaml"

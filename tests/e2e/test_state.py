@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,10 +11,11 @@ import boto3
 import pytest
 
 from sandbox import paths
-from tests.docs.test_docs import blocks
 from tests.e2e import cloud
+from tests.support.pages import code
+from tests.support.shell import Shell
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.e2e, pytest.mark.incremental, pytest.mark.timeout(180)]
 
 SECRET = "not-a-secret-but-easy-to-find"
 PAGE = paths.ROOT / "docs/state.md"
@@ -31,22 +31,13 @@ class Team:
         # No backend and no passphrase from outside: the page has to bring them.
         self.environment = {name: value for name, value in os.environ.items() if name != "PULUMI_BACKEND_URL"}
         self.environment |= {"PULUMI_HOME": str(folder / "home"), "PULUMI_CONFIG_PASSPHRASE": "of-the-old-days"}
+        self.commands = Shell(folder=folder, environment=self.environment)
         self.bucket = "pulumi-page-" + paths.ACCOUNT
-        self.blocks = [re.sub("pulumi-(production|staging)", "pulumi-page", block) for block in blocks(PAGE, "sh")]
+        self.blocks = [re.sub("pulumi-(production|staging)", "pulumi-page", block) for block in code(PAGE, "sh")]
 
     def shell(self, script: str, *, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run lines as a person would who has set the page's two variables."""
-        given = f"set -euo pipefail; region={paths.REGION}; bucket={self.bucket}\n"
-        done = subprocess.run(
-            ["bash", "-c", given + script],
-            cwd=self.folder,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0 or not check, f"{script}\n{done.stdout}{done.stderr}"
-        return done
+        return self.commands.script(f"region={paths.REGION}; bucket={self.bucket}\n{script}", check=check)
 
     def follow(self, block: int) -> str:
         """Run a block of the page."""
@@ -116,20 +107,12 @@ def test_a_lock_refuses_a_second_update_until_it_is_cancelled(team: Team) -> Non
     gate = team.folder / "gate"
     gate.touch()
     up = ["pulumi", "up", "--yes", "--skip-preview", "--non-interactive", "--stack", "production"]
-    holding = subprocess.Popen(
-        up,
-        cwd=team.folder,
-        env=team.environment | {"WAITS_FOR": str(gate)},
-        stdout=subprocess.DEVNULL,
-        start_new_session=True,
-    )
     locks = boto3.client("s3")
-    cloud.wait_until(
-        "the first update has its lock",
-        lambda: locks.list_objects_v2(Bucket=team.bucket, Prefix=".pulumi/locks/")["KeyCount"],
-    )
-    os.killpg(holding.pid, signal.SIGKILL)
-    holding.wait()
+    with team.commands.started(*up, WAITS_FOR=str(gate)):
+        cloud.wait_until(
+            "the first update has its lock",
+            lambda: locks.list_objects_v2(Bucket=team.bucket, Prefix=".pulumi/locks/")["KeyCount"],
+        )
     refused = team.shell(" ".join(up), check=False)
     assert refused.returncode != 0
     assert "the stack is currently locked by 1 lock(s)" in refused.stderr + refused.stdout
@@ -156,9 +139,9 @@ GUARDS_POLICY = "policy hueshift guard"
 def test_the_page_of_roles_makes_each_with_its_documents_and_for_its_subjects(team: Team) -> None:
     (team.folder / "docs").symlink_to(paths.ROOT / "docs")
     # The zone and the policy of the example are not here, and IAM asks for neither; the guard's policy is here already.
-    *made, cluster = [part for part in blocks(paths.ROOT / "docs/roles.md", "sh") if part.strip() != GUARDS_POLICY]
+    *made, cluster = [part for part in code(paths.ROOT / "docs/roles.md", "sh") if part.strip() != GUARDS_POLICY]
     assert cluster.startswith("kubectl apply"), "run in test_review.py, all but EKS's own, which are not to be had here"
-    team.shell("".join(made))
+    team.shell("\n".join(made))
     iam = boto3.client("iam")
     try:
         for role, subject, documents in (

@@ -160,7 +160,7 @@ def test_another_port_loses_no_request() -> None:
             time.sleep(10)
         finally:
             answers = load.stop()
-    # Both colors' Services and Deployments, and the firewall's rule of that port for each network of the VPC.
+    # Both colors' Services and Deployments, and the security group's rule of that port for each network of the VPC.
     assert changed == {"update": 4, "create": 2, "delete": 2}
     assert len(answers) > 1000
     assert Counter((answer.code, answer.error) for answer in answers if answer.code != 200) == Counter()

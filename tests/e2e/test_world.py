@@ -5,7 +5,6 @@ import json
 import os
 import re
 import signal
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import yaml
 from hueshift.secrets.bootstrap import MAKE_CONTAINERS
 from sandbox import controllers, fakes, paths, processes
 from tests.e2e import cloud
+from tests.support.shell import Shell
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -47,8 +47,7 @@ def test_the_status_of_a_whole_cloud_is_what_it_serves() -> None:
 def test_the_printed_exports_serve_the_plain_commands() -> None:
     exports, _ = make("sandbox-env")
     used = "pulumi stack ls --json; kubectl get nodes -o name; aws elbv2 describe-load-balancers --output text"
-    script = f"{exports}\n{used}"
-    done = subprocess.run(["bash", "-ec", script], capture_output=True, text=True, cwd=paths.ROOT, check=True)
+    done = Shell(folder=paths.ROOT).script(f"{exports}\n{used}")
     assert "sandbox" in done.stdout
     assert "node/" in done.stdout
 
@@ -86,15 +85,11 @@ def test_a_lost_emulator_and_a_killed_update_are_noticed_and_the_world_rebuilt()
     with cloud.stack_file() as file:
         before = file.read_text()
         cloud.configure("services.shop.env.GREETING", "hello")
-        update = subprocess.Popen(
-            ["pulumi", "up", "--yes", "--skip-preview", "--stack", "sandbox"],
-            cwd=paths.ROOT,
-            stdout=subprocess.DEVNULL,
-            start_new_session=True,
-        )
         state = paths.PULUMI_STATE / ".pulumi/stacks/hueshift/sandbox.json"
-        cloud.wait_until("an operation is pending", lambda: '"pending_operations"' in state.read_text())
-        cloud.kill(update)
+        up = ("pulumi", "up", "--yes", "--skip-preview", "--stack", "sandbox")
+        with Shell(folder=paths.ROOT).started(*up) as update:
+            cloud.wait_until("an operation is pending", lambda: '"pending_operations"' in state.read_text())
+            cloud.kill(update)
         os.kill(int((paths.STATE / "aws.pid").read_text()), signal.SIGKILL)
         file.write_text(before)
         assert "clear a lost world" in make("sandbox")[0]
@@ -178,7 +173,7 @@ def traces() -> dict[str, set[str]]:
     """Return everything of this machine that the local cloud could leave behind."""
 
     def lines(*command: str) -> set[str]:
-        return set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines())
+        return set(cloud.run(*command).stdout.splitlines())
 
     return {
         "namespaces": lines("ip", "netns", "list"),
@@ -200,11 +195,9 @@ def test_what_a_killed_run_left_is_cleaned_up_by_the_next_and_down_leaves_nothin
     clean = traces()
     assert not processes.marked()
     assert not paths.STATE.exists()
-    run = subprocess.Popen(["make", "-s", "sandbox"], cwd=paths.ROOT, stdout=subprocess.DEVNULL, start_new_session=True)
-    cloud.wait_until("the node is being made", lambda: (paths.NODE / "cluster/node.pid").exists())
-    time.sleep(3)
-    os.killpg(run.pid, signal.SIGKILL)
-    run.wait()
+    with Shell(folder=paths.ROOT).started("make", "-s", "sandbox"):
+        cloud.wait_until("the node is being made", lambda: (paths.NODE / "cluster/node.pid").exists())
+        time.sleep(3)
     make("sandbox")
     assert served() == "blue"
     assert traces() != clean

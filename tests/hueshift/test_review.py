@@ -136,7 +136,7 @@ def test_a_review_calls_nobody_keeps_nothing_and_owns_no_image(project: Project)
     assert review.registry.repositories == ()
     front = review.load_balancer
     assert (front.deletion_protection, front.access_logs, front.waf) == (False, False, False)
-    assert review.services["shop"].expects_traffic is None
+    assert not review.services["shop"].expects_traffic
 
 
 def test_a_review_reads_secrets_of_the_reviews_and_has_no_container_of_its_own(project: Project) -> None:
@@ -210,8 +210,8 @@ def test_a_state_of_a_review_is_opened_with_stagings_key(project: Project) -> No
         ("review-../staging", (), "review-42"),
         ("review-42", ("--from", "production"), "production"),
         ("review-42", ("--from", "nowhere"), "known here: production, staging"),
-        ("review-42", RUN[:4], "belong together"),
-        ("review-42", RUN[4:], "belong together"),
+        ("review-42", RUN[:4], "must be given together"),
+        ("review-42", RUN[4:], "must be given together"),
         ("review-42", ("--service", "shp", *RUN[2:]), "did you mean shop?"),
         ("review-42", (*RUN[:4], "--version", "new"), "version"),
         ("review-a-name-that-is-too-long", (), "22"),

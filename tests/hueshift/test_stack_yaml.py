@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hueshift.report import RefusedError
-from hueshift.stack_yaml import _content, read, scalar, write
+from hueshift.stack_yaml import parsed, read, scalar, write
 from tests.support import strategies as some
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -163,7 +163,7 @@ contents = st.recursive(
 
 @given(st.dictionaries(texts, contents, max_size=4))
 def test_what_is_written_is_read_as_it_was(content: dict[str, object]) -> None:
-    assert json.dumps(_content(write(content), ROOT)) == json.dumps(content)
+    assert json.dumps(parsed(write(content), ROOT)) == json.dumps(content)
 
 
 @pytest.mark.parametrize("file", sorted(ROOT.glob("Pulumi*.yaml")), ids=lambda file: file.name)

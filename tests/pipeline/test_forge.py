@@ -141,7 +141,7 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def page(tmp_path: Path) -> Path:
-    """A comment as `hueshift preview` prints it, with what a shell or JSON would trip over."""
+    """Return a comment as `hueshift preview` prints it, with what a shell or JSON would trip over."""
     file = tmp_path / "preview.md"
     file.write_text(f'{MARKER}\n"90 %" $HOME `id` \\n é\n')
     return file

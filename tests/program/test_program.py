@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 
 from components.edge.network import NetworkError
-from components.model import Given
+from components.model import Color, Given
 from components.settings import SettingsError, parse
-from tests.docs.test_docs import ANSWERS
 from tests.support import strategies as some
+from tests.support.answers import ANSWERS
 from tests.support.engine import Engine
-from tests.support.program import STACKS, Config, build, config, defaults, differences, run
+from tests.support.program import STACKS, Config, build, config, defaults, differences, run, unchanged
 
 WEIGHTS = {f"actions[0].forward.targetGroups[{index}].weight" for index in (0, 1)}
 
@@ -27,17 +27,12 @@ def changed(stack: str, change: Callable[[Config], None]) -> Engine:
     return run(stack, change)
 
 
-@cache
-def unchanged(stack: str) -> Engine:
-    return run(stack)
-
-
 def names(differing: dict[str, set[str]]) -> set[str]:
     return {urn.split("::")[-1] for urn in differing}
 
 
 def following(stack: str) -> set[str]:
-    """The services that leave color and weight to the stack."""
+    """Return the services that leave color and weight to the stack."""
     services = config(stack)["hueshift:services"].items()
     return {name for name, service in services if not {"activeColor", "canaryWeight"} & service.keys()}
 
@@ -93,7 +88,7 @@ def test_another_port_makes_no_group_binding_rule_or_policy_anew() -> None:
     assert pods <= found
     assert {name for name in found - pods if not name.startswith("edge-out-")} == set()
     assert {name.split("-")[2] for name in found - pods} == {"9000"}, (
-        "the firewall opens what is new; 8080 is pricing's"
+        "the security group opens the new port; 8080 is pricing's"
     )
 
 
@@ -192,12 +187,21 @@ def test_each_further_service_adds_the_same_number_of_resources() -> None:
 
 
 @pytest.mark.parametrize("stack", ["production"])
-def test_setting_the_flip_back_is_the_whole_rollback(stack: str) -> None:
-    def there_and_back(values: Config) -> None:
-        other_color(values)
+def test_a_rollback_after_a_release_changes_the_weights_back_and_reruns_nothing(stack: str) -> None:
+    def released(values: Config) -> None:
+        colors = values["hueshift:services"]["shop"]["colors"]
+        active = Color(values["hueshift:activeColor"])
+        colors[active.other] |= {"version": "99.0.0", "image": colors[active]["image"], "schema": "0003"}
+
+    def flipped(values: Config) -> None:
+        released(values)
         other_color(values)
 
-    assert differences(unchanged(stack), run(stack, there_and_back)) == {}
+    before, after = run(stack, released), run(stack, flipped)
+    assert "shop-migrate-0003-job" in names(differences(unchanged(stack), before)), "the release is one"
+    back = differences(after, before)
+    assert names(back) == {f"{name}-traffic-production" for name in following(stack)}
+    assert set(map(frozenset, back.values())) == {frozenset(WEIGHTS)}
 
 
 @each_stack

@@ -62,6 +62,8 @@ SHARED = {
     "Logs": "S3 asks for a bucket's tags only where the bucket was told to",
     "LookBeforeDeleting": "it looks, no more",
     "PodRoleToPods": "AWS advises against a tag here; a role's trust names its cluster, namespace and account",
+    "ReleaseMarks": "CloudWatch lets nobody name a metric; its namespace is this project's alone",
+    "ReleaseMessages": "topics are whatever a stack names; a message is all that reaches them",
     "SecurityGroupInVpc": "a network is not an environment's; what is made there is",
     "Subscriptions": "SNS knows no tag of a subscription",
 }
@@ -103,7 +105,7 @@ def listed(value: str | Sequence[str]) -> list[str]:
 def allows(
     role: str, action: str, resource: str, tags: Mapping[str, str] = {}, *, ignored: Container[str] = ()
 ) -> bool:
-    """Whether a role may do something to a resource, its statements of some names left aside."""
+    """Return whether a role may do something to a resource, its statements of some names left aside."""
     return any(
         statement["Sid"] not in ignored
         and any(fnmatchcase(action, pattern) for pattern in listed(statement["Action"]))
@@ -114,7 +116,7 @@ def allows(
 
 
 def holds(condition: Mapping[str, Mapping[str, str | list[str]]], context: Mapping[str, str]) -> bool:
-    """Whether the conditions of a statement hold; one for a key that is not there fails, but for `IfExists`."""
+    """Return whether the conditions of a statement hold; one for a key that is not there fails, but for `IfExists`."""
     return all(
         any(fnmatchcase(context[key], pattern) for pattern in listed(patterns))
         if key in context
@@ -222,6 +224,35 @@ def test_a_statement_is_confined_to_its_environment_or_listed_with_its_reason() 
         and not all(re.search(r"ENVIRONMENT|CLUSTER|ZONE_ID", arn) for arn in listed(statement["Resource"]))
     }
     assert open_ == SHARED.keys()
+
+
+RELEASE = (
+    # What `hueshift release` calls (hueshift/release), beside what it leaves to `pulumi up`.
+    ("cloudwatch:DescribeAlarms", "*"),
+    ("cloudwatch:GetMetricData", "*"),
+    ("cloudwatch:PutMetricData", "*"),
+    ("elasticloadbalancing:DescribeRules", "*"),
+    ("elasticloadbalancing:DescribeTags", "*"),
+    ("elasticloadbalancing:DescribeTargetHealth", "*"),
+    (
+        "elasticloadbalancing:ModifyRule",
+        "arn:aws:elasticloadbalancing:eu-west-1:444455556666:listener-rule/app/edge-alb-1a2b3c4/50dc/f2f7/9683",
+    ),
+    ("s3:ListBucket", "arn:aws:s3:::production-releases-bucket-1a2b3c4"),
+    *(
+        (f"s3:{verb}Object", f"arn:aws:s3:::production-releases-bucket-1a2b3c4/{key}")
+        for verb in ("Get", "Put", "Delete")
+        for key in ("shop.json", "history/shop/1.json", "guard/production-shop-green.json")
+    ),
+    ("sns:Publish", "arn:aws:sns:eu-west-1:444455556666:hueshift-on-call"),
+    ("states:ListExecutions", "arn:aws:states:eu-west-1:444455556666:stateMachine:production-guard"),
+)
+
+
+@pytest.mark.parametrize(("action", "arn"), RELEASE)
+def test_whoever_deploys_may_make_every_call_of_a_release(action: str, arn: str) -> None:
+    assert allows("deploy", action, arn, {BORNE: "production", "cloudwatch:namespace": "hueshift"})
+    assert not action.startswith("cloudwatch:Put") or not allows("deploy", action, arn, {"cloudwatch:namespace": "AWS"})
 
 
 @pytest.mark.slow

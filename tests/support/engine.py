@@ -78,7 +78,7 @@ class Engine(MockMonitor):
         await wait_for_rpcs(await_all_outstanding_tasks=False)
 
     async def resource(self, name: str, type_: str = "") -> Registration:
-        """The one resource with this name and, if given, with a type that ends so."""
+        """Return the one resource with this name and, if given, with a type that ends so."""
         await self.settle()
         found = [r for r in self.registrations.values() if r.name == name and r.type.endswith(type_)]
         if len(found) != 1:
@@ -87,11 +87,11 @@ class Engine(MockMonitor):
         return found[0]
 
     async def inputs(self, name: str, type_: str = "") -> Mapping[str, Any]:
-        """The inputs of that resource."""
+        """Return the inputs of that resource."""
         return (await self.resource(name, type_)).inputs
 
     async def of_type(self, type_: str) -> list[Registration]:
-        """All resources whose type ends so, in order of registration; never empty."""
+        """Return all resources whose type ends so, in order of registration; never empty."""
         await self.settle()
         found = [r for r in self.registrations.values() if r.type.endswith(type_)]
         if not found:
@@ -100,7 +100,7 @@ class Engine(MockMonitor):
         return found
 
     def ancestry(self, urn: str) -> set[str]:
-        """URNs of everything that must exist before this resource: what it waits for, and so on."""
+        """Return URNs of everything that must exist before this resource: what it waits for, and so on."""
         seen: set[str] = set()
         todo = [urn]
         while todo:
@@ -167,7 +167,7 @@ class Engine(MockMonitor):
         self.hooks[hook.name] = hook
 
     def _computed(self, type_: str, name: str, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
-        """What the provider adds to the inputs; both providers choose names in Check, so a preview knows those too."""
+        """Return what the provider adds to the inputs. Names are chosen in Check, so a preview knows those too."""
         random = f"{name}-x7k2"
         if type_.startswith("kubernetes:"):
             return {"metadata": {"name": inputs.get("metadata", {}).get("name", random)}}
@@ -193,14 +193,14 @@ def _named(value: Any, name: str) -> Any:  # noqa: ANN401 - as the provider comp
 
 
 def urn_of(stack: str, parent: str, type_: str, name: str) -> str:
-    """The URN the engine gives: it holds the chain of the parents' types but no parent's name, and not the stack's."""
+    """Return the URN as the engine makes it: with the types of the parents, but without their names and the stack's."""
     chain = parent.split("::")[2] if parent else ""
     qualified = f"{chain}${type_}" if chain and chain != STACK_TYPE else type_
     return f"urn:pulumi:{stack}::{PROJECT}::{qualified}::{name}"
 
 
 def plain(properties: struct_pb2.Struct) -> dict[str, Any]:
-    """Properties off the wire as plain values."""
+    """Return properties off the wire as plain values."""
     return cast(dict[str, Any], _plain(json_format.MessageToDict(properties)))
 
 

@@ -42,6 +42,11 @@ def blocks(page: Path) -> Iterator[Block]:
             heading = found[1].replace("`", "")
 
 
+def code(page: Path, language: str) -> list[str]:
+    """Return the blocks of a page that are in one language."""
+    return [block.text for block in blocks(page) if block.language == language]
+
+
 def commands() -> list[Block]:
     """Return what an operator runs: every block for the shell and for Prometheus."""
     return [block for page in PAGES for block in blocks(page) if block.language in ("sh", "promql")]

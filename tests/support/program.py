@@ -3,6 +3,7 @@
 import json
 import runpy
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -47,6 +48,12 @@ def run(
     vpc_id = values["hueshift:network"].get("vpcId")
     subnets = {"aws:ec2/getSubnet:getSubnet": subnets_in(vpc_id)} if vpc_id else {}
     return build(values, stack, preview=preview, answers={**subnets, **answers})
+
+
+@cache
+def unchanged(stack: str) -> Engine:
+    """Return what the program of a stack file registers, run once for all tests of a process that only read it."""
+    return run(stack)
 
 
 def build(values: Config, stack: str, *, preview: bool, answers: Mapping[str, Answer]) -> Engine:

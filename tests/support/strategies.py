@@ -9,7 +9,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from components.model import ALARM_PERIOD, ALARM_PERIODS, SHUTDOWN_MARGIN, Color, Timing
+from components.model import ALARM_PERIOD, ALARM_PERIODS, SHUTDOWN_MARGIN, Color
+from components.spec import Timing
 
 colors = st.sampled_from(Color)
 percents = st.integers(0, 100)
@@ -65,7 +66,7 @@ SURPRISES = [
 
 @st.composite
 def versions(draw: st.DrawFn) -> str:
-    """Semantic versions; from few numbers, so that equal and nearly equal ones come up."""
+    """Return semantic versions; from few numbers, so that equal and nearly equal ones come up."""
     core = ".".join(draw(st.tuples(_numbers, _numbers, _numbers)))
     pre = draw(st.lists(_identifiers, max_size=3))
     build = draw(st.lists(st.from_regex(r"[0-9A-Za-z-]{1,3}", fullmatch=True), max_size=2))
@@ -74,7 +75,7 @@ def versions(draw: st.DrawFn) -> str:
 
 @st.composite
 def timings(draw: st.DrawFn) -> Timing:
-    """Times whose chain holds, often only just."""
+    """Return times whose chain holds, often only just."""
     slack = st.one_of(st.just(0), st.integers(0, 100))
     longest = draw(st.integers(1, 50))
     deregistration = longest + draw(slack)
@@ -92,7 +93,7 @@ def timings(draw: st.DrawFn) -> Timing:
 
 
 def stack() -> dict[str, Any]:
-    """The smallest settings of a stack that has everything optional in some place; a fresh copy for each call."""
+    """Return the smallest settings of a stack with every optional key in some place; a fresh copy for each call."""
     return {
         "network": {"vpcId": "vpc-0a1b2c3d", "subnetIds": ["subnet-0a1b2c3d", "subnet-0a1b2c3e"]},
         "loadBalancer": {"certificateArn": "arn:aws:acm:eu-west-1:111122223333:certificate/5d0c1f0e"},
@@ -117,7 +118,7 @@ def stack() -> dict[str, Any]:
 
 
 def color(version: str) -> dict[str, Any]:
-    """The settings of one color, by digest, with a pinned secret."""
+    """Return the settings of one color, by digest, with a pinned secret."""
     return {
         "image": f"registry.example.com/shop@sha256:{'a' * 64}",
         "version": version,
@@ -126,7 +127,7 @@ def color(version: str) -> dict[str, Any]:
 
 
 def whole() -> list[dict[str, Any]]:
-    """Stacks that are right, and between them use every key there is; `test_settings.py` holds that against the model.
+    """Return valid stacks that together use every key; `test_settings.py` compares that with the model.
 
     Fresh copies for each call.
     """
@@ -264,7 +265,7 @@ def _junk(private: bool) -> st.SearchStrategy[Any]:
 
 @st.composite
 def stack_files(draw: st.DrawFn) -> dict[str, Any]:
-    """Stacks of which some places hold what they should not: gone, doubled, renamed, or of any other kind."""
+    """Return stacks of which some places hold what they should not: gone, doubled, renamed, or of any other kind."""
     values: dict[str, Any] = draw(st.sampled_from(whole()))
     for _ in range(draw(st.integers(0, 3))):
         parents: list[Any]

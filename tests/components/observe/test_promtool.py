@@ -7,7 +7,6 @@ the kubelet and kube-state-metrics tell has no color, and a `service` that is no
 import json
 import subprocess
 from collections.abc import Iterable
-from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -15,8 +14,9 @@ from typing import Any
 
 import pytest
 
-from components.model import Color, Resources
+from components.model import Color
 from components.observe.alert_rules import AlertRules, ServiceAlerts
+from components.spec import Resources
 from sandbox import prometheus
 from tests.support import samples
 from tests.support.engine import Engine, in_stack, installed
@@ -42,7 +42,12 @@ def rules(tmp_path_factory: pytest.TempPathFactory) -> Path:
     async def program(engine: Engine) -> None:
         for color in Color:
             AlertRules(
-                f"shop-{color}", replace(samples.ALERTS, color=color, resources=Resources(cpu="100m", memory="128Mi"))
+                f"shop-{color}",
+                samples.change(
+                    samples.ALERTS,
+                    color=color,
+                    resources=Resources(cpu="100m", memory="128Mi"),
+                ),
             )
         ServiceAlerts("shop-all", samples.SERVICE_ALERTS)
         for rule in await engine.of_type("PrometheusRule"):
@@ -76,7 +81,7 @@ def series(metric: str, **labels: str) -> str:
 
 
 def told(metric: str, color: str, **more: str) -> str:
-    """What a pod tells: the Operator adds where it is from, the relabelings of the PodMonitor whose it is."""
+    """Return what a pod tells: the Operator adds where it is from, the relabelings of the PodMonitor whose it is."""
     own = {"service": "shop", "color": color, "environment": "staging"}
     place = {"namespace": "staging-shop", "pod": PODS[color], "container": "app", "endpoint": "http"}
     return series(metric, **own, **place, instance=f"{color}:8080", job="staging-shop/shop", **more)
@@ -87,7 +92,7 @@ def scraped(color: str, values: str = "1x80", **more: str) -> Series:
 
 
 def climb(*rates: tuple[float, int]) -> str:
-    """A counter that climbs at each rate, in events a second, for so many minutes."""
+    """Return a counter that climbs at each rate, in events a second, for so many minutes."""
     parts, value = [], 0.0
     for rate, minutes in rates:
         steps = minutes * 60 // STEP
@@ -97,7 +102,7 @@ def climb(*rates: tuple[float, int]) -> str:
 
 
 def serves(color: str, *rates: tuple[float, int], failing: float = 0) -> Series:
-    """A color with so many requests a second, of which a share is answered with 500."""
+    """Return a color with so many requests a second, of which a share is answered with 500."""
     good = climb(*((rate * (1 - failing), minutes) for rate, minutes in rates))
     bad = climb(*((rate * failing, minutes) for rate, minutes in rates))
     found = {**scraped(color), requests(color, "200"): good}
@@ -109,7 +114,7 @@ def requests(color: str, status: str) -> str:
 
 
 def answers(color: str, *shares: float, rate: float = 10, minutes: int = 30) -> Series:
-    """How many of the requests are in each bucket of the histogram."""
+    """Return how many of the requests are in each bucket of the histogram."""
     total, found = 0.0, {}
     for bound, share in zip(BUCKETS, shares, strict=True):
         total += share
@@ -119,7 +124,7 @@ def answers(color: str, *shares: float, rate: float = 10, minutes: int = 30) -> 
 
 
 def container(metric: str, values: str, *, namespace: str = "staging-shop", pod: str = POD, **more: str) -> Series:
-    """What cAdvisor in the kubelet tells: of a container, and of the whole pod without a container's name."""
+    """Return what cAdvisor in the kubelet tells: of a container, and of the whole pod without a container's name."""
     kubelet = {"endpoint": "https-metrics", "instance": "10.0.0.5:10250", "job": "kubelet", "node": "ip-10-0-0-5"}
     kubelet |= {"metrics_path": "/metrics/cadvisor", "service": "kube-prometheus-stack-kubelet"}
     of_pod = {"namespace": namespace, "pod": pod, "id": f"/kubepods.slice/{pod}", **more}
@@ -128,14 +133,14 @@ def container(metric: str, values: str, *, namespace: str = "staging-shop", pod:
 
 
 def state(metric: str, values: str, **labels: str) -> Series:
-    """What kube-state-metrics tells."""
+    """Return what kube-state-metrics tells."""
     own = {"endpoint": "http", "instance": "10.0.0.9:8080", "job": "kube-state-metrics"}
     service = "kube-prometheus-stack-kube-state-metrics"
     return {series(metric, **own, service=service, namespace="staging-shop", **labels): values}
 
 
 def restarts(*minutes: int) -> Series:
-    """A container that starts again at these minutes."""
+    """Return a container that starts again at these minutes."""
     ends = [*(minute * 60 // STEP for minute in minutes), 80]
     counts = [f"{count}x{end - begin - 1}" for count, (begin, end) in enumerate(pairwise([0, *ends]))]
     metric = "kube_pod_container_status_restarts_total"
@@ -143,7 +148,7 @@ def restarts(*minutes: int) -> Series:
 
 
 def available(color: str, *counts: tuple[int, int]) -> Series:
-    """A Deployment with so many available pods for so many minutes."""
+    """Return a Deployment with so many available pods for so many minutes."""
     values = " ".join(f"{count}x{minutes * 60 // STEP - 1}" for count, minutes in counts)
     return state("kube_deployment_status_replicas_available", values, deployment=f"shop-{color}")
 

@@ -23,7 +23,7 @@ RULE = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:listener-rule/app/ed
 
 
 def inputs(blue: float, green: float) -> dict[str, Any]:
-    """A production rule's inputs as hooks get them, numbers being floats."""
+    """Return a production rule's inputs as hooks get them, numbers being floats."""
     weights = {Color.BLUE: blue, Color.GREEN: green}
     groups = [{"arn": GROUPS[color], "weight": weight} for color, weight in weights.items()]
     return {"actions": [{"type": "forward", "forward": {"targetGroups": groups}}]}

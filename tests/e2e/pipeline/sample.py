@@ -23,6 +23,7 @@ from hueshift.secrets.bootstrap import MAKE_CONTAINERS
 from sandbox import fakes, images, paths
 from sandbox.aws.server import ZONE
 from tests.e2e import cloud
+from tests.support.shell import Shell
 
 STACKS: Final = ("staging", "production")
 VERSION: Final = "1.5.0"
@@ -43,7 +44,7 @@ class Sample:
 
     def run(self, *command: str, check: bool = True, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run a command in the repository's root, as a job of the pipeline does."""
-        return cloud.run(*command, check=check, cwd=self.folder, **{**self.variables, **variables})
+        return Shell(folder=self.folder, variables=self.variables).run(*command, check=check, **variables)
 
     def step(self, name: str, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run one of `pipeline/`."""
@@ -62,6 +63,12 @@ class Sample:
         done = self.run("pulumi", "stack", "output", "services", "--json", "--stack", stack)
         served: dict[str, Any] = json.loads(done.stdout)["shop"]
         return served
+
+    def live(self, stack: str) -> dict[str, int]:
+        """Return percent by color as the load balancer has it."""
+        done = self.run("hueshift", "status", "--json", "--stack", stack, check=False)
+        found: dict[str, int] = json.loads(done.stdout)["services"]["shop"]["live"]
+        return found
 
     def resources(self, stack: str) -> list[dict[str, Any]]:
         """Return what the stack's state holds."""

@@ -17,7 +17,7 @@ from tests.e2e import cloud
 from tests.e2e.pipeline.sample import VERSION, Sample, host
 from tests.pipeline.test_forge import served
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.incremental, pytest.mark.timeout(600)]
 
 
 class Built(NamedTuple):
@@ -190,9 +190,10 @@ def test_weights_moved_behind_its_back_are_found_as_drift(sample: Sample, monkey
 def test_the_way_back_is_held_up_neither_by_that_nor_by_what_is_pending(sample: Sample) -> None:
     sample.configure("production", "services.shop.env.LOG_LEVEL", "INFO")
     sample.run("git", "commit", "--quiet", "--all", "--message=Log more")
-    done = sample.step("rollback", "production", "shop", "blue")
-    assert "blue gets all traffic of shop in production" in done.stdout
-    assert "which waits" in done.stderr
+    # With half of the traffic on each color, a name says which of the two is meant.
+    done = sample.step("rollback", "production", "shop", VERSION)
+    assert f"blue has all traffic of shop in production, and users get {VERSION}" in done.stderr
+    assert "state: knows the weights" in done.stderr
     assert f"{VERSION} serves its users as blue" in sample.step("end-to-end", "production", "shop").stdout
     kept = cloud.run("git", "show", "main:Pulumi.production.yaml", cwd=sample.remote).stdout
     assert "hueshift:activeColor: blue" in kept
@@ -200,6 +201,7 @@ def test_the_way_back_is_held_up_neither_by_that_nor_by_what_is_pending(sample: 
     sample.run("git", "commit", "--quiet", "--all", "--message=Log less")
     # Nothing else had been touched.
     sample.run("hueshift", "preview", "--refresh", "--expect-no-changes", "--stack", "production")
-    again = sample.step("rollback", "production", "shop", "blue")
+    again = sample.step("rollback", "production", "shop", VERSION)
     assert "1 updated" not in again.stderr, "a button pressed twice goes nowhere else"
-    assert sample.shop("production")["weights"] == {"blue": 100, "green": 0}
+    assert sample.step("rollback", "production", "shop", check=False).returncode == 1, "nor forward again"
+    assert sample.live("production") == {"blue": 100, "green": 0}

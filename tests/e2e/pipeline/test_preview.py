@@ -57,7 +57,7 @@ def broken(config: Config) -> None:
 
 @pytest.fixture(scope="module")
 def production(sample: Sample) -> Sample:
-    """Production as the examples find it: blue serves, and green runs a newer version without traffic."""
+    """Return production as the examples need it: blue serves, green runs a newer version without traffic."""
     file = sample.file("production")
     content = yaml.safe_load(file.read_text())
     shop = content["config"]["hueshift:services"]["shop"]

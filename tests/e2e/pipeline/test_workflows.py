@@ -59,7 +59,7 @@ class Runner:
 
 @pytest.fixture
 def forge(monkeypatch: pytest.MonkeyPatch) -> Iterator[Forge]:
-    """A stand-in for GitHub's API."""
+    """Yield a stand-in for GitHub's API."""
     with served("GitHub", monkeypatch) as place:
         yield place
 
@@ -92,7 +92,7 @@ def test_a_canary_goes_from_its_pull_request_to_production_and_back_by_the_butto
             "github.token": TOKEN,
             "inputs.stack": "production",
             "inputs.service": "shop",
-            "inputs.color": live,
+            "inputs.version": "",
         },
     )
 
@@ -116,6 +116,6 @@ def test_a_canary_goes_from_its_pull_request_to_production_and_back_by_the_butto
     assert forge.issues == []
 
     runner.job("rollback", "rollback")
-    assert sample.shop("production")["weights"] == {live: 100, idle: 0}
+    assert sample.live("production") == {live: 100, idle: 0}
     kept = sample.run("git", "show", "origin/main:Pulumi.production.yaml").stdout
     assert yaml.safe_load(kept)["config"]["hueshift:canaryWeight"] in (0, "0")

@@ -19,7 +19,7 @@ from components.settings import ran
 from hueshift.cli import app
 from hueshift.images import command as images
 from hueshift.stack import productions
-from tests.hueshift.traffic.test_live import Balancer, exported, forward
+from tests.hueshift.traffic.test_live import Balancer, answering, forward
 from tests.support import program
 from tests.support.ecr import HOST, Ecr
 
@@ -29,8 +29,7 @@ REPOSITORY = f"{HOST}/shop"
 PULUMI = """#!/bin/sh
 case "$*" in
 "--non-interactive stack history --page-size 20 --json --stack staging") cat history.json ;;
-"--non-interactive stack output --json --stack staging") cat output.json ;;
-"--non-interactive stack export --stack "*) cat state.json ;;
+"--non-interactive stack output --json --stack "*) cat output.json ;;
 "--non-interactive config "*)
   echo "$*" >>calls
   echo "# $*" >>Pulumi.staging.yaml
@@ -53,9 +52,10 @@ class World:
     balancer: Balancer = field(default_factory=lambda: Balancer(forward(blue=100, green=0)))
     ecr: Ecr = field(default_factory=Ecr)
 
-    def client(self, name: str, **more: Any) -> Any:
+    def client(self, name: str, **_: Any) -> Any:
         """Stand for a session with AWS."""
-        return self.ecr if name == "ecr" else self.balancer.client(name, **more)
+        assert name == "ecr"
+        return self.ecr
 
     def run(self, *words: str) -> Result:
         return CliRunner().invoke(app, ["image", *words])
@@ -116,7 +116,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.chdir(tmp_path)
     there = World(tmp_path)
     monkeypatch.setattr(boto3, "Session", lambda **_: there)
-    (tmp_path / "state.json").write_text(json.dumps(exported()))
+    answering(monkeypatch, there.balancer)
     there.history(FULL)
     there.deploy()
     return there
@@ -158,7 +158,7 @@ def test_another_digest_under_a_version_that_was_released_is_refused_and_nothing
     world.deploy(green=(new(7)[0], "1.6.0"))
     assert f"shop 1.6.0 is {digest(6)} in releases.json" in world.refused(*RECORD)
     (world.folder / "releases.json").write_text("{}")
-    assert f"in ECR shop:1.6.0 is {digest(6)}, and {digest(7)} ran as 1.6.0" in world.refused(*RECORD)
+    assert f"in ECR shop:1.6.0 is {digest(6)}, but {digest(7)} ran as 1.6.0" in world.refused(*RECORD)
     world.deploy(blue=(new(8)[0], "1.8.0"), green=(new(9)[0], "1.8.0"))
     assert "or in the other color" in world.refused(*RECORD)
 
@@ -197,7 +197,7 @@ def test_a_second_time_changes_nothing(world: World) -> None:
     before = file.stat()
     done = world.run(*RECORD)
     assert done.exit_code == 0
-    assert "is as before" in done.stdout
+    assert "nothing changed" in done.stdout
     assert "ECR" not in done.stdout
     assert file.stat().st_mtime_ns == before.st_mtime_ns
     assert world.json(*RECORD)["added"] == []
@@ -235,7 +235,7 @@ def test_the_oldest_go_and_never_one_that_a_stack_file_names(world: World) -> No
         ([], "never deployed"),
         ([{**FULL, "result": "failed"}, FULL], "the last update of staging failed"),
         ([{**FULL, "result": "in-progress"}, FULL], "has not ended"),
-        ([{**FULL, "kind": "destroy"}, FULL], "the last destroy of staging took it away"),
+        ([{**FULL, "kind": "destroy"}, FULL], "the last destroy of staging removed it"),
         ([{**FULL, "environment": {"pulumi.flag.target": "set"}}, FULL], "of some resources only (--target)"),
         ([{**FULL, "environment": {"pulumi.flag.exclude": "set"}}, FULL], "of some resources only (--exclude)"),
     ],
@@ -261,7 +261,7 @@ def test_a_refresh_after_the_update_changes_nothing_of_that(world: World) -> Non
 def test_a_stack_file_that_was_edited_since_is_not_what_ran(world: World, edit: dict[str, str]) -> None:
     world.change(lambda colors: colors["green"].update(edit))
     said = world.refused(*RECORD)
-    assert "Pulumi.staging.yaml has changed since the last update, by which green is 1.5.0 (111122223333.dkr" in said
+    assert "Pulumi.staging.yaml has changed since the last update, which left green at 1.5.0 (111122223333.dkr" in said
     assert "deploy it first: pulumi up --stack staging" in said
 
 
@@ -336,13 +336,13 @@ def test_a_parked_color_is_unparked_and_it_is_said(world: World) -> None:
     done = world.run(*give(*new(6)))
     assert done.exit_code == 0, done.output
     assert written(world)[-1] == "rm green.parked"
-    assert "green was parked, and gets its pods back" in done.stdout
+    assert "green is no longer parked" in done.stdout
 
 
 def test_what_the_idle_color_has_already_is_not_written_again(world: World) -> None:
     world.deploy(green=new(6))
     done = world.run(*give(*new(6)))
-    assert "nothing is changed" in done.stdout
+    assert "nothing changed" in done.stdout
     assert written(world) == []
 
 
@@ -391,17 +391,18 @@ def test_after_a_refused_flip_the_commands_that_mend_the_difference_are_named(wo
 
 
 def test_a_service_that_serves_nobody_yet_has_no_idle_color(world: World) -> None:
-    (world.folder / "state.json").write_text('{"deployment": {}}')
+    world.balancer.host = "another.example.com"
     said = world.refused(*give(*new(6)))
-    assert "the state has no production rule of shop" in said
-    assert "deploy it: pulumi up --stack staging" in said
+    assert "shop: eu-west-1 has no production rule for shop.staging.example.com" in said
+    assert "if it was never deployed: pulumi up --stack staging" in said
 
 
 def test_what_the_update_would_refuse_is_not_written(world: World) -> None:
     before = (world.folder / "Pulumi.production.yaml").read_text()
+    assert "version" in world.refused(*give(new(6)[0], "new"))
+    world.balancer.host = "shop.example.com"
     said = world.refused(*give(*new(6), stack="production"))
     assert "hueshift image record shop --stack staging" in said
-    assert "version" in world.refused(*give(new(6)[0], "new"))
     assert "can change its content" in world.refused(*give(f"{REPOSITORY}:latest", "1.6.0", stack="production"))
     assert "did you mean shop?" in world.refused("set", "shpo", new(6)[0], "--version", "1.6.0", "--stack", "staging")
     assert (world.folder / "Pulumi.production.yaml").read_text() == before
@@ -425,7 +426,7 @@ def test_a_service_of_one_color_has_no_idle_one(world: World) -> None:
     content = yaml.safe_load(file.read_text())
     content["config"]["hueshift:services"]["shop"]["strategy"] = {"kind": "rolling"}
     file.write_text(yaml.safe_dump(content))
-    assert "has one color and none that is idle" in world.refused(*give(*new(6)))
+    assert "has only one color, so none is idle" in world.refused(*give(*new(6)))
 
 
 def test_the_list_says_which_colors_name_each_digest_now(world: World) -> None:

@@ -34,7 +34,7 @@ def test_another_image_under_the_same_version_is_refused_and_nothing_moves() -> 
     ecr = Ecr()
     ecr.push(digest(1), COMMIT, "1.6.37")
     ecr.push(digest(2), "2" * 40)
-    with pytest.raises(RefusedError, match=rf"in ECR shop:1.6.37 is {digest(1)}, and {digest(2)} ran as 1.6.37"):
+    with pytest.raises(RefusedError, match=rf"in ECR shop:1.6.37 is {digest(1)}, but {digest(2)} ran as 1.6.37"):
         ecr.record(digest(2), "1.6.37")
     assert ecr.puts == []
 

@@ -16,9 +16,12 @@ from typer.testing import CliRunner, Result
 
 from components.model import Color
 from hueshift.cli import app
-from hueshift.preview.changes import Ask, Change, Op, Report, Service, Value, Violation, read
+from hueshift.preview import impact
 from hueshift.preview.command import _without_paths
 from hueshift.preview.comment import FOLDS, LIMIT, MARKER, comment, sentences
+from hueshift.preview.events import collect
+from hueshift.preview.impact import Ask
+from hueshift.preview.report import Change, Op, Report, Service, Value, Violation
 from hueshift.report import RefusedError
 
 STACK = "urn:pulumi:production::hueshift::pulumi:pulumi:Stack::hueshift-production"
@@ -107,7 +110,7 @@ def never(rule: str, groups: Mapping[str, Color]) -> Mapping[Color, int]:
 
 def report(*events: Event, ask: Ask = never) -> Report:
     services = [component(SERVICE, "shop"), component("pulumi:pulumi:Stack", "hueshift-production", "")]
-    return read("production", [*services, *events], ask)
+    return impact.assess("production", collect([*services, *events]), ask)
 
 
 def said(*events: Event) -> str:
@@ -116,7 +119,7 @@ def said(*events: Event) -> str:
 
 def test_a_flip_that_leaves_the_canarys_weight_on_says_so() -> None:
     (sentence,) = sentences(report(moved((90, 10), (10, 90))))
-    assert "blue keeps 10 %, for canaryWeight is still 10: set it to 0 for a whole flip" in sentence
+    assert "blue keeps 10 % because canaryWeight is still 10; set it to 0 for a complete flip" in sentence
     for before, after in [((90, 10), (0, 100)), ((100, 0), (0, 100)), ((90, 10), (50, 50)), ((90, 10), (80, 20))]:
         (sentence,) = sentences(report(moved(before, after)))
         assert "canaryWeight" not in sentence
@@ -149,14 +152,14 @@ def test_the_traffic_before_is_what_the_load_balancer_has() -> None:
     assert list(sentences(agreed)) == list(sentences(report(moved((100, 0), (90, 10)))))
     found = report(made(moved((100, 0), (90, 10))), ask=balancer(0, 100))
     assert list(sentences(found)) == [
-        "**production/shop**: live: blue 0 %, green 100 %, the state says: blue 100 %, green 0 %",
+        "**production/shop**: live weights are blue 0 %, green 100 %, the state has blue 100 %, green 0 %",
         "**production/shop**: blue 0 → 90 %, green 100 → 10 %; 1 resource changes, nothing is replaced",
     ]
 
 
 def test_what_was_moved_by_hand_is_told_where_nothing_would_change_too() -> None:
     assert list(sentences(report(made(still()), ask=balancer(0, 100)))) == [
-        "**production/shop**: live: blue 0 %, green 100 %, the state says: blue 100 %, green 0 %",
+        "**production/shop**: live weights are blue 0 %, green 100 %, the state has blue 100 %, green 0 %",
         "**production**: nothing changes",
     ]
 
@@ -171,7 +174,10 @@ def test_where_nobody_could_be_asked_the_comment_claims_nothing() -> None:
         raise RefusedError("no AWS credentials")
 
     first, second = sentences(report(made(moved((100, 0), (90, 10))), ask=refuse))
-    assert first == "**production**: what is live of shop was not asked, and is told by the state (no AWS credentials)"
+    assert first == (
+        "**production**: the weights of shop are from the state, "
+        "because the load balancer could not be read (no AWS credentials)"
+    )
     assert "blue 100 → 90 %" in second
 
 
@@ -229,7 +235,7 @@ def test_another_load_balancer_is_told_as_an_outage() -> None:
         )
         for op in ("create-replacement", "replace", "delete-replaced")
     ]
-    assert "**Downtime**: edge-alb, made anew: every service is down" in said(still(), *ops)
+    assert "**Downtime**: edge-alb, replaced: every service is down" in said(still(), *ops)
 
 
 def test_a_new_image_on_the_idle_color_is_no_news_for_users() -> None:
@@ -252,19 +258,19 @@ def test_strategy_recreate_is_told_as_downtime() -> None:
 @pytest.mark.parametrize(
     ("order", "notice"),
     [
-        (["delete-replaced", "replace", "create-replacement"], "deleted before it is made anew: requests fail"),
-        (["create-replacement", "replace", "delete-replaced"], "made anew: whoever still uses the old one"),
+        (["delete-replaced", "replace", "create-replacement"], "deleted before it is created again: requests fail"),
+        (["create-replacement", "replace", "delete-replaced"], "replaced: requests that still use the old one"),
         # Deleted by an update that was interrupted.
-        (["replace", "create-replacement", "remove-pending-replace"], "deleted before it is made anew"),
+        (["replace", "create-replacement", "remove-pending-replace"], "deleted before it is created again"),
         # The preview failed before it came to the deletions.
-        (["create-replacement", "replace"], "made anew: whoever still uses the old one"),
+        (["create-replacement", "replace"], "replaced: requests that still use the old one"),
     ],
 )
 def test_a_replacement_of_what_serves_is_told_as_downtime(order: Sequence[str], notice: str) -> None:
     text = said(still(), *(group(op, "blue") for op in order))
     assert f"**Downtime**: shop-tg-blue, {notice}" in text
     assert "1 resource is replaced" in text
-    assert "(cannot be changed: made anew)" in text
+    assert "(forces replacement)" in text
 
 
 def test_a_replacement_in_a_color_without_traffic_is_no_downtime() -> None:
@@ -285,7 +291,7 @@ def test_a_color_that_is_parked_while_it_loses_its_traffic_is_downtime() -> None
 
 def test_another_address_of_a_service_that_stays_is_downtime() -> None:
     event = traffic("update", rule(100, 0), rule(100, 0), ["conditions[0].hostHeader.values[0]"])
-    assert "**Downtime**: shop-traffic-production, answers at another address" in said(event)
+    assert "**Downtime**: shop-traffic-production, its host changes" in said(event)
 
 
 def test_a_record_is_missed_only_if_its_service_stays() -> None:
@@ -321,14 +327,14 @@ def test_a_secret_in_another_version_comes_and_goes_and_alarms_nobody() -> None:
 def test_a_new_service_and_one_that_goes_are_told_as_such() -> None:
     assert "shop**: new, blue 100 %, green 0 %; 1 resource is created" in said(traffic("create", None, rule(100, 0)))
     gone = said(traffic("delete", rule(100, 0), None))
-    assert "shop**: goes away with its address, had blue 100 %, green 0 %; 1 resource is deleted" in gone
+    assert "shop**: removed with its address; it had blue 100 %, green 0 %; 1 resource is deleted" in gone
 
 
 def test_what_services_share_is_told_apart() -> None:
     edge = "hueshift:edge:Edge"
     change = step("update", f"{edge}$aws:lb/loadBalancer:LoadBalancer", "edge-alb", urn(edge, "edge"), old={}, new={})
     text = said(still(), component(edge, "edge"), change)
-    assert "**production**, beside its services (edge): 1 resource changes" in text
+    assert "**production**, shared by its services (edge): 1 resource changes" in text
     assert "**production**: shop stays as it is" in text
 
 
@@ -406,7 +412,7 @@ def test_a_refusal_by_policy_comes_first_and_advice_is_folded() -> None:
     text = comment([found])
     assert text.splitlines()[1] == "- **production: refused by policy (tls)**"
     assert "**Refused** by `tls`: edge-alb: it is open. Close it." in text
-    assert "<details><summary>Policy: 27 checks, advice from 1</summary>" in text
+    assert "<details><summary>Policy: 27 checks, 1 with advice</summary>" in text
     assert "Policy: all 27 checks pass." in comment([replace(found, violations=[])])
 
 
@@ -520,7 +526,7 @@ cat "$stack.jsonl" 2>/dev/null
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project with the stacks production, where a tenth goes to green, and staging, which fails."""
+    """Return a project with the stacks production, where a tenth goes to green, and staging, which fails."""
     program = tmp_path / "bin/pulumi"
     program.parent.mkdir()
     program.write_text(PULUMI)
@@ -565,7 +571,7 @@ exit 1
 """)
     reports = json.loads(run("--json").stdout)
     assert [(report["stack"], report["errors"]) for report in reports] == [
-        (stack, ["pulumi preview ended with 1 and said nothing"]) for stack in ("production", "staging")
+        (stack, ["pulumi preview exited with 1 and no message"]) for stack in ("production", "staging")
     ]
 
 
@@ -578,7 +584,7 @@ def test_a_stack_whose_settings_or_credentials_do_not_hold_is_told_by_its_state(
     tell(project, made(moved((100, 0), (90, 10))))
     done = run("--stack", "production")
     assert done.exit_code == 0
-    assert "was not asked, and is told by the state (production has no session with AWS: SettingsError)" in done.stdout
+    assert "the load balancer could not be read (no AWS session for production: SettingsError)" in done.stdout
 
 
 def test_what_is_more_than_a_flip_is_named(project: Path) -> None:
@@ -590,7 +596,10 @@ def test_what_is_more_than_a_flip_is_named(project: Path) -> None:
 
 
 def test_a_refactoring_may_change_nothing(project: Path) -> None:
-    assert "nothing may change, but this would: shop-traffic" in run("-s", "production", "--expect-no-changes").stderr
+    assert (
+        "no changes expected, but these would change: shop-traffic"
+        in run("-s", "production", "--expect-no-changes").stderr
+    )
     tell(project, still())
     assert run("-s", "production", "--expect-no-changes").exit_code == 0
 
@@ -625,7 +634,7 @@ def test_what_asks_an_engine_is_refused_beside_files_that_were_printed_before(pr
     (project / "x.json").write_text("[]")
     done = run("--from", "x.json", option)
     assert (done.exit_code, done.stdout) == (1, "")
-    assert "leave out --stack and --refresh, or --from" in done.stderr
+    assert "cannot be combined with --stack or --refresh" in done.stderr
 
 
 def test_a_line_that_is_cut_short_is_a_failure_and_no_whole_preview(project: Path) -> None:
@@ -634,7 +643,7 @@ def test_a_line_that_is_cut_short_is_a_failure_and_no_whole_preview(project: Pat
     done = run()
     assert done.exit_code == 1
     assert "production: the preview failed" in done.stdout
-    assert "cut short; was it killed? Run it again" in done.stdout
+    assert "is incomplete; was it killed? Run it again" in done.stdout
 
 
 def test_text_with_other_ends_of_a_line_is_read(project: Path) -> None:

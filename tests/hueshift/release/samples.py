@@ -37,12 +37,12 @@ RELEASE = Record(
 
 
 def baking(step: int = 1, **changes: object) -> Record:
-    """A release that is watched at a step since ``NOW``."""
+    """Return a release that is watched at a step since ``NOW``."""
     return replace(RELEASE, **{"phase": Phase.BAKING, "step": step, "intent": NOW - 5, **changes})  # type: ignore[arg-type]
 
 
 def seen(record: Record, after: float = 0, **changes: object) -> Seen:
-    """What the driver of a release sees some seconds after ``NOW``, when all is well."""
+    """Return what the driver of a release sees some seconds after ``NOW``, when all is well."""
     return replace(
         Seen(
             me=record.owner,

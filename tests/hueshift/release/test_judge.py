@@ -17,7 +17,7 @@ Counts = NDArray[np.int64]
 
 
 def factor(share: Fraction, suspected: int, new_bad: int, bad: int) -> Fraction:
-    """What a scrape pays, exactly."""
+    """Return what a scrape pays, exactly."""
     r0 = Fraction(3, 2)
     return (suspected / r0) ** new_bad * ((1 + share * (r0 - 1)) / (1 + share * (suspected - 1))) ** bad
 

@@ -95,7 +95,7 @@ class World:
     """What ``decide`` said already."""
 
     def start(self) -> State:
-        """The release as it is begun."""
+        """Return the release as it begins."""
         return State(
             kept=Kept(Phase.TRYING, 0, 0),
             version=0,
@@ -209,7 +209,7 @@ class World:
                 yield s._replace(abort="dead", crashes=s.crashes - 1)
 
     def said(self, at: Look, bad: bool, me: int) -> tuple[str, Kept | Color | None]:
-        """What ``decide`` says, as the world understands it."""
+        """Return what ``decide`` says, as the world understands it."""
         key = (at.kept, at.live, at.calm, at.settled, bad, me)
         if key not in self.known:
             self.known[key] = self._said(*key)
@@ -254,7 +254,7 @@ class World:
 
 
 def look(s: State) -> Look:
-    """The world as one look shows it."""
+    """Return the world as one look shows it."""
     settled = s.file if not s.armed and s.flying[GUARD] is None else None
     return Look(s.kept, s.version, s.live, calm(s), settled, s.taken)
 
@@ -269,7 +269,7 @@ def _put(all_: tuple[T, ...], place: int, value: T) -> tuple[T, ...]:
 
 
 def wrong(s: State, steps: tuple[int, ...]) -> str | None:
-    """What must never be so."""
+    """Return what must never be so; None if all is well."""
     if s.live > (0, *steps)[s.kept.step]:
         return "more than the recorded step"
     if s.kept.phase is Phase.UNDONE and (s.live or s.file is Color.GREEN or not calm(s)):
@@ -318,7 +318,7 @@ def explore(world: World) -> Found:
 
 
 def _renumbered(s: State) -> State:
-    """The same state with versions that matter only by which are equal and which is the latest."""
+    """Return the same state with versions that matter only by which are equal and which is the latest."""
     used = {s.version, *(at.version for at in s.drivers if isinstance(at, Look))}
     if max(used) < len(used):
         return s

@@ -24,9 +24,9 @@ from components import settings
 from hueshift import stack
 from hueshift.cli import app
 from hueshift.report import RefusedError
-from hueshift.secrets import command as secrets
 from hueshift.secrets import containers
 from hueshift.secrets.bootstrap import MAKE_CONTAINERS
+from hueshift.secrets.values import read_values
 from tests.support import program
 
 pytestmark = pytest.mark.slow  # a whole AWS in memory
@@ -105,7 +105,7 @@ def _pin(shop: dict[str, Any], *, color: str, pins: dict[str, str]) -> None:
 
 @pytest.fixture(scope="module")
 def api() -> Any:
-    """A client takes longer to make than a test takes; moto serves it whenever it is on."""
+    """Return a client that all tests share: making one takes longer than a test, and moto serves it while it is on."""
     return boto3.client("secretsmanager", "eu-west-1", aws_access_key_id="testing", aws_secret_access_key="testing")
 
 
@@ -165,7 +165,7 @@ def test_the_first_values_get_the_version_that_the_colors_wait_for(world: World)
 def test_colors_that_wait_for_different_versions_are_not_guessed_between(world: World) -> None:
     world.make()
     world.pin(blue=FIRST, green=SECOND)
-    assert "choose with --version" in world.refused("put", "shop", "app", values=GOOD)
+    assert "choose one with --version" in world.refused("put", "shop", "app", values=GOOD)
     assert world.json("put", "shop", "app", "--version", SECOND, values=GOOD)["pinnedBy"] == ["green"]
 
 
@@ -177,7 +177,7 @@ def test_a_version_that_exists_is_not_written_over(world: World) -> None:
 
 def test_a_container_that_does_not_exist_comes_with_the_command_that_makes_it(world: World) -> None:
     said = world.refused("put", "shop", "app", values=GOOD)
-    assert f"there is no container {CONTAINER} in eu-west-1" in said
+    assert f"container {CONTAINER} does not exist in eu-west-1" in said
     assert "pulumi up --stack staging --target '**:BlueGreenService::*' --target '**:SecretEntries::*'" in said
 
 
@@ -192,14 +192,14 @@ def test_a_container_in_its_recovery_window_is_brought_back_first(world: World) 
 @pytest.mark.parametrize(
     ("values", "problems"),
     [
-        ({"DATABASE_URL": "x"}, ["JWT_SECRET: is missing"]),
-        ({**GOOD, "JWT_SECERT": "x"}, ["JWT_SECERT: is no key of this entry; did you mean JWT_SECRET?"]),
-        ({**GOOD, "treated-as-one": "x"}, ["a key that is not shown here: is no key of this entry"]),
-        ({"DATABASE_URL": 5, "JWT_SECRET": ""}, ["DATABASE_URL: must be text in quotes", "JWT_SECRET: is empty"]),
-        ('{"DATABASE_URL": "a", "DATABASE_URL": "b", "JWT_SECRET": "c"}', ["DATABASE_URL: stands there twice"]),
-        (["treated-as-one"], ["no object"]),
-        ("treated-as-one", ["is no JSON (line 1, column 1)"]),
-        ("", ["is no JSON (nothing came)"]),
+        ({"DATABASE_URL": "x"}, ["JWT_SECRET: missing"]),
+        ({**GOOD, "JWT_SECERT": "x"}, ["JWT_SECERT: not a key of this entry; did you mean JWT_SECRET?"]),
+        ({**GOOD, "treated-as-one": "x"}, ["a key that is not shown: not a key of this entry"]),
+        ({"DATABASE_URL": 5, "JWT_SECRET": ""}, ["DATABASE_URL: must be a quoted string", "JWT_SECRET: empty"]),
+        ('{"DATABASE_URL": "a", "DATABASE_URL": "b", "JWT_SECRET": "c"}', ["DATABASE_URL: given twice"]),
+        (["treated-as-one"], ["not an object"]),
+        ("treated-as-one", ["is not JSON (line 1, column 1)"]),
+        ("", ["is not JSON (empty)"]),
         ({**GOOD, "JWT_SECRET": "x" * 70_000}, ["more than 65536 bytes"]),
     ],
 )
@@ -222,7 +222,7 @@ def test_a_terminal_is_told_what_to_pipe() -> None:
     with pytest.raises(
         RefusedError, match=r'as \{"DATABASE_URL": "…", "JWT_SECRET": "…"\}; pipe them: PUT < values.json'
     ):
-        secrets.read_values(Terminal("{}"), KEYS, command="PUT")
+        read_values(Terminal("{}"), KEYS, command="PUT")
 
 
 def test_what_aws_refuses_is_named_without_what_was_sent(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -271,7 +271,7 @@ def test_the_label_of_a_color_moves_with_its_pin_and_no_other_does(world: World)
     assert world.json("pin", "shop", "app", "--color", "both", "--version", FIRST)["labelled"] == ["blue", "green"]
     assert labels(world) == {"hueshift-blue": FIRST, "hueshift-green": FIRST}
     done = world.run("pin", "shop", "app", "--color", "green", "--version", SECOND)
-    assert f"hueshift-green is now a label of version {SECOND} of {CONTAINER}" in done.stdout
+    assert f"version {SECOND} of {CONTAINER} has the label hueshift-green" in done.stdout
     assert labels(world) == {"hueshift-blue": FIRST, "hueshift-green": SECOND}
     world.pin(green=SECOND)
     assert world.json("pin", "shop", "app", "--color", "green", "--version", SECOND)["labelled"] == []
@@ -326,7 +326,7 @@ def test_before_there_are_values_a_new_id_is_pinned_and_put_fills_it(world: Worl
     world.pin(blue=said["version"], green=said["version"])
     world.make()
     assert world.json("put", "shop", "app", values=GOOD)["version"] == said["version"]
-    assert "has values already" in world.refused("pin", "shop", "app", "--color", "both", "--version", "new")
+    assert "already has values" in world.refused("pin", "shop", "app", "--color", "both", "--version", "new")
 
 
 def test_what_pulumi_refuses_is_passed_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -362,8 +362,8 @@ def test_a_version_that_no_label_keeps_is_an_error_until_the_pin_labels_it(world
     assert done.exit_code == 1
     blue, green = json.loads(done.stdout)
     assert (blue["exists"], blue["stages"], blue["lacking"]) == (True, [], False)
-    assert blue["ends"] == green["ends"] == "no label keeps it: it may be deleted any day"
-    assert "shop/app blue: no label keeps it" in world.run("status").stdout
+    assert blue["ends"] == green["ends"] == "it has no label, so Secrets Manager may delete it at any time"
+    assert "shop/app blue: it has no label" in world.run("status").stdout
     for row in (blue, green):
         assert world.run(*row["next"].split()[2:]).exit_code == 0
     assert [row["ends"] for row in world.json("status")] == [None, None]
@@ -393,7 +393,7 @@ def test_a_pin_from_before_the_last_two_rotations_is_an_error_though_a_label_kee
     done = world.run("status", "--json")
     assert done.exit_code == 1
     blue, green = json.loads(done.stdout)
-    assert blue["ends"] == "older than AWSPREVIOUS: a rotation has changed its password since"
+    assert blue["ends"] == "it is older than AWSPREVIOUS: rotation has changed the password since"
     assert blue["next"] == "hueshift secrets pin shop app --color blue --version latest --stack staging"
     assert (green["stages"], green["ends"]) == (["AWSPREVIOUS"], None)
 
@@ -454,7 +454,7 @@ def test_keys_that_the_caller_may_not_read_are_unknown_and_no_error(
     monkeypatch.setattr(world.aws, "get_secret_value", denied)
     done = world.run("status")
     assert done.exit_code == 0
-    assert "not readable by you" in done.stdout
+    assert "no permission to read" in done.stdout
 
 
 def test_a_rotation_that_is_declared_and_not_on_is_shown(world: World) -> None:
@@ -462,7 +462,7 @@ def test_a_rotation_that_is_declared_and_not_on_is_shown(world: World) -> None:
     rotation = {"lambdaArn": "arn:aws:lambda:eu-west-1:111122223333:function:rotate", "days": 30}
     world.change(lambda shop: shop["secrets"]["app"].update(rotation=rotation))
     row = world.json("status")[0]
-    assert (row["rotation"], row["next"]) == ("declared, not on yet", "pulumi up --stack staging")
+    assert (row["rotation"], row["next"]) == ("declared, not enabled yet", "pulumi up --stack staging")
 
 
 # entries of another store
@@ -477,7 +477,7 @@ def vault(world: World) -> World:
 
 def test_values_of_another_store_are_put_there(vault: World) -> None:
     said = vault.refused("put", "shop", "app", values=GOOD)
-    assert "are in the store vault, at kv/shop/app" in said
+    assert "are kept in the store vault at kv/shop/app" in said
     assert "hueshift secrets pin shop app --color COLOR --version VERSION" in said
 
 

@@ -2,20 +2,14 @@
 
 from typing import Final
 
-from components.model import (
-    ALARM_PERIOD,
-    ALARM_PERIODS,
-    SHUTDOWN_MARGIN,
-    Health,
-    Replicas,
-    Strategy,
-    StrategyKind,
-    Timing,
-)
+from components.model import ALARM_PERIOD, ALARM_PERIODS, SHUTDOWN_MARGIN
+from components.spec.service import Replicas
+from components.spec.strategy import Strategy, StrategyKind
+from components.spec.timing import Health, Timing
 
 
 def timing_problem(timing: Timing, *, idle_timeout: int, needed_idle_timeout: int) -> str | None:
-    """The chain that keeps requests from being lost, told whole: every link that is too short, and all new numbers.
+    """Return every time that is too short to keep requests from being lost, with all new numbers.
 
     ``needed_idle_timeout`` is what the load balancer's ``idle_timeout`` must be for every service of the stack.
     Sources: preStop and deregistration, alphagov/govuk-helm-charts PR 4033 and aws-load-balancer-controller issue 1719.
@@ -83,7 +77,7 @@ def timing_problem(timing: Timing, *, idle_timeout: int, needed_idle_timeout: in
 
 
 def interval_problem(interval: int, *, timeout: int) -> str | None:
-    """A health check must have ended before the next begins."""
+    """Return why a health check would not end before the next begins."""
     if interval > timeout:
         return None
     return f"{interval} s is too short; more than health.timeout ({timeout} s): raise interval to {timeout + 1}"
@@ -97,7 +91,7 @@ _GATES_ASKED: Final = 15
 def await_problem(
     await_timeout: int, *, health: Health, strategy: Strategy, replicas: Replicas, grace_period: int
 ) -> str | None:
-    """An update must wait longer than the load balancer takes to call all new pods healthy, some at a time.
+    """Return why an update would stop waiting before the load balancer has called all new pods healthy.
 
     How long a pod takes to start is not known here, and comes on top.
     """

@@ -104,7 +104,7 @@ def test_each_environment_previews_cleanly(stack: str, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def scratch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A project with one resource of each provider, brought up in its own stack and destroyed afterwards."""
+    """Yield a project with one resource of each provider, brought up in its own stack and destroyed afterwards."""
     source = paths.ROOT / "tests/e2e/programs/every_provider"
     project = tmp_path_factory.mktemp("every") / "provider"
     shutil.copytree(source, project)

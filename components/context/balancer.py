@@ -1,0 +1,88 @@
+"""The load balancers as they answer now: which rule shares the requests for a host, and which targets are healthy.
+
+For what may not wait for the engine or its state: the way back, and what asks before it takes pods away.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
+    from mypy_boto3_elbv2.type_defs import RuleTypeDef
+
+PORT: Final = 443
+"""Of the listener that users reach; the one for tests has another."""
+_AT_ONCE: Final = 8
+"""Calls at once. The API gives an account 40 and then 10 reads a second (ELB user guide, throttling)."""
+
+
+def production_rules(
+    client: "ElasticLoadBalancingv2Client", hosts: Collection[str]
+) -> Mapping[str, "list[RuleTypeDef]"]:
+    """Return by host the rules that share its requests: those whose only condition is that host, on port 443.
+
+    Of every application load balancer in the client's account and region; no rule is an empty list. Raises
+    ``BotoCoreError`` or ``ClientError`` if one cannot be asked.
+    """
+
+    def of_balancer(arn: str) -> "list[RuleTypeDef]":
+        listeners = _pages(client.describe_listeners, "Listeners", LoadBalancerArn=arn)
+        ours = [listener["ListenerArn"] for listener in listeners if listener["Port"] == PORT]
+        return [rule for listener in ours for rule in rules_for(client, listener, hosts)]
+
+    found: dict[str, list[RuleTypeDef]] = {host: [] for host in hosts}
+    balancers = [
+        balancer["LoadBalancerArn"]
+        for balancer in _pages(client.describe_load_balancers, "LoadBalancers")
+        if balancer.get("Type", "application") == "application"
+    ]
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        for rule in chain.from_iterable(pool.map(of_balancer, balancers)):
+            found[_host(rule)].append(rule)
+    return found
+
+
+def rules_for(client: "ElasticLoadBalancingv2Client", listener: str, hosts: Collection[str]) -> "Iterator[RuleTypeDef]":
+    """Yield the rules of a listener whose only condition is one of these hosts."""
+    return (rule for rule in _pages(client.describe_rules, "Rules", ListenerArn=listener) if _host(rule) in hosts)
+
+
+def _host(rule: "RuleTypeDef") -> str:
+    """Return the host that is a rule's only condition, or nothing."""
+    conditions = rule.get("Conditions", [])
+    if len(conditions) != 1 or conditions[0].get("Field") != "host-header":
+        return ""
+    hosts = conditions[0].get("HostHeaderConfig", {}).get("Values") or conditions[0].get("Values") or []
+    return hosts[0] if len(hosts) == 1 else ""
+
+
+def _pages(call: Callable[..., Any], key: str, **given: object) -> Iterator[Any]:
+    """Yield what all pages of a list hold."""
+    marker: dict[str, str] = {}
+    while True:
+        page = call(**given, **marker)
+        yield from page[key]
+        if not page.get("NextMarker"):
+            return
+        marker = {"Marker": page["NextMarker"]}
+
+
+def group_weights(rule: Mapping[str, Any]) -> tuple[dict[str, int], list[str]]:
+    """Return the weight of each target group that a rule forwards to, and its actions of another kind.
+
+    One group alone has 100, whatever its weight: it gets everything.
+    """
+    forward: Mapping[str, Any] = next((action for action in rule["Actions"] if action["Type"] == "forward"), {})
+    alone = [{"TargetGroupArn": forward["TargetGroupArn"]}] if forward.get("TargetGroupArn") else []
+    targets = forward.get("ForwardConfig", {}).get("TargetGroups") or alone
+    weights = {target["TargetGroupArn"]: int(target.get("Weight", 1)) for target in targets}
+    others = [action["Type"] for action in rule["Actions"] if action["Type"] != "forward"]
+    return dict.fromkeys(weights, 100) if len(weights) == 1 else weights, others
+
+
+def healthy(client: "ElasticLoadBalancingv2Client", group: str) -> int:
+    """Return how many targets of a group are healthy."""
+    targets = client.describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]
+    return sum(target["TargetHealth"]["State"] == "healthy" for target in targets)

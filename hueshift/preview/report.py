@@ -1,0 +1,113 @@
+"""The preview of one stack as plain data: traffic, changes and policy. The comment and ``--json`` are made from it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Op(StrEnum):
+    """What happens to a resource."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    REPLACE = "replace"
+    DELETE = "delete"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Value:
+    """One property that changes, as text; None on the side where it is absent."""
+
+    path: str
+    before: str | None
+    after: str | None
+    replaces: bool
+    """Whether this property forces the resource to be replaced."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """One resource that an update would touch."""
+
+    op: Op
+    name: str
+    type: str
+    """Last part of the type token, such as ListenerRule."""
+    group: str
+    """The top-level component that contains it, such as the service."""
+    values: Sequence[Value] = ()
+    traffic_only: bool = False
+    """Whether only the weights of a production rule change, and what must change with them."""
+    downtime: str | None = None
+    """The downtime that users would notice; None if there is none."""
+    restarts: str | None = None
+    """The color that serves users and whose pods are replaced; None otherwise."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """One service before and after the update; None where it does not exist, empty where nothing is known."""
+
+    name: str
+    url: str
+    before: Mapping[str, int] | None
+    """Percent of requests by color, read from the load balancer, or from the state if ``unasked`` is set."""
+    after: Mapping[str, int] | None
+    state: Mapping[str, int] | None = None
+    """Percent by color in the state, if the load balancer's differ; else None."""
+    unasked: str | None = None
+    """Why the load balancer could not be read; None if it was."""
+    ran: Mapping[str, str] = field(default_factory=dict)
+    """Version by color before the update."""
+    runs: Mapping[str, str] = field(default_factory=dict)
+    """Version by color after the update."""
+    header: tuple[str | None, str | None] = (None, None)
+    """The color that the ``x-canary`` header reaches, before and after."""
+
+    @property
+    def stays(self) -> bool:
+        """Whether the service exists before and after."""
+        return self.before is not None and self.after is not None
+
+    @property
+    def moves(self) -> bool:
+        """Whether the share of a color changes; adding or removing a color with no traffic does not count."""
+        before, after = self.before or {}, self.after or {}
+        return not self.stays or any(before.get(color, 0) != after.get(color, 0) for color in {*before, *after})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Violation:
+    """One violation that the policy pack reports."""
+
+    policy: str
+    mandatory: bool
+    resource: str
+    problem: str
+    remedy: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """The preview of one stack."""
+
+    stack: str
+    services: Sequence[Service] = ()
+    changes: Sequence[Change] = ()
+    unchanged: int = 0
+    policies: int = 0
+    """Number of policies evaluated."""
+    violations: Sequence[Violation] = ()
+    warnings: Sequence[str] = ()
+    errors: Sequence[str] = ()
+    """Why the preview is incomplete; empty if it is complete."""
+
+    @property
+    def failed(self) -> bool:
+        """Whether an update would be refused."""
+        return bool(self.errors) or any(violation.mandatory for violation in self.violations)
+
+    @property
+    def not_traffic(self) -> Sequence[Change]:
+        """The changes that a flip must not contain: all but weights."""
+        return [change for change in self.changes if not change.traffic_only]

@@ -1,0 +1,229 @@
+"""How many requests each color answered, failed and answered slowly, by Prometheus or by CloudWatch."""
+
+import json
+import math
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple, Protocol
+
+from components.model import ALARM_PERIOD, Color
+from hueshift.release.judge import CLUMPING, FLOOR, Scrape, clumping
+from hueshift.traffic.balancer import Rule
+
+TIMEOUT: Final = 4
+"""Seconds that Prometheus may take to answer."""
+USUAL: Final = 1800
+"""Seconds before a release from which the old color's usual failures are learned."""
+_POINTS: Final = 1000
+"""Of one query; Prometheus answers 11,000 at most (its HTTP API)."""
+_LATE: Final = 120
+"""Seconds after which a minute of CloudWatch is taken as it is; AWS documents no number."""
+
+
+class SignalError(Exception):
+    """What was asked cannot be told; the text says why."""
+
+
+class Tick(NamedTuple):
+    """What came since the tick before, by color; a color that is missing had nothing."""
+
+    at: float
+    """Its end, in seconds since 1970."""
+    requests: Mapping[Color, float]
+    failed: Mapping[Color, float]
+    slow: Mapping[Color, float]
+
+
+class Counts(Protocol):
+    """Who counts a service's requests."""
+
+    def ticks(self, service: str, *, since: float, now: float, slow: float | None) -> Sequence[Tick]:
+        """Return the ticks of a time, the oldest first; ``slow`` are the seconds after which an answer is slow.
+
+        Raises ``SignalError``, ``BotoCoreError`` or ``ClientError``.
+        """
+
+    def bound(self, service: str, color: Color) -> float | None:
+        """Return the seconds in which 95 % of a color's requests were answered lately, None if that is not known."""
+
+
+class Usual(NamedTuple):
+    """How a color fares when nothing is released."""
+
+    rate: float
+    """Requests per second."""
+    failing: float
+    """Part of them that fails, 0 to 1."""
+    clumps: float
+
+
+def usual(ticks: Sequence[Tick], color: Color) -> Usual:
+    """Return how a color fared."""
+    counts = [(tick.requests.get(color, 0), tick.failed.get(color, 0)) for tick in ticks]
+    requests, failed = sum(count for count, _ in counts), sum(bad for _, bad in counts)
+    seconds = ticks[-1].at - ticks[0].at if len(ticks) > 1 else 0
+    rate = sum(count for count, _ in counts[1:]) / seconds if seconds else 0.0
+    return Usual(rate, max(FLOOR, failed / requests if requests else 0), clumping(counts) if counts else CLUMPING)
+
+
+def scrapes(ticks: Iterable[Tick], old: Color, *, slow: bool) -> list[Scrape]:
+    """Return what the judge reads, of failed or of slow requests."""
+    found = []
+    for tick in ticks:
+        bad = tick.slow if slow else tick.failed
+        new = old.other
+        found.append(Scrape(tick.requests.get(old, 0), bad.get(old, 0), tick.requests.get(new, 0), bad.get(new, 0)))
+    return found
+
+
+class Prometheus:
+    """A Prometheus that reads the pods as the PodMonitor says, with the labels service, color and environment."""
+
+    def __init__(self, url: str, environment: str) -> None:
+        self._url, self._environment = url, environment
+
+    def vector(self, query: str) -> list[tuple[Mapping[str, str], float]]:
+        """Return labels and value of each sample that a query gives now. Raises ``SignalError``."""
+        answer = self._ask("query", query=query)
+        if isinstance(answer, list) and answer and not isinstance(answer[0], dict):
+            return [({}, float(answer[1]))]  # a scalar: time and value
+        return [(item["metric"], float(item["value"][1])) for item in answer]
+
+    def ticks(self, service: str, *, since: float, now: float, slow: float | None) -> Sequence[Tick]:
+        """Return as ``Counts`` says; counted by instance, for a counter begins anew with its process."""
+        step = max(self._interval(service), (now - since) / _POINTS)
+        own = f'service="{service}",environment="{self._environment}"'
+
+        def rises(metric: str) -> dict[float, dict[Color, float]]:
+            query = f"sum by (color, instance) ({metric})"
+            start, end = f"{since - step:.3f}", f"{now:.3f}"
+            series = self._ask("query_range", query=query, start=start, end=end, step=f"{step:.3f}")
+            found: dict[float, dict[Color, float]] = defaultdict(lambda: defaultdict(float))
+            for item in series:
+                if (color := item["metric"].get("color")) in {*Color}:
+                    for at, rise in _rises(item["values"], since - step / 2):
+                        found[round(at)][Color(color)] += rise
+            return found
+
+        requests = rises(f"http_requests_total{{{own}}}")
+        failed = rises(f'http_requests_total{{{own},status=~"5.."}}')
+        late: dict[float, dict[Color, float]] = {}
+        if slow is not None:
+            # A bound is written as the client library likes: 1 or 1.0.
+            bound = f'le=~"{_escaped(f"{slow:g}")}|{_escaped(str(float(slow)))}"'
+            fast = rises(f"http_request_duration_seconds_bucket{{{own},{bound}}}")
+            for at, all_ in rises(f"http_request_duration_seconds_count{{{own}}}").items():
+                late[at] = {color: max(0.0, n - fast.get(at, {}).get(color, 0)) for color, n in all_.items()}
+        return [Tick(at, requests[at], failed.get(at, {}), late.get(at, {})) for at in sorted(requests)]
+
+    def bound(self, service: str, color: Color) -> float | None:
+        """Return as ``Counts`` says: a bound of the histogram."""
+        own = f'service="{service}",environment="{self._environment}",color="{color}"'
+        found = self.vector(f"sum by (le) (increase(http_request_duration_seconds_bucket{{{own}}}[{USUAL}s]))")
+        buckets = sorted((float(labels.get("le", "nan")), count) for labels, count in found)
+        if not buckets or not buckets[-1][1] > 0:
+            return None
+        bound = next(le for le, count in buckets if count >= 0.95 * buckets[-1][1])
+        return bound if math.isfinite(bound) else None
+
+    def _interval(self, service: str) -> float:
+        """Return every how many seconds the pods are read: a step between two readings would show one color alone."""
+        own = f'service="{service}",environment="{self._environment}"'
+        found = self.vector(f"max(count_over_time(up{{{own}}}[2m]))")
+        return 120 / found[0][1] if found and found[0][1] > 0 else 30.0
+
+    def _ask(self, path: str, **parameters: str) -> Any:  # noqa: ANN401 - what JSON holds
+        url = f"{self._url}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
+        try:
+            with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
+                return json.load(answer)["data"]["result"]
+        except urllib.error.HTTPError as error:
+            said = error.read(500).decode(errors="replace")
+            raise SignalError(f"Prometheus refused {parameters['query']}: {error.code} {said}") from None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise SignalError(f"Prometheus at {self._url} gives no answer: {error}") from None
+
+
+def _rises(values: Iterable[Sequence[Any]], begins: float) -> Iterable[tuple[float, float]]:
+    """Yield by how much a counter rose until each time; what it had before ``begins`` is not known.
+
+    A counter that falls has begun anew, and so has one that appears.
+    """
+    last: float | None = None
+    for at, text in values:
+        value = float(text)
+        if at >= begins:
+            yield at, value - last if last is not None and value >= last else value
+        last = value
+
+
+def _escaped(number: str) -> str:
+    """Return a number for a regular expression in a PromQL text."""
+    return number.replace(".", "\\\\.").replace("+", "\\\\+")
+
+
+class CloudWatchCounts:
+    """What the load balancer counts, once a minute and minutes late; slow answers are not told apart."""
+
+    def __init__(self, client: Any, rules: Mapping[str, Rule]) -> None:  # noqa: ANN401 - botocore's
+        self._client, self._rules = client, rules
+
+    def ticks(self, service: str, *, since: float, now: float, slow: float | None) -> Sequence[Tick]:  # noqa: ARG002
+        """Return as ``Counts`` says."""
+        rule = self._rules[service]
+        balancer = "/".join(rule.arn.rpartition(":")[2].split("/")[1:4])
+        metrics = ("RequestCount", "HTTPCode_Target_5XX_Count", "TargetConnectionErrorCount")
+        queries = [
+            {
+                "Id": f"{color}{place}",
+                "MetricStat": {
+                    "Metric": {
+                        "Namespace": "AWS/ApplicationELB",
+                        "MetricName": metric,
+                        "Dimensions": [
+                            {"Name": "LoadBalancer", "Value": balancer},
+                            {"Name": "TargetGroup", "Value": group.rpartition(":")[2]},
+                        ],
+                    },
+                    "Period": ALARM_PERIOD,
+                    "Stat": "Sum",
+                },
+            }
+            for group, color in rule.groups.items()
+            for place, metric in enumerate(metrics)
+        ]
+        begin, end = (int(at // ALARM_PERIOD * ALARM_PERIOD) for at in (since, now - _LATE))
+        if end <= begin:
+            return []
+        found: dict[str, dict[float, float]] = defaultdict(dict)
+        more: dict[str, str] = {}
+        while True:
+            page = self._client.get_metric_data(
+                MetricDataQueries=queries,
+                StartTime=datetime.fromtimestamp(begin, UTC),
+                EndTime=datetime.fromtimestamp(end, UTC),
+                **more,
+            )
+            for result in page["MetricDataResults"]:
+                for at, value in zip(result["Timestamps"], result["Values"], strict=True):
+                    found[result["Id"]][at.timestamp()] = value
+            if not page.get("NextToken"):
+                break
+            more = {"NextToken": page["NextToken"]}
+        ticks = []
+        for at in range(begin, end, ALARM_PERIOD):
+            by_place = [
+                {color: found[f"{color}{place}"].get(at, 0.0) for color in rule.groups.values()}
+                for place in range(len(metrics))
+            ]
+            failed = {color: count + by_place[2][color] for color, count in by_place[1].items()}
+            ticks.append(Tick(at + ALARM_PERIOD, by_place[0], failed, {}))
+        return ticks
+
+    def bound(self, service: str, color: Color) -> float | None:  # noqa: ARG002
+        """Return None: no count of CloudWatch says how many answers were slower than a bound."""
+        return None

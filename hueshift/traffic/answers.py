@@ -1,0 +1,61 @@
+"""What a service answers, asked by curl: with the proxies, names and authorities that its own options give."""
+
+import os
+import shlex
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from hueshift.report import RefusedError
+
+REQUESTS: Final = 20
+"""Sent one after the other to see that each is answered as it should be."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """One answer."""
+
+    url: str
+    status: int
+    headers: Mapping[str, str]
+    """By name in small letters; of one that came twice the last."""
+
+    def has(self, status: int) -> "Answer":
+        """Return it. Raises ``RefusedError`` if its status is another."""
+        if self.status != status:
+            raise RefusedError(f"{self.url} is answered {self.status}, and should {status}")
+        return self
+
+    def is_of(self, version: str, mend: str) -> "Answer":
+        """Return it. Raises ``RefusedError`` with what mends it if another version has answered."""
+        said = self.headers.get("x-version", "of no version")
+        if said != version:
+            raise RefusedError(f"{self.url} answers as version {said}, and should as {version}; {mend}")
+        return self
+
+
+def ask(url: str, *options: str) -> Answer:
+    """Return the answer to one request; ``CURL_OPTIONS`` has further arguments of curl, such as ``--cacert FILE``.
+
+    Raises ``RefusedError`` if there is none within 30 seconds.
+    """
+    command = [
+        *("curl", "--silent", "--show-error", "--max-time", "30", "--suppress-connect-headers"),
+        *("--dump-header", "-", "--output", "/dev/null"),
+        *shlex.split(os.environ.get("CURL_OPTIONS", "")),
+        *(url, *options),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RefusedError(f"{url} gave no answer: {done.stderr.strip()}")
+    status = 0
+    headers: dict[str, str] = {}
+    for line in done.stdout.splitlines():
+        if line.startswith("HTTP/"):
+            status, headers = int(line.split()[1]), {}  # the last answer counts, not a 100 before it
+        elif ":" in line:
+            name, _, value = line.partition(":")
+            headers[name.lower()] = value.strip()
+    return Answer(url=" ".join((url, *options)), status=status, headers=headers)

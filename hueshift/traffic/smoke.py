@@ -1,0 +1,71 @@
+"""`hueshift smoke`: the idle color tried through its test URL, before it gets any traffic."""
+
+import time
+from typing import Annotated, Final
+
+import typer
+
+from components.model import color_host
+from hueshift.report import Json, RefusedError, StackName, emit, reported, unknown
+from hueshift.stack import load
+from hueshift.traffic.answers import REQUESTS, ask
+from hueshift.traffic.balancer import PATIENCE, Balancer
+from hueshift.traffic.live import disagreement, idle
+
+WAIT: Final = 180
+"""Seconds for the autoscaler to bring the pods after an update; before that a flip is refused."""
+
+
+def smoke(
+    service: Annotated[str, typer.Argument(metavar="SERVICE", help="A service of the stack.", show_default=False)],
+    *,
+    stack: StackName = None,
+    as_json: Json = False,
+) -> None:
+    """Try the idle color of a service through its test URL.
+
+    It is the color that is idle by the stack file and by the load balancer. Once it has all of its healthy targets it
+    must be live, ready, of the version in the stack file, and answer twenty requests without an error. CURL_OPTIONS has
+    further arguments of curl, such as --cacert FILE.
+    """
+    with reported():
+        place = load(stack)
+        settings = place.settings.services.get(service)
+        if settings is None:
+            raise unknown(f"service of {place.name}", service, list(place.settings.services))
+        if len(settings.colors) < 2:
+            raise RefusedError(f"{service} has one color, and no idle one to try")
+        balancer = Balancer(place, patience=PATIENCE)
+        rule = balancer.rules([place.service(service)])[service]
+        if problem := disagreement(place, service, rule.live):
+            raise RefusedError(f"which color of {service} is idle cannot be told: {problem}")
+        color = idle(rule.live)
+        if settings.colors[color].parked:
+            raise RefusedError(f"{color} of {service} is parked; give it an image: hueshift image set {service}")
+        group = rule.group(color)
+        if group is None:
+            raise RefusedError(
+                f"the production rule of {service} names no target group of {color}; pulumi up --refresh"
+            )
+        wanted, begun = settings.replicas.min, time.monotonic()
+        while (count := balancer.healthy_of(group)) < wanted:
+            if time.monotonic() - begun > WAIT:
+                raise RefusedError(
+                    f"{color} of {service} has {count} healthy targets after {WAIT} s, and needs {wanted}; look: "
+                    f"kubectl get pods --namespace {place.environment}-{service}"
+                )
+            time.sleep(1)
+        url = f"https://{color_host(color, settings.host)}:{place.settings.load_balancer.test_listener_port}"
+        version = settings.colors[color].version
+        for path in ("/health/live", "/health/ready"):
+            ask(f"{url}{path}").has(200)
+        for number in range(1, REQUESTS + 1):
+            answer = ask(f"{url}/")
+            if answer.status >= 500:
+                raise RefusedError(f"request {number} of {REQUESTS} to {url}/ is answered {answer.status}")
+            answer.is_of(version, f"{place.file.name} says so; deploy it: pulumi up --stack {place.name}")
+        if as_json:
+            emit({"stack": place.name, "service": service, "color": color, "version": version, "url": url})
+        else:
+            said = f"{url}, {REQUESTS} requests without an error"
+            typer.echo(f"{service} {version} is live and ready as {color} in {place.name}: {said}")

@@ -1,0 +1,203 @@
+"""`hueshift status`: what users get now, asked of the load balancer and the alarms, beside what the stack file says."""
+
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Any, Final
+
+import typer
+from botocore.exceptions import BotoCoreError, ClientError
+
+from components.model import Color, alarm_name
+from hueshift.report import Json, RefusedError, StackName, emit, explained, reported
+from hueshift.stack import Place, Wished, place, trusted_before
+from hueshift.traffic.balancer import PATIENCE, Balancer, Rule
+from hueshift.traffic.live import disagreement, idle, shown
+from hueshift.traffic.way_back import back
+
+DIFFERS: Final = 3
+"""The exit status where the load balancer has something else than the stack file."""
+EVERY: Final = 5
+"""Seconds between two looks of --watch."""
+_BAR: Final = 10
+"""Characters for 100 %."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """One service as it is now."""
+
+    wished: Wished
+    live: Mapping[Color, int] | None
+    """Percent by color; None if that cannot be told."""
+    problem: str | None
+    """Why it cannot be told, or how it differs from the stack file, and what mends it."""
+    healthy: Mapping[Color, int]
+    """Targets by color, as far as the rule names their groups."""
+    alarms: Sequence[str]
+    """Those that are on."""
+    idle: Color | None
+    """The color that nobody is sent to while the other has everybody."""
+    together: Sequence[str]
+    """The services that flip with it, itself among them."""
+    way_back: Color | None
+    """What `hueshift rollback` would give all traffic to."""
+
+    def as_json(self) -> Mapping[str, Any]:
+        """Return it for a machine."""
+        return {
+            "host": self.wished.host,
+            "live": self.live,
+            "file": self.wished.weights,
+            "active": self.wished.active,
+            "canary": self.wished.canary,
+            "idle": self.idle,
+            "together": self.together,
+            "versions": self.wished.versions,
+            "healthy": self.healthy,
+            "alarms": self.alarms,
+            "wayBack": self.way_back,
+            "problem": self.problem,
+        }
+
+
+def status(
+    *,
+    service: Annotated[str | None, typer.Option(help="One service alone.", metavar="S")] = None,
+    stack: StackName = None,
+    watch: Annotated[bool, typer.Option("--watch", help=f"Look again every {EVERY} seconds, until Ctrl-C.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show what users get, and what the stack file says.
+
+    Asked of the load balancer and of the alarms; the versions are those of the stack file.
+
+    Exit status: 0 the load balancer has what the stack file says; 1 it could not be asked; 3 it has something else.
+    """
+    with reported():
+        there = place(stack)
+        wanted = [there.service(service)] if service else list(there.services.values())
+        balancer = Balancer(there, patience=PATIENCE)
+
+        @cache
+        def served(name: str, color: Color) -> bool | None:
+            return trusted_before(there, there.services[name], color)
+
+        def look() -> tuple[list[Seen], str | None]:
+            on, unknown = _alarms(balancer, there)
+            rules = balancer.search(wanted)
+            with ThreadPoolExecutor(4) as pool:
+                seen = pool.map(lambda one: _seen(there, balancer, one, rules[one.name], on, served), wanted)
+                return list(seen), unknown
+
+        found, unknown = look()
+        while watch:
+            typer.echo("\x1b[H\x1b[2J" if sys.stdout.isatty() else "", nl=False)
+            typer.echo("\n".join(_page(there, found, unknown)))
+            time.sleep(EVERY)
+            there = place(there.name)
+            found, unknown = look()
+        if as_json:
+            services = {item.wished.name: item.as_json() for item in found}
+            emit({"stack": there.name, "environment": there.environment, "services": services})
+        else:
+            typer.echo("\n".join(_page(there, found, unknown)))
+        problems = [item.problem for item in found if item.problem]
+        if any(item.live is None for item in found):
+            raise RefusedError("\n  ".join(problems))
+    for problem in problems:
+        typer.echo(f"error: {problem}", err=True)
+    if problems:
+        raise typer.Exit(DIFFERS)
+
+
+def _seen(
+    there: Place,
+    balancer: Balancer,
+    wished: Wished,
+    rule: Rule | str,
+    alarms: Mapping[str, Sequence[str]],
+    served: Any,  # noqa: ANN401 - a cached function
+) -> Seen:
+    live: Mapping[Color, int] | None = None
+    healthy: Mapping[Color, int] = {}
+    problem = free = to = None
+    try:
+        if isinstance(rule, str):
+            raise RefusedError(rule)
+        healthy = balancer.healthy(rule)
+        live = {color: rule.live.get(color, 0) for color in wished.colors}
+        problem = disagreement(there, wished.name, live)
+    except (RefusedError, BotoCoreError, ClientError) as error:
+        problem = f"{wished.name}: {error if isinstance(error, RefusedError) else explained(error)}"
+    if live is not None:
+        with suppress(RefusedError):
+            free = idle(live)
+        with suppress(RefusedError):
+            to = back(wished, live, to=None, served=lambda color: served(wished.name, color), force=False)
+    together = [wished.name]
+    if not wished.own:
+        together = [name for name, other in there.services.items() if not other.own]
+    return Seen(
+        wished=wished,
+        live=live,
+        problem=problem,
+        healthy=healthy,
+        alarms=alarms.get(wished.name, []),
+        idle=free,
+        together=together,
+        way_back=to if to is not None and live is not None and live.get(to) != 100 else None,
+    )
+
+
+def _alarms(balancer: Balancer, there: Place) -> tuple[Mapping[str, Sequence[str]], str | None]:
+    """Return the alarms that are on by service, and why they are not known."""
+    prefix = alarm_name(there.environment, "")
+    names: list[str] = []
+    token: dict[str, Any] = {}
+    try:
+        while True:
+            page = balancer.cloudwatch.describe_alarms(
+                AlarmNamePrefix=prefix, StateValue="ALARM", AlarmTypes=["CompositeAlarm", "MetricAlarm"], **token
+            )
+            for kind in ("CompositeAlarms", "MetricAlarms"):
+                names += [alarm["AlarmName"] for alarm in page.get(kind, [])]  # type: ignore[attr-defined]
+            if not page.get("NextToken"):
+                break
+            token = {"NextToken": page["NextToken"]}
+    except (BotoCoreError, ClientError) as error:
+        return {}, explained(error)
+    found: dict[str, list[str]] = {}
+    for name in sorted(names):
+        # One service's name may begin with another's.
+        owners = [service for service in there.services if name.startswith(f"{prefix}{service}-")]
+        if owners and not name.endswith("-moving"):
+            found.setdefault(max(owners, key=len), []).append(name)
+    return found, None
+
+
+def _page(there: Place, found: Sequence[Seen], unknown: str | None) -> Iterator[str]:
+    """Yield the lines for a person."""
+    for item in found:
+        wished = item.wished
+        yield f"{there.name}/{wished.name}  https://{wished.host}"
+        for color in wished.colors:
+            share = item.live.get(color, 0) if item.live is not None else None
+            bar = "█" * round((share or 0) * _BAR / 100)
+            percent = "  ?" if share is None else f"{share:>3}"
+            pods = f"{item.healthy[color]} healthy" if color in item.healthy else "not asked"
+            yield f"  {color:<6}{percent} %  {bar:<{_BAR}}  {wished.versions[color]:<12}{pods}"
+        yield f"  stack file: {shown(wished.weights)}"
+        for alarm in item.alarms:
+            yield f"  alarm: {alarm}"
+        if unknown:
+            yield f"  alarms: not known: {unknown}"
+        if item.way_back is not None:
+            name = f" --service {wished.name}" if wished.own else ""
+            yield f"  way back: {item.way_back} {wished.versions[item.way_back]}: hueshift rollback{name}"
+        elif item.live is not None:
+            yield "  way back: none"

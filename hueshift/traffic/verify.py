@@ -1,0 +1,58 @@
+"""`hueshift verify`: a service tried as its users reach it."""
+
+from typing import Annotated, Final
+
+import typer
+
+from components.model import canary_color
+from hueshift.report import Json, RefusedError, StackName, emit, reported, unknown
+from hueshift.stack import load
+from hueshift.traffic.answers import REQUESTS, ask
+
+THERE: Final = ("strict-transport-security", "content-security-policy")
+EXACT: Final = {"x-content-type-options": "nosniff", "x-frame-options": "DENY"}
+"""Headers that every answer has to have."""
+
+
+def verify(
+    service: Annotated[str, typer.Argument(metavar="SERVICE", help="A service of the stack.", show_default=False)],
+    *,
+    stack: StackName = None,
+    as_json: Json = False,
+) -> None:
+    """Try a service as its users reach it.
+
+    The version that the stack file gives the active color, the security headers, plain HTTP sent to HTTPS, and the
+    header that leads to the newer version. CURL_OPTIONS has further arguments of curl, such as --cacert FILE.
+    """
+    with reported():
+        place = load(stack)
+        settings = place.settings.services.get(service)
+        if settings is None:
+            raise unknown(f"service of {place.name}", service, list(place.settings.services))
+        if settings.canary_weight:
+            raise RefusedError(
+                f"a canary of {service} runs in {place.name}, and its users meet two versions; finish it, or set "
+                "canaryWeight to 0"
+            )
+        versions = {color: release.version for color, release in settings.colors.items()}
+        parked = [color for color, release in settings.colors.items() if release.parked]
+        color = settings.active_color
+        canary = canary_color(versions, parked=parked, active=color) or color
+        url, deploy = f"https://{settings.host}", f"deploy it: pulumi up --stack {place.name}"
+        for _ in range(REQUESTS):
+            answer = ask(f"{url}/").has(200).is_of(versions[color], deploy)
+        for name in THERE:
+            if not answer.headers.get(name):
+                raise RefusedError(f"{url}/ answers without {name}")
+        for name, value in EXACT.items():
+            if (said := answer.headers.get(name, "")) != value:
+                raise RefusedError(f"{url}/ answers {name}: {said!r}, and should {value}")
+        ask(f"{url}/", "--header", "x-canary: true").has(200).is_of(versions[canary], deploy)
+        plain = ask(f"http://{settings.host}/").has(301)
+        if not (target := plain.headers.get("location", "")).startswith("https://"):
+            raise RefusedError(f"{plain.url} leads to {target!r}, and not to HTTPS")
+        if as_json:
+            emit({"stack": place.name, "service": service, "color": color, "version": versions[color], "url": url})
+        else:
+            typer.echo(f"{service} {versions[color]} serves its users as {color} in {place.name}: {url}")
