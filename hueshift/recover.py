@@ -91,7 +91,6 @@ _DESCRIBED: Final[Mapping[str, tuple[str, str, Mapping[str, str], str]]] = {
         "associations[].associationId",
     ),
     "SecurityGroup": ("ec2", "describe_security_groups", {}, "SecurityGroups[?GroupName=='{name}'].GroupId"),
-    "StateMachine": ("stepfunctions", "list_state_machines", {}, "stateMachines[?name=='{name}'].stateMachineArn"),
     "TargetGroup": ("elbv2", "describe_target_groups", {}, "TargetGroups[?TargetGroupName=='{name}'].TargetGroupArn"),
 }
 """Service, operation, its parameters by the inputs they have, and which of the answers it is."""
