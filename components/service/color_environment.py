@@ -334,7 +334,7 @@ def _autoscaler(
             scale_target_ref=autoscaling.v2.CrossVersionObjectReferenceArgs(
                 api_version="apps/v1", kind="Deployment", name=args.context.name
             ),
-            min_replicas=replicas.min,
+            min_replicas=max(replicas.min, args.spec.colors[args.context.color].min_replicas or 0),
             max_replicas=replicas.max,
             metrics=metrics,
             # A flip takes all load from a color at once: it keeps its pods while it may be wanted back.

@@ -43,11 +43,14 @@ def traffic_gate(
     """Return why the weights of a service may not change from ``old`` (the state's) to ``new``; empty if they may.
 
     ``live`` are the weights that the load balancer holds now, ``healthy`` the healthy targets of each color, and
-    ``minimum`` how many of them a color needs before it gets more traffic; one is enough where it takes the traffic of
-    a color in trouble. If ``live`` is already what is wanted (an emergency rollback wrote it), nothing moves and
-    nothing is refused. ``alarms`` are of both colors of a service that has two; where there is one, no traffic moves
-    between colors and none are asked. ``live_actions`` and ``old_actions`` say what the rule does, live and by the
-    state, besides sharing requests between the colors: a fixed response, for one.
+    ``minimum`` how many of them a color needs before it gets more traffic. It also needs its share of as many as the
+    color has that it takes the traffic from: an idle color is small, and would not carry a peak until the autoscaler
+    has seen it. One is enough where it takes the traffic of a color in trouble.
+
+    If ``live`` is already what is wanted (an emergency rollback wrote it), nothing moves and nothing is refused.
+    ``alarms`` are of both colors of a service that has two; where there is one, no traffic moves between colors and
+    none are asked. ``live_actions`` and ``old_actions`` say what the rule does, live and by the state, besides sharing
+    requests between the colors: a fixed response, for one.
     """
     if _shown(live) == _shown(new) and live_actions in ("", old_actions):
         return []
@@ -62,11 +65,18 @@ def traffic_gate(
         color: new.get(color.other, 0) < old.get(color.other, 0) for color in new if new[color] > old.get(color, 0)
     }
     for color, moves in gaining.items():
-        needed = 1 if moves and alarms[color.other].trouble else minimum
+        share = -(-healthy.get(color.other, 0) * new[color] // 100) if moves else 0
+        needed = 1 if moves and alarms[color.other].trouble else max(minimum, share)
+        remedy = (
+            f", its share of {color.other}'s {healthy.get(color.other, 0)}: set colors.{color}.minReplicas to {needed} "
+            "and run `pulumi up`, then move the traffic"
+        )
         if healthy.get(color, 0) < needed:
             refusals.append(
                 f"{service}: {color} would go from {old.get(color, 0)} to {new[color]} percent with "
-                f"{healthy.get(color, 0)} healthy targets, and needs {needed}; a rollback is held to this too, but "
+                f"{healthy.get(color, 0)} healthy targets, and needs {needed}"
+                + (remedy if needed > minimum else "")
+                + "; a rollback is held to this too, but "
                 "needs only one while an alarm of the color that it leaves is on; look with `kubectl get pods "
                 f"--namespace {namespace} --selector app.kubernetes.io/name={service},hueshift.dev/color={color}`"
             )

@@ -415,6 +415,11 @@ BAD: list[tuple[str, object, str]] = [
     ),
     (f"{SHOP}.health.path", "health", f"{SHOP}.health.path: 'health' has the wrong form; allowed is an absolute path"),
     (f"{SHOP}.replicas", {"min": 5}, f"{SHOP}.replicas.max: 4 is less than min (5); raise max to 5 or more"),
+    (
+        f"{SHOP}.colors.green.minReplicas",
+        5,
+        f"{SHOP}.colors.green.minReplicas: 5 is more than replicas.max (4); raise that, or lower this",
+    ),
     (f"{SHOP}.replicas", {"min": 0}, f"{SHOP}.replicas.min: 0 is too few; at least 1"),
     (
         f"{SHOP}.resources",

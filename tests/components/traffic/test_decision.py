@@ -1,5 +1,6 @@
 """The gate's decision, as a plain function."""
 
+import math
 from collections.abc import Mapping
 
 import pytest
@@ -44,17 +45,19 @@ def gate(
 
 
 @given(weights, weights, counts, st.integers(1, 4))
-def test_traffic_moves_exactly_when_the_color_that_gains_has_its_minimum(
+def test_traffic_moves_exactly_when_the_color_that_gains_has_its_minimum_and_its_share_of_the_others_pods(
     old: dict[Color, int], new: dict[Color, int], healthy: dict[Color, int], minimum: int
 ) -> None:
     gaining = [color for color in Color if new[color] > old[color]]
+    needs = {color: max(minimum, math.ceil(healthy[color.other] * new[color] / 100)) for color in gaining}
 
     refusals = gate(old, new, old, healthy, minimum)
 
-    assert bool(refusals) == any(healthy[color] < minimum for color in gaining)
-    for color, refusal in zip([c for c in gaining if healthy[c] < minimum], refusals, strict=True):
+    short = [color for color in gaining if healthy[color] < needs[color]]
+    for color, refusal in zip(short, refusals, strict=True):
         assert f"{color} would go from {old[color]} to {new[color]} percent with {healthy[color]} healthy" in refusal
-        assert f"needs {minimum}" in refusal
+        assert f"needs {needs[color]}" in refusal
+        assert (f"set colors.{color}.minReplicas to {needs[color]}" in refusal) == (needs[color] > minimum)
         assert "rollback" in refusal
         assert f"--namespace staging-shop --selector app.kubernetes.io/name=shop,hueshift.dev/color={color}" in refusal
 
@@ -198,3 +201,11 @@ def test_alarms_are_asked_of_a_color_that_gains_only(
 def test_the_one_color_of_a_service_needs_no_alarm_for_a_group_of_another_kind() -> None:
     one, none = {Color.BLUE: 100}, {Color.BLUE: 0}
     assert gate(none, one, none, ENOUGH, alarms={}) == []
+
+
+def test_a_flip_at_peak_waits_until_the_idle_color_has_as_many_pods_as_the_one_that_serves() -> None:
+    blue, green = split(Color.BLUE, 0), split(Color.BLUE, 100)
+    (refusal,) = gate(blue, green, blue, {Color.BLUE: 12, Color.GREEN: 3})
+    assert "its share of blue's 12: set colors.green.minReplicas to 12 and run `pulumi up`" in refusal
+    assert gate(blue, split(Color.BLUE, 25), blue, {Color.BLUE: 12, Color.GREEN: 3}) == []
+    assert gate(blue, green, blue, {Color.BLUE: 12, Color.GREEN: 12}) == []
