@@ -564,6 +564,7 @@ def resume(
                 shows.close(None)
                 typer.echo(problem, err=True)
                 continue
+        driver.hear(taken.record)
         codes.append(_driven(at, driver, shows, once=once, as_json=as_json))
     raise typer.Exit(max(codes))
 
