@@ -5,7 +5,7 @@ export PYTHONPYCACHEPREFIX := $(or $(HUESHIFT_CACHE),$(or $(XDG_CACHE_HOME),$(HO
 export PYTHONDONTWRITEBYTECODE :=
 python := .venv/bin/python
 
-.PHONY: help sandbox sandbox-env sandbox-status sandbox-down check test venv
+.PHONY: help reference sandbox sandbox-env sandbox-status sandbox-down check test venv
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
 
@@ -31,6 +31,9 @@ check: venv ## the fast gate: format, lint, types, import contracts, pipeline fi
 test: check ## everything, the tests on the local cloud included; what CI runs
 	@.venv/bin/pytest -q -n 2 -m slow --durations=20 --junitxml=.pytest_cache/slow.xml
 	@tests/e2e/run.sh
+
+reference: venv ## docs/reference and Pulumi.yaml, made from the keys, the commands and the policy pack
+	@$(python) -m tools.reference
 
 venv:
 	@[ -t 1 ] && [ ! -e .venv/complete ] && echo "making the Python environment (about a minute, once)"; tools/venv.sh >/dev/null

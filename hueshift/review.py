@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from components.model import Color, decoded
-from components.settings import ServiceSettings
+from components.spec import Service
 from hueshift.report import Json, RefusedError, console, emit, reported, unknown
 from hueshift.stack import Stack, load
 from hueshift.stack_yaml import read, write
@@ -111,8 +111,8 @@ def _config(
     return kept
 
 
-def _serving(settings: ServiceSettings) -> Color:
-    """Return the color that serves users by the stack file, or the only color of the service."""
+def _serving(settings: Service) -> Color:
+    """Return the color that users meet by the stack file; the one color there is, where a service has no other."""
     return settings.active_color if settings.active_color in settings.colors else next(iter(settings.colors))
 
 

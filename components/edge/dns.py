@@ -7,6 +7,7 @@ from typing import Final
 import pulumi
 from pulumi_aws import acm, route53
 
+from components.context.context import Context
 from components.edge.load_balancer import LoadBalancer
 
 VALIDATION_TTL: Final = 60
@@ -43,7 +44,7 @@ class CertificatesArgs:
     """What the certificate is for that a client gets who names no host of ours: ``<environment>.<zone>``."""
     hosts: Collection[str]
     """Of the services. Each certificate covers the colors' hosts below it, too."""
-    tags: Mapping[str, str]
+    context: Context
 
 
 class Certificates(pulumi.ComponentResource):
@@ -75,7 +76,7 @@ class Certificates(pulumi.ComponentResource):
             domain_name=host,
             subject_alternative_names=[f"*.{host}"] if wildcard else None,
             validation_method="DNS",
-            tags=args.tags,
+            tags=args.context.tags,
             opts=child,
         )
         # ACM asks for one and the same record for a host and its wildcard (terraform-provider-aws#7918), hence any of

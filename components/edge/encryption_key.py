@@ -1,13 +1,13 @@
 """The key of an environment: for its secrets, and for its alarms on their way."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import pulumi
 from pulumi_aws import kms
 
+from components.context.context import Context
 from components.model import tokens
 
 _RECOVERY_DAYS: Final = 30
@@ -21,10 +21,7 @@ _QUICK_DAYS: Final = 7
 class EncryptionKeyArgs:
     """All plain: the policy is part of every preview."""
 
-    environment: str
-    account_id: str
-    production: bool
-    tags: Mapping[str, str]
+    context: Context
 
 
 class EncryptionKey(pulumi.ComponentResource):
@@ -40,17 +37,17 @@ class EncryptionKey(pulumi.ComponentResource):
         super().__init__(tokens.ENCRYPTION_KEY, name, None, opts)
         key = kms.Key(
             f"{name}-key",
-            description=f"Secrets and alarms of {args.environment}",
+            description=f"Secrets and alarms of {args.context.environment}",
             # Off by default, in the API and the provider; the old material goes on decrypting what it encrypted.
             enable_key_rotation=True,
-            deletion_window_in_days=_RECOVERY_DAYS if args.production else _QUICK_DAYS,
-            policy=_policy(args.account_id),
-            tags=args.tags,
-            opts=pulumi.ResourceOptions(parent=self, protect=args.production or None),
+            deletion_window_in_days=_RECOVERY_DAYS if args.context.production else _QUICK_DAYS,
+            policy=_policy(args.context.account_id),
+            tags=args.context.tags,
+            opts=pulumi.ResourceOptions(parent=self, protect=args.context.production or None),
         )
         kms.Alias(
             f"{name}-alias",
-            name=f"alias/hueshift-{args.environment}",
+            name=f"alias/hueshift-{args.context.environment}",
             target_key_id=key.key_id,
             opts=pulumi.ResourceOptions(parent=self),
         )

@@ -7,8 +7,11 @@ from typing import Final
 import pulumi
 from pulumi_aws import ec2, lb, vpc
 
+from components.context.context import Context
 from components.edge.log_bucket import ACCESS_LOGS, CONNECTION_LOGS
-from components.model import CONTENT_SECURITY_POLICY
+from components.edge.network import Network
+from components.rules import PRIVATE
+from components.spec import LoadBalancerSpec
 
 TLS_POLICY: Final = "ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09"
 """TLS 1.3 and 1.2, post-quantum key exchange; unset, AWS takes a policy that allows TLS 1.0 (ELB guide, policies)."""
@@ -21,15 +24,11 @@ HSTS: Final = "max-age=31536000"
 class LoadBalancerArgs:
     """What other resources could supply is an Input; what decides how many rules there are is plain."""
 
-    vpc_id: pulumi.Input[str]
-    subnet_ids: Sequence[pulumi.Input[str]]
-    """In two availability zones or more."""
+    spec: LoadBalancerSpec
+    context: Context
+    network: Network
     internal: bool
-    client_cidrs: Sequence[str]
-    """Who may reach the production listener."""
-    test_cidrs: Sequence[str]
-    """Who may reach the test listener, which ignores the weights."""
-    test_port: int
+    """Private networks alone then reach the production listener, else everybody."""
     pod_cidrs: Sequence[str]
     pod_ports: Collection[int]
     """All that the load balancer itself may reach: requests and health checks share a service's port."""
@@ -37,16 +36,8 @@ class LoadBalancerArgs:
     """What a client gets whose host no other certificate names."""
     extra_certificate_arns: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     """By host; each is for the host and, on the test listener, for the colors' hosts below it."""
-    content_security_policy: str = CONTENT_SECURITY_POLICY
-    cors_origin: str | None = None
-    """The one other origin whose pages may read answers; None sends no such header."""
     log_bucket: pulumi.Input[str] | None = None
     """The name of a `LogBucket`, whose output waits for its policy; None logs nothing."""
-    idle_timeout: int
-    """Seconds; every service must keep its connections open for longer."""
-    deletion_protection: bool
-    """A destroy needs one update without it first."""
-    tags: Mapping[str, str]
 
 
 class AnotherLoadBalancerError(pulumi.RunError, ValueError):
@@ -109,11 +100,11 @@ class LoadBalancer(pulumi.ComponentResource):
             f"{name}-alb",
             load_balancer_type="application",
             internal=args.internal,
-            subnets=args.subnet_ids,
+            subnets=args.network.subnet_ids,
             security_groups=[group.id],
             ip_address_type="ipv4",
-            idle_timeout=args.idle_timeout,
-            enable_deletion_protection=args.deletion_protection,
+            idle_timeout=args.spec.idle_timeout,
+            enable_deletion_protection=args.spec.deletion_protection,
             enable_http2=True,
             enable_zonal_shift=True,
             enable_waf_fail_open=False,
@@ -122,7 +113,7 @@ class LoadBalancer(pulumi.ComponentResource):
             xff_header_processing_mode="append",
             access_logs=_logs(args.log_bucket, ACCESS_LOGS),
             connection_logs=_logs(args.log_bucket, CONNECTION_LOGS),
-            tags=args.tags,
+            tags=args.context.tags,
             opts=child,
         )
         production, test = (
@@ -145,14 +136,14 @@ class LoadBalancer(pulumi.ComponentResource):
                 ],
                 routing_http_response_server_enabled=False,
                 routing_http_response_strict_transport_security_header_value=HSTS,
-                routing_http_response_content_security_policy_header_value=args.content_security_policy,
-                routing_http_response_access_control_allow_origin_header_value=args.cors_origin,
+                routing_http_response_content_security_policy_header_value=args.spec.content_security_policy,
+                routing_http_response_access_control_allow_origin_header_value=args.spec.cors_origin,
                 routing_http_response_x_content_type_options_header_value="nosniff",
                 routing_http_response_x_frame_options_header_value="DENY",
-                tags=args.tags,
+                tags=args.context.tags,
                 opts=child,
             )
-            for suffix, port in (("https", 443), ("test", args.test_port))
+            for suffix, port in (("https", 443), ("test", args.spec.test_listener_port))
         )
         for suffix, listener in (("https", production), ("test", test)):
             for host, arn in args.extra_certificate_arns.items():
@@ -168,7 +159,7 @@ class LoadBalancer(pulumi.ComponentResource):
                 {"type": "redirect", "redirect": {"protocol": "HTTPS", "port": "443", "status_code": "HTTP_301"}}
             ],
             routing_http_response_server_enabled=False,
-            tags=args.tags,
+            tags=args.context.tags,
             opts=child,
         )
         self.arn = balancer.arn
@@ -177,7 +168,7 @@ class LoadBalancer(pulumi.ComponentResource):
         self.zone_id = balancer.zone_id
         self.listener_arn = production.arn
         self.test_listener_arn = test.arn
-        self.test_port = args.test_port
+        self.test_port = args.spec.test_listener_port
         self.security_group_id = group.id
         self.register_outputs(
             {
@@ -192,11 +183,12 @@ class LoadBalancer(pulumi.ComponentResource):
         group = ec2.SecurityGroup(
             f"{name}-firewall",
             description="Load balancer: clients in, pods out",
-            vpc_id=args.vpc_id,
-            tags=args.tags,
+            vpc_id=args.network.vpc_id,
+            tags=args.context.tags,
             opts=pulumi.ResourceOptions(parent=self),
         )
-        doors = {443: args.client_cidrs, 80: args.client_cidrs, args.test_port: args.test_cidrs}
+        clients = [str(each) for each in PRIVATE] if args.internal else ["0.0.0.0/0"]
+        doors = {443: clients, 80: clients, args.spec.test_listener_port: args.spec.test_listener_cidrs}
         for port, cidrs in doors.items():
             for cidr in cidrs:
                 vpc.SecurityGroupIngressRule(
@@ -207,7 +199,7 @@ class LoadBalancer(pulumi.ComponentResource):
                     from_port=port,
                     to_port=port,
                     cidr_ipv4=cidr,
-                    tags=args.tags,
+                    tags=args.context.tags,
                     opts=pulumi.ResourceOptions(parent=self),
                 )
         for port in sorted(set(args.pod_ports)):
@@ -220,7 +212,7 @@ class LoadBalancer(pulumi.ComponentResource):
                     from_port=port,
                     to_port=port,
                     cidr_ipv4=cidr,
-                    tags=args.tags,
+                    tags=args.context.tags,
                     opts=pulumi.ResourceOptions(parent=self),
                 )
         return group

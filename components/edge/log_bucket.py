@@ -1,12 +1,12 @@
 """The bucket that holds a load balancer's logs, and the policy that lets it write there."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 import pulumi
 from pulumi_aws import s3
 
+from components.context.context import Context
 from components.edge.private_bucket import private_bucket
 
 _ROOT: Final = "load-balancer/"
@@ -27,11 +27,8 @@ _UNFINISHED_DAYS: Final = 7
 class LogBucketArgs:
     """What is plain decides what may be deleted."""
 
-    account_id: pulumi.Input[str]
-    """Whose load balancers may write."""
-    production: bool
-    """Protected and kept with its content; elsewhere a destroy empties and deletes it."""
-    tags: Mapping[str, str]
+    context: Context
+    """Its account's load balancers may write. In production it is kept; elsewhere a destroy empties and deletes it."""
 
 
 class LogBucket(pulumi.ComponentResource):
@@ -42,13 +39,8 @@ class LogBucket(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: LogBucketArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("hueshift:log_bucket:LogBucket", name, None, opts)
-        bucket, policy = private_bucket(
-            name,
-            self,
-            production=args.production,
-            tags=args.tags,
-            allowed=lambda arn: [_writing(arn, args.account_id)],
-        )
+        account_id = args.context.account_id
+        bucket, policy = private_bucket(name, self, args.context, allowed=lambda arn: [_writing(arn, account_id)])
         s3.BucketLifecycleConfiguration(
             f"{name}-retention",
             bucket=bucket.bucket,

@@ -10,6 +10,7 @@ import pulumi
 from pulumi_aws import ec2
 
 from components.rules import subnets_problem
+from components.spec import NetworkSpec
 
 
 class NetworkError(pulumi.RunError, ValueError):
@@ -34,14 +35,7 @@ class Network:
     """The VPC's own networks, in which its pods have their addresses."""
 
 
-def find(
-    *,
-    vpc_id: str | None = None,
-    subnet_ids: Sequence[str] | None = None,
-    vpc_tags: Mapping[str, str] | None = None,
-    subnet_tags: Mapping[str, str] | None = None,
-    stack_reference: str | None = None,
-) -> Network:
+def find(spec: NetworkSpec) -> Network:
     """Return the network by whichever of the three ways is taken: both ids, the tags of both, or another stack.
 
     Raises:
@@ -49,12 +43,12 @@ def find(
         ValueError: none is whole.
 
     """
-    if stack_reference is not None:
-        return referenced(stack_reference)
-    if vpc_tags is not None and subnet_tags is not None:
-        return looked_up(vpc_tags, subnet_tags)
-    if vpc_id is not None and subnet_ids is not None:
-        return given(vpc_id, subnet_ids)
+    if spec.stack_reference is not None:
+        return referenced(spec.stack_reference)
+    if spec.lookup is not None:
+        return looked_up(spec.lookup.vpc_tags, spec.lookup.subnet_tags)
+    if spec.vpc_id is not None and spec.subnet_ids is not None:
+        return given(spec.vpc_id, spec.subnet_ids)
     raise ValueError("a network needs both ids, the tags of both, or a stack that has them as outputs")
 
 

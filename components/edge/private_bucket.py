@@ -7,14 +7,15 @@ from typing import Any
 import pulumi
 from pulumi_aws import s3
 
+from components.context.context import Context
+
 
 @dataclass(frozen=True, kw_only=True)
 class PrivateBucketArgs:
     """All plain: it decides what may be deleted."""
 
-    production: bool
-    """Protected and kept with its content; elsewhere a destroy empties and deletes it."""
-    tags: Mapping[str, str]
+    context: Context
+    """In production it is protected and kept with its content; elsewhere a destroy empties and deletes it."""
 
 
 class PrivateBucket(pulumi.ComponentResource):
@@ -25,16 +26,15 @@ class PrivateBucket(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: PrivateBucketArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("hueshift:private_bucket:PrivateBucket", name, None, opts)
-        self.name = private_bucket(name, self, production=args.production, tags=args.tags)[1].bucket
+        self.name = private_bucket(name, self, args.context)[1].bucket
         self.register_outputs({"name": self.name})
 
 
 def private_bucket(
     name: str,
     parent: pulumi.Resource,
+    context: Context,
     *,
-    production: bool,
-    tags: Mapping[str, str],
     allowed: Callable[[pulumi.Output[str]], Sequence[Mapping[str, Any]]] = lambda _: (),
 ) -> tuple[s3.Bucket, s3.BucketPolicy]:
     """Make a private bucket as children of a component, and return it with its policy.
@@ -44,9 +44,9 @@ def private_bucket(
     child = pulumi.ResourceOptions(parent=parent)
     bucket = s3.Bucket(
         f"{name}-bucket",
-        force_destroy=not production,
-        tags=tags,
-        opts=pulumi.ResourceOptions(parent=parent, protect=production or None),
+        force_destroy=not context.production,
+        tags=context.tags,
+        opts=pulumi.ResourceOptions(parent=parent, protect=context.production or None),
     )
     # S3 has all of these on for a new bucket; stated, so that a refresh shows who switched one off.
     block = s3.BucketPublicAccessBlock(

@@ -7,6 +7,8 @@ from typing import Any, Final
 
 import pulumi
 
+from components.context.context import Context
+
 RATE_WINDOW: Final = 300
 """Seconds over which one client's requests are counted. WAF's default too, but a limit says nothing without it."""
 
@@ -36,7 +38,7 @@ class WebAclArgs:
     load_balancer_arn: pulumi.Input[str]
     rate_limit: int
     """Requests that one client address may send in `RATE_WINDOW`, 10 or more; above it, 429."""
-    tags: Mapping[str, str]
+    context: Context
 
 
 class WebAcl(pulumi.ComponentResource):
@@ -93,7 +95,7 @@ class WebAcl(pulumi.ComponentResource):
                 "defaultAction": {"allow": {}},
                 "rules": [*managed, rate],
                 "visibilityConfig": _visible(name),
-                "tags": args.tags,
+                "tags": args.context.tags,
             },
             pulumi.ResourceOptions(parent=self, version=_VERSION),
         )

@@ -4,7 +4,6 @@ from components.model.color import *
 from components.model.labels import *
 from components.model.names import *
 from components.model.priorities import *
-from components.model.spec import *
 from components.model.timing import *
 from components.model.version import *
 from components.model.written import *

@@ -1,23 +1,6 @@
-"""The labels of what belongs to a service, a color and a version in Kubernetes."""
+"""Labels in Kubernetes that do not depend on where something is; `context` has the others."""
 
 from collections.abc import Mapping
-
-from components.model.color import Color
-
-
-def service_labels(service: str, environment: str) -> dict[str, str]:
-    """Return the labels of everything that belongs to a service and to neither color."""
-    return {
-        "app.kubernetes.io/name": service,
-        "app.kubernetes.io/part-of": "hueshift",
-        "app.kubernetes.io/managed-by": "pulumi",
-        "hueshift.dev/environment": environment,
-    }
-
-
-def color_labels(service: str, environment: str, color: Color) -> dict[str, str]:
-    """Return the labels of everything that belongs to one color, whatever version it runs."""
-    return {**service_labels(service, environment), "hueshift.dev/color": color.value}
 
 
 def version_label(version: str) -> dict[str, str]:

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
-from components.model import ALARM_PERIOD, ALARM_PERIODS, Replicas
+from components.model import ALARM_PERIOD, ALARM_PERIODS
+from components.spec import Replicas
 
 RUNBOOKS: Final = "docs/alerts"
 """Where the alerts' pages are in this repository."""

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 import pulumi
 from pulumi_aws import cloudwatch
 
-from components.model import Color, Resources, alarm_name, color_labels, namespace, service_labels
+from components.context.context import ColorContext, Context, ServiceContext
+from components.model import Color, alarm_name
 from components.observe.alert_catalog import (
     CERTIFICATE,
     COLOR_ALERTS,
@@ -30,33 +31,25 @@ from components.observe.cloudwatch import (
     needs_insights,
 )
 from components.observe.prometheus import prometheus_rule, prometheus_rules
+from components.spec import Service
 
 
 @dataclass(frozen=True, kw_only=True)
 class AlertRulesArgs:
     """What the load balancer supplies is an Input; the rest is plain."""
 
-    service: str
-    color: Color
-    environment: str
+    context: ColorContext
+    spec: Service
     namespace: pulumi.Input[str]
     load_balancer: pulumi.Input[str]
     """``arn_suffix`` of the load balancer."""
     target_group: pulumi.Input[str]
     """``arn_suffix`` of the color's target group."""
-    resources: Resources
-    """Of a pod: what its use is compared with."""
-    minimum: int
-    """Pods of a color that is not parked."""
-    parked: bool
     prometheus_labels: Mapping[str, str] | None
     """By which the Prometheus Operator selects its rules; None where there is none, and no rules are made."""
-    cluster_name: str | None = None
-    """In EKS, where Container Insights watches the pods; without it only Prometheus knows of memory and CPU."""
     moving: pulumi.Input[str] | None = None
     """`ServiceAlerts.moving`: the alarm that holds messages back; None for a service with one color."""
     routing: AlertRouting
-    tags: Mapping[str, str]
 
 
 class AlertRules(pulumi.ComponentResource):
@@ -69,18 +62,20 @@ class AlertRules(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: AlertRulesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("hueshift:alert_rules:AlertRules", name, None, opts)
-        about = f"{args.service} {args.color} in {args.environment}"
-        whose = AlarmContext(about, args.routing, args.tags)
-        prefix = (args.environment, args.service, args.color.value)
+        context = args.context
+        about = f"{context.service} {context.color} in {context.environment}"
+        whose = AlarmContext(about, args.routing, context.tags)
+        prefix = (context.environment, context.service, context.color.value)
         alerts = [
-            replace(alert, threshold=args.minimum) if alert is TOO_FEW else alert
+            replace(alert, threshold=args.spec.replicas.min) if alert is TOO_FEW else alert
             for alert in COLOR_ALERTS
-            if alert is not TOO_FEW or not args.parked
+            if alert is not TOO_FEW or not args.spec.colors[context.color].parked
         ]
+        # Without Container Insights only Prometheus knows of memory and CPU.
         watched = [
             alert
             for alert in alerts
-            if alert.cloudwatch and (args.cluster_name or not needs_insights(alert.cloudwatch))
+            if alert.cloudwatch and (context.cluster.container_insights or not needs_insights(alert.cloudwatch))
         ]
         self.alarm_names = {alert.name: alarm_name(*prefix, alert.name) for alert in watched}
         alarms = [
@@ -114,16 +109,12 @@ class AlertRules(pulumi.ComponentResource):
             # By name alone the API would be asked too early, and too late when they go.
             opts=pulumi.ResourceOptions(parent=self, depends_on=alarms),
         )
-        own = {"service": args.service, "color": args.color.value, "environment": args.environment}
+        own = {"service": context.service, "color": context.color.value, "environment": context.environment}
         prometheus_rules(
             f"{name}-prometheus",
             self,
-            {
-                "name": f"{args.service}-{args.color}",
-                "namespace": args.namespace,
-                "labels": color_labels(args.service, args.environment, args.color),
-            },
-            [prometheus_rule(alert, whose, own, args.resources) for alert in alerts if alert.prometheus],
+            {"name": context.name, "namespace": args.namespace, "labels": context.labels},
+            [prometheus_rule(alert, whose, own, args.spec.resources) for alert in alerts if alert.prometheus],
             args.prometheus_labels,
         )
         self.register_outputs({"alarm_names": self.alarm_names, "composite_name": self.composite_name})
@@ -133,8 +124,7 @@ class AlertRules(pulumi.ComponentResource):
 class ServiceAlertsArgs:
     """What the load balancer supplies is an Input; the rest is plain."""
 
-    service: str
-    environment: str
+    context: ServiceContext
     namespace: pulumi.Input[str]
     load_balancer: pulumi.Input[str]
     """``arn_suffix`` of the load balancer."""
@@ -145,7 +135,6 @@ class ServiceAlertsArgs:
     prometheus_labels: Mapping[str, str] | None
     """By which the Prometheus Operator selects its rules; None where there is none, and no rules are made."""
     routing: AlertRouting
-    tags: Mapping[str, str]
 
 
 class ServiceAlerts(pulumi.ComponentResource):
@@ -158,7 +147,8 @@ class ServiceAlerts(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: ServiceAlertsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("hueshift:alert_rules:ServiceAlerts", name, None, opts)
-        whose = AlarmContext(f"{args.service} in {args.environment}", args.routing, args.tags)
+        context = args.context
+        whose = AlarmContext(f"{context.service} in {context.environment}", args.routing, context.tags)
         watched = [
             alert
             for alert in SERVICE_ALERTS
@@ -170,7 +160,9 @@ class ServiceAlerts(pulumi.ComponentResource):
             return {"LoadBalancer": args.load_balancer, "TargetGroup": group} if group is not None else None
 
         self.alarm_names = {
-            alert.name: alarm_name(args.environment, args.service, alert.name) for alert in watched if alert.cloudwatch
+            alert.name: alarm_name(context.environment, context.service, alert.name)
+            for alert in watched
+            if alert.cloudwatch
         }
         total = " + ".join(f"FILL({color}, 0)" for color in Color if color in args.target_groups)
         alarms = {
@@ -190,13 +182,9 @@ class ServiceAlerts(pulumi.ComponentResource):
         prometheus_rules(
             f"{name}-prometheus",
             self,
-            {
-                "name": args.service,
-                "namespace": args.namespace,
-                "labels": service_labels(args.service, args.environment),
-            },
+            {"name": context.service, "namespace": args.namespace, "labels": context.labels},
             [
-                prometheus_rule(alert, whose, {"service": args.service, "environment": args.environment})
+                prometheus_rule(alert, whose, {"service": context.service, "environment": context.environment})
                 for alert in watched
                 if alert.prometheus
             ],
@@ -210,13 +198,12 @@ class ServiceAlerts(pulumi.ComponentResource):
 class EdgeAlertsArgs:
     """What the load balancer supplies is an Input; the rest is plain."""
 
-    environment: str
+    context: Context
     load_balancer: pulumi.Input[str]
     """``arn_suffix`` of the load balancer."""
     certificates: Mapping[str, pulumi.Input[str]]
     """The ARN of each certificate, by a name that becomes part of an alarm's."""
     routing: AlertRouting
-    tags: Mapping[str, str]
 
 
 class EdgeAlerts(pulumi.ComponentResource):
@@ -229,8 +216,8 @@ class EdgeAlerts(pulumi.ComponentResource):
         super().__init__("hueshift:alert_rules:EdgeAlerts", name, None, opts)
 
         def alarm(alert: Alert, suffix: str, about: str, dimensions: Dimensions) -> str:
-            full = alarm_name(args.environment, "edge", suffix)
-            whose = AlarmContext(f"{about} in {args.environment}", args.routing, args.tags)
+            full = alarm_name(args.context.environment, "edge", suffix)
+            whose = AlarmContext(f"{about} in {args.context.environment}", args.routing, args.context.tags)
             metric_alarm(
                 f"{name}-{suffix}", alert, self, whose, full, lambda *_: dimensions, topics=args.routing.topic_arns
             )
@@ -251,15 +238,15 @@ class EdgeAlerts(pulumi.ComponentResource):
 
 def _of_color(args: AlertRulesArgs) -> Callable[[str, Metric], Dimensions]:
     """Return what gives a metric of a color its dimensions; a set of dimensions is a metric of its own."""
-    physical = f"{args.service}-{args.color}"
-    cluster = {"ClusterName": args.cluster_name or "", "Namespace": namespace(args.environment, args.service)}
+    context = args.context
+    cluster = {"ClusterName": context.cluster.name or "", "Namespace": context.namespace}
 
     def dimensions(_: str, metric: Metric) -> Dimensions:
         if metric.namespace != "ContainerInsights":
             return {"LoadBalancer": args.load_balancer, "TargetGroup": args.target_group}
         # What a pod reserves is reported by workload only; so both halves of the share are taken from there.
         if metric.name.startswith("pod_cpu"):
-            return {**cluster, "PodName": physical}
-        return {**cluster, "Service": physical}
+            return {**cluster, "PodName": context.name}
+        return {**cluster, "Service": context.name}
 
     return dimensions

@@ -1,27 +1,26 @@
 """Where the alarms of an environment go, and from there to people."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
 import pulumi
 from pulumi_aws import sns
 
-from components.model import Subscription
+from components.context.context import Context
+from components.observe.cloudwatch import AlertRouting
+from components.spec import Alerts
 
 
 @dataclass(frozen=True, kw_only=True)
 class AlertTopicArgs:
     """The key is an Input, another component makes it; who hears is plain."""
 
-    environment: str
-    account_id: pulumi.Input[str]
-    """Whose alarms may publish."""
+    context: Context
+    """Its account's alarms may publish."""
+    alerts: Alerts
+    """Who subscribes, and who owns it."""
     kms_key_arn: pulumi.Input[str]
     """Its policy must let CloudWatch use it, or alarms are lost in silence."""
-    subscriptions: Sequence[Subscription]
-    owner: str | None = None
-    tags: Mapping[str, str]
 
 
 class AlertTopic(pulumi.ComponentResource):
@@ -35,9 +34,9 @@ class AlertTopic(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         topic = sns.Topic(
             f"{name}-topic",
-            display_name=f"hueshift {args.environment}",
+            display_name=f"hueshift {args.context.environment}",
             kms_master_key_id=args.kms_key_arn,
-            tags={**args.tags, **({"owner": args.owner} if args.owner else {})},
+            tags={**args.context.tags, **({"owner": args.alerts.owner} if args.alerts.owner else {})},
             opts=child,
         )
         policy = sns.TopicPolicy(
@@ -54,7 +53,7 @@ class AlertTopic(pulumi.ComponentResource):
                             "Action": "sns:Publish",
                             "Resource": topic.arn,
                             # Or an alarm of any account could write here.
-                            "Condition": {"StringEquals": {"aws:SourceAccount": args.account_id}},
+                            "Condition": {"StringEquals": {"aws:SourceAccount": args.context.account_id}},
                         },
                         {
                             "Sid": "EncryptedOnly",
@@ -69,7 +68,7 @@ class AlertTopic(pulumi.ComponentResource):
             ),
             opts=child,
         )
-        for subscription in args.subscriptions:
+        for subscription in args.alerts.subscriptions:
             # By content, not by place: one that comes or goes leaves the others alone. A hash, for an address is a
             # person's and names of resources are shown everywhere.
             digest = sha256(subscription.endpoint.encode()).hexdigest()[:8]
@@ -82,3 +81,11 @@ class AlertTopic(pulumi.ComponentResource):
             )
         self.arn = topic.arn
         self.register_outputs({"arn": self.arn})
+
+
+def routing(alerts: Alerts, context: Context, kms_key_arn: pulumi.Input[str]) -> AlertRouting:
+    """Return who hears of the alarms of an environment: the topics that exist, and one made here for subscriptions."""
+    topics: list[pulumi.Input[str]] = list(alerts.topic_arns)
+    if alerts.subscriptions:
+        topics.append(AlertTopic("alerts", AlertTopicArgs(context=context, alerts=alerts, kms_key_arn=kms_key_arn)).arn)
+    return AlertRouting(topic_arns=topics, owner=alerts.owner, on_call=alerts.on_call, runbooks=alerts.runbooks)

@@ -7,11 +7,12 @@ from typing import Any, Final
 import pulumi
 from pulumi_kubernetes.apiextensions import CustomResource
 
-from components.model import Resources, namespace
+from components.model import namespace
 from components.observe.alert_catalog import (
     Alert,
 )
 from components.observe.cloudwatch import AlarmContext
+from components.spec import Resources
 
 _BYTES: Final = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "k": 10**3, "M": 10**6, "G": 10**9}
 

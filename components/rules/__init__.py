@@ -12,5 +12,4 @@ from components.rules.network import *
 from components.rules.secrets import *
 from components.rules.sizes import *
 from components.rules.text import *
-from components.rules.timing import *
 from components.rules.traffic import *

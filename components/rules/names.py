@@ -63,9 +63,9 @@ _SERVICE_LIMIT: Final = 40
 
 
 def environment_problem(environment: str) -> str | None:
-    """Return why this is no name of an environment (by default the stack's name).
+    """Return why this is not at most 22 lowercase letters, digits and hyphens, a letter first: it begins namespaces.
 
-    It begins every namespace, and those that begin with ``kube-`` belong to Kubernetes.
+    Those that begin with ``kube-`` belong to Kubernetes.
     """
     if environment.split("-")[0] == "kube":
         return f"{environment!r} is no usable name: namespaces that begin with kube- belong to Kubernetes"
@@ -73,17 +73,17 @@ def environment_problem(environment: str) -> str | None:
 
 
 def service_problem(service: str) -> str | None:
-    """Return why this is no name of a service."""
+    """Return why this is not at most 40 lowercase letters, digits and hyphens, a letter first: part of a namespace."""
     return label_problem(service, limit=_SERVICE_LIMIT)
 
 
 def entry_problem(entry: str) -> str | None:
-    """Return why this is no name of an entry in Secrets Manager."""
+    """Return why this is not at most 16 lowercase letters, digits and hyphens, a letter first."""
     return label_problem(entry, limit=16)
 
 
 def namespace_problem(name: str) -> str | None:
-    """Return why this is no name of an object in the cluster (RFC 1123)."""
+    """Return why this is no name of an object in the cluster: 63 lowercase letters, digits and hyphens (RFC 1123)."""
     if len(name) <= 63 and re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", name):
         return None
     return f"{name!r} is no name in Kubernetes; allowed are at most 63 lowercase letters, digits and hyphens"

@@ -33,7 +33,7 @@ def cidr_problem(cidr: str) -> str | None:
 
 
 def test_port_problem(port: int) -> str | None:
-    """A port of the load balancer that the production listeners leave free."""
+    """A port of the load balancer that the production listeners leave free: neither 80 nor 443."""
     if 1 <= port <= 65535 and port not in (80, 443):
         return None
     return f"{port} is no port for the test listener; allowed are 1 to 65535 without 80 and 443"

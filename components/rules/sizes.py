@@ -6,7 +6,7 @@ from typing import Final
 
 
 def policies_problem(arns: Sequence[str]) -> str | None:
-    """Return why a role cannot have these policies (IAM quotas: managed policies per role, 20 if raised)."""
+    """Return why a role cannot have these policies, at most 20 (IAM quotas, managed policies per role, if raised)."""
     return None if len(arns) <= 20 else f"{len(arns)} policies; allowed are 20 for a role: put some into one"
 
 
@@ -15,7 +15,7 @@ MOST_REPLICAS: Final = 1000
 
 
 def replica_problem(minimum: int, *, production: bool) -> str | None:
-    """Return why the number of pods is too small: a single pod is an outage when its node is drained."""
+    """Return why this is not 1 (in production 2) to 1000: a single pod is an outage when its node is drained."""
     least = 2 if production else 1
     if minimum > MOST_REPLICAS:
         return f"{minimum} is too many; at most {MOST_REPLICAS}, the targets of a load balancer"

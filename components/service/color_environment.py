@@ -8,20 +8,9 @@ import pulumi
 from pulumi_kubernetes import apps, autoscaling, core, meta, networking, policy
 from pulumi_kubernetes.apiextensions import CustomResource
 
-from components.model import (
-    Color,
-    Egress,
-    Given,
-    Health,
-    Replicas,
-    Resources,
-    Strategy,
-    StrategyKind,
-    Timing,
-    color_labels,
-    selector,
-    version_label,
-)
+from components.context.context import ColorContext
+from components.edge.network import Network
+from components.model import Given, selector, version_label
 from components.service.identity import WorkloadIdentity
 from components.service.secret_entries import SecretMount, deliver
 from components.service.workload import (
@@ -37,6 +26,7 @@ from components.service.workload import (
     patience,
     requirements,
 )
+from components.spec import Service, Strategy, StrategyKind
 
 REVISIONS: Final = 5
 """Old ReplicaSets kept for ``kubectl rollout undo``: the previous versions that stay deployable."""
@@ -60,50 +50,35 @@ SCALE_DOWN_WINDOWS: Final = (300, 3600)
 
 
 @dataclass(frozen=True, kw_only=True)
+class Entrance:
+    """How requests get in."""
+
+    target_group_arn: pulumi.Input[str]
+    security_group_id: pulumi.Input[str]
+    """Of the load balancer, whose traffic may reach the pods."""
+    routes: Sequence[pulumi.Resource]
+    """Rules that keep the target group attached: pods of an unattached group never become ready."""
+    parking: pulumi.ResourceHook | None = None
+    """What refuses to take the pods away while users are sent to them (`parking_hook`)."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ColorEnvironmentArgs:
     """What other resources supply is an Input; the rest is plain, configuration decides it."""
 
-    service: str
-    color: Color
-    environment: str
-    production: bool
+    spec: Service
+    context: ColorContext
     namespace: pulumi.Input[str]
     """With the readiness-gate and Pod Security labels of `workload.py`."""
-    target_group_arn: pulumi.Input[str]
-    load_balancer_security_group_id: pulumi.Input[str]
-    """Whose traffic may reach the pods."""
-    load_balancer_cidrs: Sequence[pulumi.Input[str]]
-    """The subnets it comes from, for the network policy."""
-    zones: Sequence[str]
-    """Their availability zones: a pod in any other never gets a request, and never becomes ready."""
-    monitoring_namespace: str | None
-    """Whose pods may scrape; None where metrics come from elsewhere."""
-    egress: Sequence[Egress]
-    """What pods may call besides DNS."""
+    entrance: Entrance
+    network: Network
+    """Its subnets are where the requests come from. A pod in none of its zones gets none, and is never ready."""
     identity: WorkloadIdentity | None = None
     """None for pods that may do nothing in AWS."""
-    strategy: Strategy
-    priority_class: str | None = None
-    """A PriorityClass of the cluster; None for its default."""
     image: pulumi.Input[str]
-    version: str
-    port: int
-    parked: bool
-    """No pods; everything else stays."""
-    env: Mapping[str, str]
-    not_secrets: Sequence[str] = ()
-    """Names in ``env`` that only look like those of secrets."""
     secrets: Sequence[SecretMount]
-    replicas: Replicas
-    resources: Resources
-    health: Health
-    timing: Timing
-    routes: Sequence[pulumi.Resource]
-    """Rules that keep the target group attached: pods of an unattached group never become ready."""
     migrations: Sequence[pulumi.Resource] = ()
     """Jobs that must be complete before a pod starts."""
-    parking: pulumi.ResourceHook | None = None
-    """What refuses to take the pods away while users are sent to them (`parking_hook`)."""
 
 
 class ColorEnvironment(pulumi.ComponentResource):
@@ -119,15 +94,16 @@ class ColorEnvironment(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: ColorEnvironmentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("hueshift:color_environment:ColorEnvironment", name, None, opts)
-        labels = color_labels(args.service, args.environment, args.color)
+        spec, context = args.spec, args.context
+        labels, release = context.labels, spec.colors[context.color]
         # On nothing else, so that a new version changes nothing else.
-        versioned = {**labels, **version_label(args.version)}
+        versioned = {**labels, **version_label(release.version)}
         match = selector(labels)
-        physical = f"{args.service}-{args.color}"
+        physical = context.name
         fixed = meta.v1.ObjectMetaArgs(name=physical, namespace=args.namespace, labels=labels)
         child = pulumi.ResourceOptions(parent=self)
 
-        if args.strategy.kind is StrategyKind.RECREATE and not args.parked:
+        if spec.strategy.kind is StrategyKind.RECREATE and not release.parked:
             pulumi.log.warn(_downtime(args), resource=self)
 
         account = core.v1.ServiceAccount(
@@ -146,10 +122,10 @@ class ColorEnvironment(pulumi.ComponentResource):
             metadata=fixed,
             spec=network_policy(
                 match,
-                egress=args.egress,
+                egress=spec.egress,
                 port=PORT,
-                client_cidrs=args.load_balancer_cidrs,
-                monitoring_namespace=args.monitoring_namespace,
+                client_cidrs=args.network.subnet_cidrs,
+                monitoring_namespace=context.cluster.monitoring_namespace,
                 pod_identity=args.identity is not None and args.identity.pod_identity,
             ),
             opts=child,
@@ -166,7 +142,7 @@ class ColorEnvironment(pulumi.ComponentResource):
             spec=core.v1.ServiceSpecArgs(
                 type="ClusterIP",
                 selector=match,
-                ports=[core.v1.ServicePortArgs(name=PORT, port=args.port, target_port=PORT, protocol="TCP")],
+                ports=[core.v1.ServicePortArgs(name=PORT, port=spec.port, target_port=PORT, protocol="TCP")],
             ),
             opts=child,
         )
@@ -176,15 +152,15 @@ class ColorEnvironment(pulumi.ComponentResource):
             kind="TargetGroupBinding",
             metadata=fixed,
             spec={
-                "targetGroupARN": args.target_group_arn,
+                "targetGroupARN": args.entrance.target_group_arn,
                 "targetType": "ip",
                 "ipAddressType": "ipv4",
                 "serviceRef": {"name": physical, "port": PORT},
                 "networking": {
                     "ingress": [
                         {
-                            "from": [{"securityGroup": {"groupID": args.load_balancer_security_group_id}}],
-                            # Every port: that of the pods may change, and the load balancer's security group lists it.
+                            "from": [{"securityGroup": {"groupID": args.entrance.security_group_id}}],
+                            # Every port: that of the pods may change, and the load balancer's own firewall lists it.
                             # By name the controller could open none for a color without pods.
                             "ports": [{"protocol": "TCP"}],
                         }
@@ -193,7 +169,7 @@ class ColorEnvironment(pulumi.ComponentResource):
             },
             opts=pulumi.ResourceOptions(
                 parent=self,
-                depends_on=[service, *args.routes],
+                depends_on=[service, *args.entrance.routes],
                 # The controller's webhook refuses to change these, of which Pulumi knows nothing. Deleted
                 # first, since its name, which is that of the readiness gate, can be taken only once.
                 replace_on_changes=["spec.targetGroupARN", "spec.targetType", "spec.ipAddressType"],
@@ -203,14 +179,14 @@ class ColorEnvironment(pulumi.ComponentResource):
         config = core.v1.ConfigMap(
             f"{name}-config",
             metadata=meta.v1.ObjectMetaArgs(
-                namespace=args.namespace, labels=labels, annotations=not_secrets(args.not_secrets)
+                namespace=args.namespace, labels=labels, annotations=not_secrets(spec.not_secrets)
             ),
             immutable=True,
-            data={Given.APP_ENV.value: app_env(args.environment, production=args.production), **args.env},
+            data={Given.APP_ENV.value: app_env(context.environment, production=context.production), **spec.env},
             opts=child,
         )
         # A parked color has no pod that could read a secret, and perhaps no version to read yet.
-        mounts = [] if args.parked else args.secrets
+        mounts = [] if release.parked else args.secrets
         secrets = deliver(
             name,
             mounts,
@@ -218,7 +194,7 @@ class ColorEnvironment(pulumi.ComponentResource):
             pinned=True,
             namespace=args.namespace,
             labels=labels,
-            await_timeout=args.timing.await_timeout,
+            await_timeout=spec.timing.await_timeout,
             parent=self,
         )
         policy.v1.PodDisruptionBudget(
@@ -234,9 +210,9 @@ class ColorEnvironment(pulumi.ComponentResource):
             opts=child,
         )
         # An autoscaler cannot hold a color at 0: a parked one has none.
-        autoscalers = [] if args.parked else [_autoscaler(f"{name}-autoscaler", args, fixed, child)]
+        autoscalers = [] if release.parked else [_autoscaler(f"{name}-autoscaler", args, fixed, child)]
 
-        timeout = f"{args.timing.await_timeout}s"
+        timeout = f"{spec.timing.await_timeout}s"
         self.deployment = apps.v1.Deployment(
             f"{name}-deployment",
             metadata=meta.v1.ObjectMetaArgs(
@@ -244,15 +220,15 @@ class ColorEnvironment(pulumi.ComponentResource):
                 namespace=args.namespace,
                 labels=versioned,
                 # The number of replicas is the autoscaler's since it first scaled: to write 0 is to take it over.
-                annotations={"pulumi.com/patchForce": "true"} if args.parked else None,
+                annotations={"pulumi.com/patchForce": "true"} if release.parked else None,
             ),
             spec=apps.v1.DeploymentSpecArgs(
                 # Otherwise left to the autoscaler, which would contest any number written here.
-                replicas=0 if args.parked else None,
+                replicas=0 if release.parked else None,
                 selector=meta.v1.LabelSelectorArgs(match_labels=match),
                 revision_history_limit=REVISIONS,
-                progress_deadline_seconds=patience(args.timing.await_timeout),
-                strategy=_strategy(args.strategy),
+                progress_deadline_seconds=patience(spec.timing.await_timeout),
+                strategy=_strategy(spec.strategy),
                 template=core.v1.PodTemplateSpecArgs(
                     metadata=meta.v1.ObjectMetaArgs(
                         labels=versioned,
@@ -264,12 +240,12 @@ class ColorEnvironment(pulumi.ComponentResource):
                     ),
                     spec=core.v1.PodSpecArgs(
                         service_account_name=physical,
-                        priority_class_name=args.priority_class,
+                        priority_class_name=spec.priority_class,
                         automount_service_account_token=False,
                         enable_service_links=False,
-                        termination_grace_period_seconds=args.timing.grace_period,
+                        termination_grace_period_seconds=spec.timing.grace_period,
                         security_context=RESTRICTED_POD,
-                        affinity=_within(args.zones),
+                        affinity=_within(args.network.zones),
                         topology_spread_constraints=_spread(match),
                         volumes=[TMP_VOLUME],
                         containers=[_container(args, config.metadata.name, secrets)],
@@ -291,18 +267,18 @@ class ColorEnvironment(pulumi.ComponentResource):
                     *([args.identity] if args.identity else []),
                 ],
                 custom_timeouts=pulumi.CustomTimeouts(create=timeout, update=timeout),
-                hooks=pulumi.ResourceHookBinding(before_update=[args.parking]) if args.parking else None,
+                hooks=pulumi.ResourceHookBinding(before_update=[hook]) if (hook := args.entrance.parking) else None,
             ),
         )
         self.register_outputs({"deployment": self.deployment.metadata.name})
 
 
 def _downtime(args: ColorEnvironmentArgs) -> str:
-    times = args.timing
+    times = args.spec.timing
     return (
-        f"strategy recreate: every update of {args.service} stops all its pods before it starts new ones. Users "
-        f"get 503 while the old pods end ({times.pre_stop} to {times.grace_period} s) and until a new one has started "
-        f"and passed a health check (every {args.health.interval} s). Set strategy.kind to "
+        f"strategy recreate: every update of {args.context.service} stops all its pods before it starts new ones. "
+        f"Users get 503 while the old pods end ({times.pre_stop} to {times.grace_period} s) and until a new one has "
+        f"started and passed a health check (every {args.spec.health.interval} s). Set strategy.kind to "
         f"{StrategyKind.BLUE_GREEN} to avoid it."
     )
 
@@ -323,7 +299,7 @@ def _strategy(strategy: Strategy) -> apps.v1.DeploymentStrategyArgs:
 def _autoscaler(
     name: str, args: ColorEnvironmentArgs, metadata: meta.v1.ObjectMetaArgs, opts: pulumi.ResourceOptions
 ) -> autoscaling.v2.HorizontalPodAutoscaler:
-    replicas = args.replicas
+    replicas = args.spec.replicas
 
     def resource(kind: str, percent: int) -> autoscaling.v2.MetricSpecArgs:
         return autoscaling.v2.MetricSpecArgs(
@@ -356,7 +332,7 @@ def _autoscaler(
         metadata=metadata,
         spec=autoscaling.v2.HorizontalPodAutoscalerSpecArgs(
             scale_target_ref=autoscaling.v2.CrossVersionObjectReferenceArgs(
-                api_version="apps/v1", kind="Deployment", name=f"{args.service}-{args.color}"
+                api_version="apps/v1", kind="Deployment", name=args.context.name
             ),
             min_replicas=replicas.min,
             max_replicas=replicas.max,
@@ -364,7 +340,7 @@ def _autoscaler(
             # A flip takes all load from a color at once: it keeps its pods while it may be wanted back.
             behavior=autoscaling.v2.HorizontalPodAutoscalerBehaviorArgs(
                 scale_down=autoscaling.v2.HPAScalingRulesArgs(
-                    stabilization_window_seconds=min(max(least, args.timing.overlap), most)
+                    stabilization_window_seconds=min(max(least, args.spec.timing.overlap), most)
                 )
             ),
         ),
@@ -398,7 +374,7 @@ def _within(zones: Sequence[str]) -> core.v1.AffinityArgs:
 
 
 def _container(args: ColorEnvironmentArgs, config: pulumi.Input[str], secrets: Iterable[str]) -> core.v1.ContainerArgs:
-    health = args.health
+    spec, health, timing = args.spec, args.spec.health, args.spec.timing
 
     def probe(path: str, interval: int, failures: int) -> core.v1.ProbeArgs:
         return core.v1.ProbeArgs(
@@ -412,26 +388,26 @@ def _container(args: ColorEnvironmentArgs, config: pulumi.Input[str], secrets: I
     return core.v1.ContainerArgs(
         name="app",
         image=args.image,
-        ports=[core.v1.ContainerPortArgs(name=PORT, container_port=args.port, protocol="TCP")],
+        ports=[core.v1.ContainerPortArgs(name=PORT, container_port=spec.port, protocol="TCP")],
         env=environment_variables(
             {
-                Given.PORT: str(args.port),
-                Given.APP_VERSION: args.version,
-                Given.APP_COLOR: args.color,
-                Given.KEEP_ALIVE_SECONDS: str(args.timing.keep_alive),
-                Given.SHUTDOWN_SECONDS: str(args.timing.longest_request),
+                Given.PORT: str(spec.port),
+                Given.APP_VERSION: spec.colors[args.context.color].version,
+                Given.APP_COLOR: args.context.color,
+                Given.KEEP_ALIVE_SECONDS: str(timing.keep_alive),
+                Given.SHUTDOWN_SECONDS: str(timing.longest_request),
             }
         ),
         env_from=[
             core.v1.EnvFromSourceArgs(config_map_ref=core.v1.ConfigMapEnvSourceArgs(name=config)),
             *from_secrets(secrets),
         ],
-        resources=requirements(args.resources),
+        resources=requirements(spec.resources),
         security_context=RESTRICTED_CONTAINER,
         volume_mounts=[TMP_MOUNT],
         # Serves on while the load balancer still sends; needs no shell in the image.
         lifecycle=core.v1.LifecycleArgs(
-            pre_stop=core.v1.LifecycleHandlerArgs(sleep=core.v1.SleepActionArgs(seconds=args.timing.pre_stop))
+            pre_stop=core.v1.LifecycleHandlerArgs(sleep=core.v1.SleepActionArgs(seconds=timing.pre_stop))
         ),
         startup_probe=probe(health.startup_path, STARTUP_INTERVAL, STARTUP_CHECKS),
         readiness_probe=probe(health.path, health.interval, health.unhealthy_threshold),

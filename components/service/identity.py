@@ -1,7 +1,7 @@
 """The IAM role of a service's pods, where they call AWS themselves."""
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
@@ -9,7 +9,9 @@ from typing import Final
 import pulumi
 from pulumi_aws import eks, iam
 
-from components.model import Color, IdentityKind
+from components.context.context import ColorContext, ServiceContext
+from components.model import Color
+from components.spec import IdentityKind, Service
 
 AUDIENCE: Final = "sts.amazonaws.com"
 """Whom the token of a service account must be meant for."""
@@ -19,24 +21,16 @@ AUDIENCE: Final = "sts.amazonaws.com"
 class WorkloadIdentityArgs:
     """All plain, configuration decides it: a preview shows whom the role trusts."""
 
-    service: str
-    namespace: str
-    colors: Collection[Color]
-    """Whose pods get the role."""
-    policy_arns: Sequence[str]
-    """What the role may do; nothing else is attached to it."""
-    kind: IdentityKind
-    cluster_name: str | None
-    """For Pod Identity."""
-    oidc_provider_arn: str | None
-    """For IRSA."""
-    tags: Mapping[str, str]
+    spec: Service
+    """Its colors' pods get the role, which may do what its policies say and nothing else."""
+    context: ServiceContext
 
     def __post_init__(self) -> None:
-        if self.kind is IdentityKind.IRSA and not self.oidc_provider_arn:
-            raise ValueError("oidc_provider_arn is None; IRSA needs the OIDC provider of the cluster")
-        if self.kind is IdentityKind.POD_IDENTITY and not self.cluster_name:
-            raise ValueError("cluster_name is None; Pod Identity needs the name of the EKS cluster")
+        cluster = self.context.cluster
+        if cluster.identity is IdentityKind.IRSA and not cluster.oidc_provider_arn:
+            raise ValueError("cluster.oidc_provider_arn is None; IRSA needs the OIDC provider of the cluster")
+        if cluster.identity is IdentityKind.POD_IDENTITY and not cluster.name:
+            raise ValueError("cluster.name is None; Pod Identity needs the name of the EKS cluster")
 
 
 class WorkloadIdentity(pulumi.ComponentResource):
@@ -58,61 +52,66 @@ class WorkloadIdentity(pulumi.ComponentResource):
     def __init__(self, name: str, args: WorkloadIdentityArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("hueshift:identity:WorkloadIdentity", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        self.pod_identity = args.kind is IdentityKind.POD_IDENTITY
+        context, cluster = args.context, args.context.cluster
+        self.pod_identity = cluster.identity is IdentityKind.POD_IDENTITY
         role = iam.Role(
             f"{name}-role",
-            description=f"Pods of {args.service} in namespace {args.namespace}",
+            description=f"Pods of {context.service} in namespace {context.namespace}",
             assume_role_policy=json.dumps(_trust(args)),
-            tags=args.tags,
+            tags=context.tags,
             opts=child,
         )
-        for arn in args.policy_arns:
+        for arn in args.spec.policy_arns:
             # Two policies of different accounts or paths may end alike.
             tail = f"{arn.rpartition('/')[2]}-{sha256(arn.encode()).hexdigest()[:6]}"
             iam.RolePolicyAttachment(f"{name}-{tail}", role=role.name, policy_arn=arn, opts=child)
         if self.pod_identity:
-            for color in Color:
-                if color in args.colors:
-                    eks.PodIdentityAssociation(
-                        f"{name}-{color}",
-                        cluster_name=args.cluster_name,
-                        namespace=args.namespace,
-                        service_account=f"{args.service}-{color}",
-                        role_arn=role.arn,
-                        tags={**args.tags, "color": color.value},
-                        opts=child,
-                    )
+            for account in _accounts(args):
+                eks.PodIdentityAssociation(
+                    f"{name}-{account.color}",
+                    cluster_name=cluster.name,
+                    namespace=context.namespace,
+                    service_account=account.name,
+                    role_arn=role.arn,
+                    tags=account.tags,
+                    opts=child,
+                )
         self.role_arn = role.arn
         self.account_annotations = {} if self.pod_identity else {"eks.amazonaws.com/role-arn": role.arn}
-        self.pod_annotations = {"hueshift.dev/identity": args.kind.value}
+        self.pod_annotations = {"hueshift.dev/identity": cluster.identity.value}
         self.register_outputs({"role_arn": self.role_arn})
 
 
+def _accounts(args: WorkloadIdentityArgs) -> list[ColorContext]:
+    return [args.context.of(args.context.service, color) for color in Color if color in args.spec.colors]
+
+
 def _trust(args: WorkloadIdentityArgs) -> dict[str, object]:
-    accounts = [f"{args.service}-{color}" for color in Color if color in args.colors]
+    context, cluster = args.context, args.context.cluster
+    accounts = [account.name for account in _accounts(args)]
     statement: dict[str, object]
-    if args.kind is IdentityKind.POD_IDENTITY:
+    if cluster.identity is IdentityKind.POD_IDENTITY:
         statement = {
             "Principal": {"Service": "pods.eks.amazonaws.com"},
             "Action": ["sts:AssumeRole", "sts:TagSession"],
             # EKS tags each session with the pod's place; else any association of the account could use the role.
             "Condition": {
                 "StringEquals": {
-                    "aws:RequestTag/eks-cluster-name": args.cluster_name,
-                    "aws:RequestTag/kubernetes-namespace": args.namespace,
+                    "aws:RequestTag/eks-cluster-name": cluster.name,
+                    "aws:RequestTag/kubernetes-namespace": context.namespace,
                     "aws:RequestTag/kubernetes-service-account": accounts,
                 }
             },
         }
     else:
-        issuer = (args.oidc_provider_arn or "").partition(":oidc-provider/")[2]
+        issuer = (cluster.oidc_provider_arn or "").partition(":oidc-provider/")[2]
         statement = {
-            "Principal": {"Federated": args.oidc_provider_arn},
+            "Principal": {"Federated": cluster.oidc_provider_arn},
             "Action": "sts:AssumeRoleWithWebIdentity",
             "Condition": {
                 "StringEquals": {
                     f"{issuer}:aud": AUDIENCE,
-                    f"{issuer}:sub": [f"system:serviceaccount:{args.namespace}:{account}" for account in accounts],
+                    f"{issuer}:sub": [f"system:serviceaccount:{context.namespace}:{account}" for account in accounts],
                 }
             },
         }

@@ -1,13 +1,14 @@
 """Images: the repository that keeps them for all environments, and the build of one where a stack may build."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import pulumi
 from pulumi_aws import ecr
 
-from components.model import Build
+from components.context.context import ServiceContext
+from components.spec import Build
 
 RELEASES_KEPT: Final = 500
 """Images with a version for a tag, which `hueshift image record` gives to what a stack has run.
@@ -27,12 +28,9 @@ UNTAGGED_DAYS: Final = 14
 class ImageRepositoryArgs:
     """All plain: names decide what exists."""
 
-    service: str
+    context: ServiceContext
     reader_accounts: Sequence[str]
     """Other AWS accounts that pull, such as production's."""
-    keep: bool
-    """Whether a destroy must leave the images: others run them."""
-    tags: Mapping[str, str]
 
 
 class ImageRepository(pulumi.ComponentResource):
@@ -46,14 +44,16 @@ class ImageRepository(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: ImageRepositoryArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("hueshift:image:ImageRepository", name, None, opts)
+        # A destroy must leave the images that others run.
+        keep = args.context.production or bool(args.reader_accounts)
         repository = ecr.Repository(
             f"{name}-images",
-            name=args.service,
+            name=args.context.service,
             image_tag_mutability="IMMUTABLE",
             image_scanning_configuration={"scan_on_push": True},
-            force_delete=not args.keep,
-            tags=args.tags,
-            opts=pulumi.ResourceOptions(parent=self, protect=args.keep or None),
+            force_delete=not keep,
+            tags=args.context.tags,
+            opts=pulumi.ResourceOptions(parent=self, protect=keep or None),
         )
         ecr.LifecyclePolicy(
             f"{name}-retention",

@@ -12,7 +12,8 @@ from typing import Final
 import pulumi
 from pulumi_kubernetes import batch, core, meta
 
-from components.model import Color, Given, Resources, color_labels, service_labels
+from components.context.context import ColorContext, ServiceContext
+from components.model import Color, Given
 from components.service.secret_entries import SecretMount, deliver
 from components.service.workload import (
     RESTRICTED_CONTAINER,
@@ -26,6 +27,7 @@ from components.service.workload import (
     patience,
     requirements,
 )
+from components.spec import Service
 
 PREFIX: Final = "MIGRATION_"
 """What the secret keys begin with that only the Job gets, such as the URL of a role that may change the schema."""
@@ -43,32 +45,28 @@ def declare(
     name: str,
     schemas: Mapping[Color, str],
     *,
-    service: str,
-    environment: str,
+    context: ServiceContext,
     namespace: pulumi.Input[str],
     parent: pulumi.Resource,
 ) -> core.v1.ConfigMap:
     """Declare for a service's Jobs the schema that each color is configured for, live or idle, with or without pods."""
     told = {Given.DECLARED_SCHEMAS.value: " ".join(f"{color}={schema}" for color, schema in sorted(schemas.items()))}
-    return _config_map(name, _declared(service), told, namespace, service_labels(service, environment), parent)
+    return _config_map(name, _declared(context.service), told, namespace, context.labels, parent)
 
 
 def record(
     name: str,
-    color: Color,
     schema: str,
     *,
     parked: bool,
-    service: str,
-    environment: str,
+    context: ColorContext,
     namespace: pulumi.Input[str],
     ready: pulumi.Resource,
     parent: pulumi.Resource,
 ) -> core.v1.ConfigMap:
-    """Declare for a service's Jobs the schema of a color's pods, after ``ready``: until then old pods may run."""
-    told = {RUNNING[color].value: NO_PODS if parked else schema}
-    labels = color_labels(service, environment, color)
-    return _config_map(name, _running(service, color), told, namespace, labels, parent, ready)
+    """Tell the Jobs of a service what the pods of a color need, once ``ready`` is: until then the old ones may run."""
+    told = {RUNNING[context.color].value: NO_PODS if parked else schema}
+    return _config_map(name, _running(context.service, context.color), told, namespace, context.labels, parent, ready)
 
 
 def _declared(service: str) -> str:
@@ -101,20 +99,13 @@ def _config_map(
 class MigrationArgs:
     """The namespace is an Input; the rest is plain, configuration decides it."""
 
-    service: str
-    environment: str
-    production: bool
+    spec: Service
+    context: ServiceContext
     namespace: pulumi.Input[str]
     schema: str
     image: pulumi.Input[str]
     """An image that knows this schema version: that of the color which needs it."""
-    env: Mapping[str, str]
-    not_secrets: Sequence[str] = ()
-    """Names in ``env`` that only look like those of secrets."""
     secrets: Sequence[SecretMount]
-    resources: Resources
-    await_timeout: int
-    """Seconds after which an update gives up on the Job."""
     after: Sequence[pulumi.Resource] = ()
     """What `declare` made, and migrations to earlier versions. Not what `record` made: the way to a color that serves
     would wait for one that fails."""
@@ -135,8 +126,9 @@ class Migration(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: MigrationArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("hueshift:migration:Migration", name, None, opts)
-        labels = {**service_labels(args.service, args.environment), "app.kubernetes.io/component": "migration"}
-        physical = f"{args.service}-migrate-{args.schema}"
+        spec, context, patient = args.spec, args.context, args.spec.timing.await_timeout
+        labels = {**context.labels, "app.kubernetes.io/component": "migration"}
+        physical = f"{context.service}-migrate-{args.schema}"
         secrets = deliver(
             name,
             args.secrets,
@@ -144,17 +136,17 @@ class Migration(pulumi.ComponentResource):
             pinned=False,
             namespace=args.namespace,
             labels=labels,
-            await_timeout=args.await_timeout,
+            await_timeout=patient,
             parent=self,
         )
-        timeout = f"{args.await_timeout}s"
+        timeout = f"{patient}s"
         self.job = batch.v1.Job(
             f"{name}-job",
             metadata=meta.v1.ObjectMetaArgs(
                 name=physical,
                 namespace=args.namespace,
                 labels=labels,
-                annotations={"pulumi.com/replaceUnready": "true", **(not_secrets(args.not_secrets) or {})},
+                annotations={"pulumi.com/replaceUnready": "true", **(not_secrets(spec.not_secrets) or {})},
             ),
             # No ttl: a Job that removes itself would be missing at the next refresh and run again.
             spec=batch.v1.JobSpecArgs(
@@ -181,7 +173,7 @@ class Migration(pulumi.ComponentResource):
                         ),
                     ]
                 ),
-                active_deadline_seconds=patience(args.await_timeout),
+                active_deadline_seconds=patience(patient),
                 template=core.v1.PodTemplateSpecArgs(
                     metadata=meta.v1.ObjectMetaArgs(labels=labels),
                     spec=core.v1.PodSpecArgs(
@@ -197,14 +189,14 @@ class Migration(pulumi.ComponentResource):
                                 command=["python3", "-m", "app.migrate", args.schema],
                                 env=environment_variables(
                                     {
-                                        Given.APP_ENV: app_env(args.environment, production=args.production),
-                                        **args.env,
+                                        Given.APP_ENV: app_env(context.environment, production=context.production),
+                                        **spec.env,
                                     }
                                 ),
-                                env_from=[*from_secrets(secrets), *_told(args.service)],
+                                env_from=[*from_secrets(secrets), *_told(context.service)],
                                 # The last lines of the log become the pod's status, which an update that fails shows.
                                 termination_message_policy="FallbackToLogsOnError",
-                                resources=requirements(args.resources),
+                                resources=requirements(spec.resources),
                                 security_context=RESTRICTED_CONTAINER,
                                 volume_mounts=[TMP_MOUNT],
                             )

@@ -13,7 +13,9 @@ import pulumi
 from pulumi_aws import secretsmanager
 from pulumi_kubernetes.apiextensions import CustomResource
 
-from components.model import SecretEntry, SecretSource, fit_name, secret_name, tokens
+from components.context.context import ServiceContext
+from components.model import fit_name, secret_name, tokens
+from components.spec import SecretEntry, SecretSource
 
 SECRET_STORE: Final = "aws-secrets-manager"
 """The ClusterSecretStore through which the cluster's External Secrets operator reads Secrets Manager."""
@@ -26,10 +28,8 @@ RECOVERY_DAYS: Final = 30
 class SecretEntriesArgs:
     """The key is an Input; the rest is plain, names decide what exists."""
 
-    service: str
-    environment: str
+    context: ServiceContext
     entries: Mapping[str, SecretEntry]
-    production: bool
     kms_key_id: pulumi.Input[str] | None = None
     """The key that encrypts values in the stack's region; None for AWS' own (``aws/secretsmanager``)."""
     readers: Sequence[str] = ()
@@ -38,7 +38,6 @@ class SecretEntriesArgs:
     The operator that delivers them must be among them, and so must the roles of rotation functions: which function a
     call comes from cannot be asked in a resource policy.
     """
-    tags: Mapping[str, str]
 
 
 class SecretEntries(pulumi.ComponentResource):
@@ -57,6 +56,7 @@ class SecretEntries(pulumi.ComponentResource):
         super().__init__(tokens.SECRET_ENTRIES, name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         self._entries = args.entries
+        context = args.context
         policy = _policy(args.readers)
         names = {}
         for entry, wanted in args.entries.items():
@@ -64,14 +64,14 @@ class SecretEntries(pulumi.ComponentResource):
                 continue
             container = secretsmanager.Secret(
                 f"{name}-{entry}",
-                name=secret_name(args.environment, args.service, entry),
-                description=f"{entry} secrets of {args.service} in {args.environment}",
+                name=secret_name(context.environment, context.service, entry),
+                description=f"{entry} secrets of {context.service} in {context.environment}",
                 kms_key_id=args.kms_key_id,
-                recovery_window_in_days=RECOVERY_DAYS if args.production else 0,
+                recovery_window_in_days=RECOVERY_DAYS if context.production else 0,
                 # By the other region's own key: a key of this region does not exist there.
                 replicas=[secretsmanager.SecretReplicaArgs(region=region) for region in wanted.replica_regions] or None,
-                tags=args.tags,
-                opts=pulumi.ResourceOptions(parent=self, protect=args.production or None),
+                tags=context.tags,
+                opts=pulumi.ResourceOptions(parent=self, protect=context.production or None),
             )
             names[entry] = container.name
             secretsmanager.SecretPolicy(

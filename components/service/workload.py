@@ -10,8 +10,8 @@ from typing import Any, Final
 import pulumi
 from pulumi_kubernetes import core, meta, networking
 
-from components.model import Egress, Resources
 from components.rules import NOT_SECRETS
+from components.spec import Egress, Resources
 
 READINESS_GATE_LABEL: Final = {"elbv2.k8s.aws/pod-readiness-gate-inject": "enabled"}
 """On the namespace: the AWS Load Balancer Controller then gates readiness on target health. Only pods created later,

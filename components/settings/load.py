@@ -16,7 +16,7 @@ from components.model.written import JSON, decoded, from_json
 from components.rules import Problem
 from components.settings.messages import SettingsError, full_key, lines_of
 from components.settings.record import RECORD, ran
-from components.settings.schema import StackSettings, as_switch
+from components.settings.schema import KEYS, StackSettings, as_switch
 
 
 def load(config: pulumi.Config, stack: str) -> StackSettings:
@@ -63,10 +63,11 @@ def parse(
         production = rules.is_production(environment, stated if isinstance(stated, bool) else None)
         if stated is None and (reason := rules.production_problem(environment)) is not None:
             lines.add(f"{full_key('production')}: {reason}")
+    known = {"environment": environment, "production": production if stated is None else stated}
     for lenient in (False, True):
         try:
-            settings = StackSettings.model_validate(
-                {**values, "environment": environment},
+            settings = KEYS.validate_python(
+                {"loadBalancer": {}, "alerts": {}, **values, **known},
                 extra="ignore" if lenient else None,
                 context={"production": production, "lenient": lenient, "ran": ran, "region": region},
             )

@@ -13,7 +13,7 @@ from components import rules
 from components.model.written import JSON
 from components.rules import Problem
 from components.rules.advice import unknown_key
-from components.settings.schema import ProblemsError, StackSettings
+from components.settings.schema import KEYS, ProblemsError
 
 
 class SettingsError(pulumi.RunError, ValueError):
@@ -107,7 +107,7 @@ def _shown(value: object) -> str:
 
 @cache
 def _json_schema() -> dict[str, Any]:
-    return StackSettings.model_json_schema()
+    return KEYS.json_schema()
 
 
 def _schema(loc: Sequence[int | str]) -> dict[str, Any]:

@@ -1,29 +1,23 @@
 """Rules about several settings of a stack."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterator, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from components import model, rules
-from components.model import (
-    Color,
-)
+from components import model, rules, spec
+from components.model import Color
 from components.rules import Problem
-
-if TYPE_CHECKING:
-    from components.settings.schema import ClusterSettings, DnsSettings, RegistrySettings, ServiceSettings
 from components.rules.advice import unknown_key
+from components.spec import Cluster, Dns, IdentityKind, Registry, Service
 
 
 class Surroundings(NamedTuple):
     """What of the stack a service must fit."""
 
-    dns: DnsSettings | None
+    dns: Dns | None
     certified: bool
     """Whether a certificate is given for every host."""
-    cluster: ClusterSettings
-    registry: RegistrySettings
+    cluster: Cluster
+    registry: Registry
     production: bool
     ran: Mapping[str, Collection[str]] | None
     """The digests that staging ran, by service; None where nobody keeps a record."""
@@ -31,8 +25,8 @@ class Surroundings(NamedTuple):
     """Where the stack is, if that is known."""
 
 
-def stack_problems(services: Mapping[str, ServiceSettings], stack: Surroundings) -> Iterator[Problem]:
-    """Return problems between services; keys are relative to ``services``."""
+def stack_problems(services: Mapping[str, Service], stack: Surroundings) -> Iterator[Problem]:
+    """Yield what is wrong between services; keys relative to ``services``."""
     if reason := rules.services_problem(len(services), certificates_issued=not stack.certified):
         yield Problem("", reason)
     hosts: dict[str, str] = {}
@@ -50,18 +44,16 @@ def stack_problems(services: Mapping[str, ServiceSettings], stack: Surroundings)
             )
 
 
-def timing_problems(
-    service: ServiceSettings, idle_timeout: int | None, needed_idle_timeout: int | None
-) -> Iterator[Problem]:
-    """Return problems between the times of a service; both idle timeouts are None if the load balancer's is wrong."""
+def timing_problems(service: Service, idle_timeout: int | None, needed_idle_timeout: int | None) -> Iterator[Problem]:
+    """Yield what is wrong between the times of a service; both idle timeouts None where that key is wrong."""
     timing, health = service.timing, service.health
     if idle_timeout is not None and needed_idle_timeout is not None:
-        reason = rules.timing_problem(timing, idle_timeout=idle_timeout, needed_idle_timeout=needed_idle_timeout)
+        reason = spec.timing_problem(timing, idle_timeout=idle_timeout, needed_idle_timeout=needed_idle_timeout)
         if reason is not None:
             yield Problem("timing", reason)
-    if (reason := rules.interval_problem(health.interval, timeout=health.timeout)) is not None:
+    if (reason := spec.interval_problem(health.interval, timeout=health.timeout)) is not None:
         yield Problem("health.interval", reason)
-    reason = rules.await_problem(
+    reason = spec.await_problem(
         timing.await_timeout,
         health=health,
         strategy=service.strategy,
@@ -72,8 +64,8 @@ def timing_problems(
         yield Problem("timing.awaitTimeout", reason)
 
 
-def service_problems(name: str, service: ServiceSettings, environment: str) -> Iterator[Problem]:
-    """Return problems between the settings of one service; keys are relative to the service."""
+def service_problems(name: str, service: Service, environment: str) -> Iterator[Problem]:
+    """Yield what is wrong between the settings of one service; keys relative to the service."""
     if service.active_color not in service.colors:
         yield Problem(
             "activeColor", f"{service.active_color} runs nothing; set it to {next(iter(service.colors), 'blue')}"
@@ -117,23 +109,19 @@ def service_problems(name: str, service: ServiceSettings, environment: str) -> I
         yield Problem("replicas.max", reason)
 
 
-def fit_problems(name: str, service: ServiceSettings, stack: Surroundings) -> Iterator[Problem]:
-    """Return what of a service does not fit the rest of the stack; keys are relative to the service."""
+def fit_problems(name: str, service: Service, stack: Surroundings) -> Iterator[Problem]:
+    """Yield what of a service does not fit the rest of the stack; keys relative to the service."""
     if stack.dns and rules.host_problem(service.host) is None and rules.host_problem(stack.dns.zone) is None:
         outside = rules.zone_problem(service.host, zone=stack.dns.zone)
         if reason := outside or (None if stack.certified else rules.certificate_problem(service.host)):
             yield Problem("host", reason)
-    if service.policy_arns and stack.cluster.name is None and stack.cluster.identity is model.IdentityKind.POD_IDENTITY:
+    if service.policy_arns and stack.cluster.name is None and stack.cluster.identity is IdentityKind.POD_IDENTITY:
         yield Problem("policyArns", "needs the name of the EKS cluster; set cluster.name")
-    if (
-        service.policy_arns
-        and stack.cluster.oidc_provider_arn is None
-        and stack.cluster.identity is model.IdentityKind.IRSA
-    ):
+    if service.policy_arns and stack.cluster.oidc_provider_arn is None and stack.cluster.identity is IdentityKind.IRSA:
         yield Problem("policyArns", "needs the cluster's OpenID Connect provider; set cluster.oidcProviderArn")
-    if (reason := rules.downtime_problem(service.strategy, production=stack.production)) is not None:
+    if (reason := spec.downtime_problem(service.strategy, production=stack.production)) is not None:
         yield Problem("strategy.kind", reason)
-    if (reason := rules.surge_problem(service.strategy)) is not None:
+    if (reason := spec.surge_problem(service.strategy)) is not None:
         yield Problem("strategy.maxSurge", reason)
     for entry, secret in service.secrets.items():
         for key, value in (("rotation", secret.rotation), ("replicaRegions", secret.replica_regions)):

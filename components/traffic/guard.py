@@ -13,6 +13,7 @@ from typing import Any, Final
 import pulumi
 from pulumi_aws import cloudwatch, iam, sfn
 
+from components.context.context import Context
 from components.model import alarm_name
 from components.observe.alert_catalog import GUARD_FAILED
 from components.observe.cloudwatch import AlarmContext, AlertRouting, metric_alarm
@@ -168,14 +169,12 @@ def _otherwise(state: str) -> dict[str, Any]:
 class GuardArgs:
     """The bucket is an Input, another component makes it; the rest is plain."""
 
-    environment: str
-    account_id: str
+    context: Context
+    """Its tags are what the policy keeps the guard to its own by."""
     bucket: pulumi.Input[str]
     """Where the orders are."""
     routing: AlertRouting
     """Who is told when it fails."""
-    tags: Mapping[str, str]
-    """With ``environment``, by which the policy keeps the guard to its own."""
 
 
 class Guard(pulumi.ComponentResource):
@@ -186,18 +185,21 @@ class Guard(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: GuardArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("hueshift:guard:Guard", name, None, opts)
-        child = pulumi.ResourceOptions(parent=self)
+        child, context = pulumi.ResourceOptions(parent=self), args.context
         # Fixed names, by which the roles of docs/roles know the two; nothing but another environment changes them.
-        physical = f"{args.environment}-guard"
+        physical = f"{context.environment}-guard"
         role = iam.Role(
             f"{name}-role",
-            description=f"The guard of {args.environment}: sends traffic back",
-            assume_role_policy=json.dumps(_trust(args.account_id)),
-            tags=args.tags,
+            description=f"The guard of {context.environment}: sends traffic back",
+            assume_role_policy=json.dumps(_trust(context.account_id)),
+            tags=context.tags,
             opts=child,
         )
         policy = iam.RolePolicyAttachment(
-            f"{name}-policy", role=role.name, policy_arn=f"arn:aws:iam::{args.account_id}:policy/{POLICY}", opts=child
+            f"{name}-policy",
+            role=role.name,
+            policy_arn=f"arn:aws:iam::{context.account_id}:policy/{POLICY}",
+            opts=child,
         )
         machine = sfn.StateMachine(
             f"{name}-machine",
@@ -205,15 +207,15 @@ class Guard(pulumi.ComponentResource):
             type="STANDARD",
             role_arn=role.arn,
             definition=pulumi.Output.json_dumps(definition(args.bucket)),
-            tags=args.tags,
+            tags=context.tags,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[policy]),
         )
         rule = cloudwatch.EventRule(
             f"{name}-rule",
             name=physical,
-            description=f"Alarms of {args.environment} that ring",
-            event_pattern=json.dumps(pattern(args.environment)),
-            tags=args.tags,
+            description=f"Alarms of {context.environment} that ring",
+            event_pattern=json.dumps(pattern(context.environment)),
+            tags=context.tags,
             opts=child,
         )
         cloudwatch.EventTarget(
@@ -223,8 +225,8 @@ class Guard(pulumi.ComponentResource):
             f"{name}-failed",
             GUARD_FAILED,
             self,
-            AlarmContext(f"the guard in {args.environment}", args.routing, args.tags),
-            alarm_name(args.environment, GUARD_FAILED.name),
+            AlarmContext(f"the guard in {context.environment}", args.routing, context.tags),
+            alarm_name(context.environment, GUARD_FAILED.name),
             lambda _, metric: (
                 {"RuleName": physical} if metric.namespace == "AWS/Events" else {"StateMachineArn": machine.arn}
             ),

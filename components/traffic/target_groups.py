@@ -1,13 +1,15 @@
 """The target groups of a service: one per color, for life."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import pulumi
 from pulumi_aws import lb
 
-from components.model import Color, Health, fit_name
+from components.context.context import ServiceContext
+from components.model import Color, fit_name
+from components.spec import Service
 
 NAME_LIMIT: Final = 24
 """Characters of a logical name: the API takes 32, of which autonaming uses 8 (pulumi-aws#1317)."""
@@ -19,15 +21,11 @@ may change its port and keep its groups."""
 
 @dataclass(frozen=True, kw_only=True)
 class TargetGroupsArgs:
-    """The VPC is an Input; the numbers are plain, configuration decides them."""
+    """The VPC is an Input; the rest is plain, configuration decides it."""
 
-    colors: Collection[Color]
-    """Both, or the one that the service has."""
+    spec: Service
+    context: ServiceContext
     vpc_id: pulumi.Input[str]
-    health: Health
-    deregistration_delay: int
-    """Seconds in which a removed target may finish its requests, 0 to 3600."""
-    tags: Mapping[str, str]
 
 
 class TargetGroups(pulumi.ComponentResource):
@@ -51,7 +49,7 @@ class TargetGroups(pulumi.ComponentResource):
                 protocol_version="HTTP1",
                 target_type="ip",
                 ip_address_type="ipv4",
-                deregistration_delay=args.deregistration_delay,
+                deregistration_delay=args.spec.timing.deregistration_delay,
                 # Slow start does nothing for the first targets of an empty group, which are all of a color's.
                 slow_start=0,
                 load_balancing_algorithm_type="round_robin",
@@ -60,12 +58,12 @@ class TargetGroups(pulumi.ComponentResource):
                     "enabled": True,
                     "protocol": "HTTP",
                     "port": "traffic-port",
-                    "path": args.health.path,
+                    "path": args.spec.health.path,
                     "matcher": "200",
-                    "interval": args.health.interval,
-                    "timeout": args.health.timeout,
-                    "healthy_threshold": args.health.healthy_threshold,
-                    "unhealthy_threshold": args.health.unhealthy_threshold,
+                    "interval": args.spec.health.interval,
+                    "timeout": args.spec.health.timeout,
+                    "healthy_threshold": args.spec.health.healthy_threshold,
+                    "unhealthy_threshold": args.spec.health.unhealthy_threshold,
                 },
                 # Off: the load balancer refuses it behind a rule without group stickiness.
                 stickiness={"enabled": False, "type": "lb_cookie", "cookie_duration": 86400},
@@ -80,13 +78,13 @@ class TargetGroups(pulumi.ComponentResource):
                         "minimum_healthy_targets_percentage": "off",
                     },
                 },
-                tags={**args.tags, "color": color.value},
+                tags=args.context.of(args.context.service, color).tags,
                 # A group has its port for life, and one made with another keeps that: none is made anew for a number
                 # that nobody uses.
                 opts=pulumi.ResourceOptions(parent=self, ignore_changes=["port"]),
             )
             for color in Color
-            if color in args.colors
+            if color in args.spec.colors
         }
         self.arns = {color: group.arn for color, group in groups.items()}
         self.arn_suffixes = {color: group.arn_suffix for color, group in groups.items()}

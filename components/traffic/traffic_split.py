@@ -10,7 +10,9 @@ from typing import Final
 import pulumi
 from pulumi_aws import lb
 
-from components.model import Color, RuleKind, rule_priority, split, tokens
+from components.context.context import ServiceContext
+from components.model import Color, RuleKind, color_host, rule_priority, split, tokens
+from components.spec import Service
 from components.traffic.gate import traffic_gate_hook
 
 CANARY_HEADER: Final = "x-canary"
@@ -23,12 +25,11 @@ class TestRoutesArgs:
 
     __test__ = False  # not a test class, whatever its name says to pytest
 
+    spec: Service
+    context: ServiceContext
     listener_arn: pulumi.Input[str]
     """The test listener."""
     target_group_arns: Mapping[Color, pulumi.Input[str]]
-    host: str
-    priority_band: int
-    tags: Mapping[str, str]
 
 
 class TestRoutes(pulumi.ComponentResource):
@@ -50,10 +51,10 @@ class TestRoutes(pulumi.ComponentResource):
             lb.ListenerRule(
                 f"{name}-{color}",
                 listener_arn=args.listener_arn,
-                priority=rule_priority(args.priority_band, RuleKind.test(color)),
-                conditions=[{"host_header": {"values": [f"{color}.{args.host}"]}}],
+                priority=rule_priority(args.spec.priority_band, RuleKind.test(color)),
+                conditions=[{"host_header": {"values": [color_host(color, args.spec.host)]}}],
                 actions=[{"type": "forward", "target_group_arn": args.target_group_arns[color]}],
-                tags={**args.tags, "color": color.value},
+                tags=args.context.of(args.context.service, color).tags,
                 opts=pulumi.ResourceOptions(parent=self),
             )
             for color in Color
@@ -66,29 +67,17 @@ class TestRoutes(pulumi.ComponentResource):
 class TrafficSplitArgs:
     """ARNs are Inputs, other resources supply them; who gets what is plain, so that a preview shows ``90 => 50``."""
 
-    service: str
-    environment: str
-    namespace: str
+    spec: Service
+    """Its least number of pods is that of the healthy targets without which a color is given no traffic."""
+    context: ServiceContext
     listener_arn: pulumi.Input[str]
     target_group_arns: Mapping[Color, pulumi.Input[str]]
     """Of both colors, or of the one that the service has."""
-    host: str
-    priority_band: int
-    active: Color
-    canary_weight: int
-    """Percent of requests sent to the idle color."""
-    canary: Color | None
-    """The color that the canary header reaches; None for no such header."""
-    minimum_healthy: int
-    """Healthy targets without which a color is given no traffic."""
-    stickiness: int
-    """Seconds in which a client stays with the color of its first answer while both have traffic; 0 = off."""
     serving: Mapping[Color, pulumi.Resource]
     """What must be ready before a rule sends a color requests: its environment."""
-    tags: Mapping[str, str]
 
     def __post_init__(self) -> None:
-        weights = split(self.active, self.canary_weight)
+        weights = split(self.spec.active_color, self.spec.canary_weight)
         if missing := [color for color in Color if weights[color] and color not in self.target_group_arns]:
             raise ValueError(f"target_group_arns has no target group for {', '.join(missing)}")
 
@@ -101,8 +90,9 @@ class TrafficSplit(pulumi.ComponentResource):
     weights: Mapping[Color, int]
 
     def __init__(self, name: str, args: TrafficSplitArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__(tokens.TRAFFIC_SPLIT, name, None, opts)
-        shares = split(args.active, args.canary_weight)
+        super().__init__("hueshift:traffic_split:TrafficSplit", name, None, opts)
+        spec, context = args.spec, args.context
+        shares = split(spec.active_color, spec.canary_weight)
         self.weights = {color: shares[color] for color in Color if color in args.target_group_arns}
 
         # A rule waits for the colors that it sends requests to and for no other: the way back
@@ -112,27 +102,27 @@ class TrafficSplit(pulumi.ComponentResource):
 
         # Apart from the weights, so that a flip leaves it alone where versions order (`model.newer`): it moves when an
         # image is deployed.
-        if args.canary:
+        if spec.header_color:
             lb.ListenerRule(
                 f"{name}-canary",
                 listener_arn=args.listener_arn,
-                priority=rule_priority(args.priority_band, RuleKind.CANARY),
+                priority=rule_priority(args.spec.priority_band, RuleKind.CANARY),
                 conditions=[
-                    {"host_header": {"values": [args.host]}},
+                    {"host_header": {"values": [spec.host]}},
                     {"http_header": {"http_header_name": CANARY_HEADER, "values": ["true"]}},
                 ],
-                actions=[{"type": "forward", "target_group_arn": args.target_group_arns[args.canary]}],
-                tags=args.tags,
-                opts=pulumi.ResourceOptions(parent=self, depends_on=waits_for(args.canary)),
+                actions=[{"type": "forward", "target_group_arn": args.target_group_arns[spec.header_color]}],
+                tags=context.tags,
+                opts=pulumi.ResourceOptions(parent=self, depends_on=waits_for(spec.header_color)),
             )
 
         gate = traffic_gate_hook(
             f"{name}-gate",
-            service=args.service,
-            environment=args.environment,
-            namespace=args.namespace,
+            service=context.service,
+            environment=context.environment,
+            namespace=context.namespace,
             colors=list(self.weights),
-            minimum=args.minimum_healthy,
+            minimum=spec.replicas.min,
         )
         # Both colors stay listed at weight 0: a group that no rule names is not health-checked.
         # The gate reads them in this order. No ignore_changes on weights: configuration owns
@@ -143,8 +133,8 @@ class TrafficSplit(pulumi.ComponentResource):
         rule = lb.ListenerRule(
             f"{name}{tokens.PRODUCTION}",
             listener_arn=args.listener_arn,
-            priority=rule_priority(args.priority_band, RuleKind.PRODUCTION),
-            conditions=[{"host_header": {"values": [args.host]}}],
+            priority=rule_priority(args.spec.priority_band, RuleKind.PRODUCTION),
+            conditions=[{"host_header": {"values": [spec.host]}}],
             actions=[
                 {
                     "type": "forward",
@@ -155,13 +145,13 @@ class TrafficSplit(pulumi.ComponentResource):
                         # Stated even when off: AWS reports it back and the next refresh would
                         # show a difference (pulumi-aws#5771).
                         "stickiness": {
-                            "enabled": args.stickiness > 0 and all(shares.values()),
-                            "duration": args.stickiness or 3600,
+                            "enabled": spec.timing.stickiness > 0 and all(shares.values()),
+                            "duration": spec.timing.stickiness or 3600,
                         },
                     },
                 }
             ],
-            tags=args.tags,
+            tags=context.tags,
             opts=pulumi.ResourceOptions(
                 parent=self,
                 depends_on=waits_for(*(color for color, weight in self.weights.items() if weight)),

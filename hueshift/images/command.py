@@ -13,8 +13,9 @@ from typing import Annotated, Any, Final
 import typer
 from rich.table import Table
 
+from components import spec
 from components.model import Color, precedence
-from components.settings import RECORD, ServiceSettings, parse, ran
+from components.settings import RECORD, parse, ran
 from hueshift.images import registry
 from hueshift.images.scans import Image, scan
 from hueshift.release.home import refuse_kept
@@ -308,7 +309,7 @@ def _tagged(place: Stack, service: str, running: Iterable[Running]) -> list[Ran]
     ]
 
 
-def _by_digest(service: str, color: Color, settings: ServiceSettings, image: str, place: Stack) -> str:
+def _by_digest(service: str, color: Color, settings: spec.Service, image: str, place: Stack) -> str:
     if settings.colors[color].build:
         return "the registry returned no digest: build it again under another version"
     name, _, tag = (image.partition("/")[2] or image).partition(":")

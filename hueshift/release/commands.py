@@ -13,7 +13,8 @@ from typing import Annotated, Final
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
-from components.model import Color, StrategyKind, split
+from components.model import Color, split
+from components.spec import StrategyKind
 from hueshift.release import counts, view
 from hueshift.release import plan as planned
 from hueshift.release.counts import USUAL, SignalError

@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from components.model import ALARM_PERIOD, ALARM_PERIODS, Color, Health, StrategyKind, Timing, color_host
+from components.model import ALARM_PERIOD, ALARM_PERIODS, Color, color_host
 from components.rules import is_production
+from components.spec import Health, StrategyKind, Timing
 from hueshift.release.strategy import Freezes, Strategy, StrategyError, freezes, seconds, strategy
 from hueshift.report import RefusedError, unknown
 from hueshift.stack import Place, Wished

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import uuid4
 
-from components.model import Color, SecretEntry, secret_name
+from components import spec
+from components.model import Color, secret_name
 from components.rules import secret_version_problem
-from components.settings import ServiceSettings
+from components.spec import SecretEntry
 from hueshift.report import RefusedError, unknown
 from hueshift.secrets.bootstrap import MAKE_CONTAINERS
 from hueshift.secrets.containers import Container, SecretsManager
@@ -25,7 +26,7 @@ class EntryRef:
     stack: Stack
     service: str
     entry: str
-    settings: ServiceSettings
+    settings: spec.Service
     declared: SecretEntry
     secrets_manager: SecretsManager
 

@@ -91,6 +91,7 @@ def test_a_component_takes_name_args_and_opts_and_its_args_are_frozen_and_by_key
     assert is_dataclass(args)
     assert args.__dataclass_params__.frozen  # type: ignore[union-attr]
     assert all(field.kw_only for field in fields(args))
+    assert len(fields(args)) <= 11, "what belongs together is handed on together: a spec, a context"
 
 
 def test_options_of_children_name_their_parent_and_are_never_merged_with_the_components() -> None:
@@ -132,9 +133,15 @@ def test_model_rules_and_the_gates_decision_know_nothing_of_pulumi_and_nobody_bu
     ours = {
         name: {item for item in imported(name) if item.split(".")[0] in ("components", "pulumi")} for name in MODULES
     }
-    pure = {"model": ("components.model",), "rules": ("components.model", "components.rules")}
+    pure = {
+        "model": ("components.model",),
+        "rules": ("components.model", "components.rules"),
+        "spec": ("components.model", "components.rules", "components.spec"),
+    }
     for package, allowed in pure.items():
-        found = {item for name, items in ours.items() if name.startswith(f"{package}.") for item in items}
+        found = {item for name, items in ours.items() if name.startswith(f"{package}.") for item in items} - {
+            "components"
+        }
         assert found
         assert all(item.startswith(allowed) for item in found), package
     assert all(item.startswith(("components.model", "components.rules")) for item in ours["traffic.decision"])
@@ -151,11 +158,22 @@ def test_nothing_is_made_and_nothing_is_judged_inside_apply() -> None:
     assert users == {"edge.dns"}, "what an apply does is missing from the preview"
 
 
-def test_the_program_is_wiring() -> None:
-    source = (ROOT / "__main__.py").read_text()
-    assert len(source.splitlines()) <= 165
-    kinds = (ast.If, ast.For, ast.While, ast.FunctionDef, ast.ClassDef, ast.Try)
-    assert not [node for node in ast.walk(ast.parse(source)) if isinstance(node, kinds)]
+def test_the_program_is_wiring_whose_only_choice_is_given_or_made() -> None:
+    wiring = ast.parse((ROOT / "__main__.py").read_text())
+    statements = (ast.Import, ast.ImportFrom, ast.Assign, ast.Expr)
+    assert [ast.unparse(node) for node in wiring.body if not isinstance(node, statements)] == []
+    logic = (ast.IfExp, ast.Compare, ast.BinOp, ast.UnaryOp, ast.Lambda, ast.Subscript, ast.NamedExpr)
+    assert [ast.unparse(node) for node in ast.walk(wiring) if isinstance(node, logic)] == []
+    assert [node for node in ast.walk(wiring) if isinstance(node, ast.comprehension) and node.ifs] == []
+    choices = [node for node in ast.walk(wiring) if isinstance(node, ast.BoolOp)]
+    assert choices
+    for choice in choices:
+        given, made = choice.values
+        assert isinstance(choice.op, ast.Or)
+        assert ast.unparse(given).startswith("settings.")
+        assert isinstance(made, ast.Attribute)
+        assert isinstance(made.value, ast.Call)
+        assert ast.unparse(made.value.func) in component_classes()
 
 
 # What the sources register

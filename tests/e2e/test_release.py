@@ -15,7 +15,6 @@ import requests
 
 from sandbox import paths
 from tests.e2e import cloud
-from tests.e2e.test_gate import live_weights
 from tests.e2e.test_guard import production_rule, weighted
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -45,7 +44,7 @@ def said() -> list[str]:
 
 def green() -> int:
     """Return percent of the traffic that green has."""
-    return next(weight for arn, weight in live_weights().items() if "-green-" in arn)
+    return next(weight for arn, weight in cloud.live_weights().items() if "-green-" in arn)
 
 
 def hueshift(*words: str) -> "subprocess.Popen[str]":

@@ -136,7 +136,7 @@ def test_a_review_calls_nobody_keeps_nothing_and_owns_no_image(project: Project)
     assert review.registry.repositories == ()
     front = review.load_balancer
     assert (front.deletion_protection, front.access_logs, front.waf) == (False, False, False)
-    assert review.services["shop"].expects_traffic is None
+    assert not review.services["shop"].expects_traffic
 
 
 def test_a_review_reads_secrets_of_the_reviews_and_has_no_container_of_its_own(project: Project) -> None:

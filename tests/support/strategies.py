@@ -9,7 +9,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from components.model import ALARM_PERIOD, ALARM_PERIODS, SHUTDOWN_MARGIN, Color, Timing
+from components.model import ALARM_PERIOD, ALARM_PERIODS, SHUTDOWN_MARGIN, Color
+from components.spec import Timing
 
 colors = st.sampled_from(Color)
 percents = st.integers(0, 100)

@@ -14,7 +14,9 @@ from tests.support.engine import UNKNOWN, Engine, in_stack, installed
 from tests.support.program import differences
 
 SHOP, CART = "shop.example.com", "cart.example.com"
-CERTIFICATES = CertificatesArgs(zone_id="Z1", default_host="staging.example.com", hosts=[SHOP, CART], tags=samples.TAGS)
+CERTIFICATES = CertificatesArgs(
+    zone_id="Z1", default_host="staging.example.com", hosts=[SHOP, CART], context=samples.CONTEXT
+)
 
 
 @in_stack
@@ -52,7 +54,7 @@ async def test_what_uses_a_certificate_waits_until_it_is_issued(engine: Engine) 
     certificates = Certificates("tls", CERTIFICATES)
     LoadBalancer(
         "edge",
-        replace(
+        samples.change(
             samples.LOAD_BALANCER,
             certificate_arn=certificates.default_arn,
             extra_certificate_arns=certificates.arns,
@@ -117,7 +119,7 @@ async def test_every_name_points_at_the_load_balancer_whatever_the_health_of_a_p
 
 @in_stack
 async def test_a_name_resolves_only_when_the_load_balancer_can_answer_for_it(engine: Engine) -> None:
-    balancer = LoadBalancer("edge", replace(samples.LOAD_BALANCER, extra_certificate_arns={SHOP: "arn:shop"}))
+    balancer = LoadBalancer("edge", samples.change(samples.LOAD_BALANCER, extra_certificate_arns={SHOP: "arn:shop"}))
     AliasRecords("dns", AliasRecordsArgs(zone_id="Z1", load_balancer=balancer, hosts=[SHOP]))
     record = await engine.resource(f"dns-{SHOP}")
     certificate = await engine.resource(f"edge-https-{SHOP}")

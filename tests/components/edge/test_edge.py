@@ -4,40 +4,24 @@ from dataclasses import replace
 
 import pytest
 
-from components.edge.edge import Edge, EdgeArgs
+from components.edge.edge import Edge
 from components.edge.load_balancer import AnotherLoadBalancerError
 from components.edge.network import NetworkError
-from components.model import CONTENT_SECURITY_POLICY, Color
-from components.observe.cloudwatch import AlertRouting
+from components.model import Color
+from components.spec import Dns, Service
 from tests.support import samples
 from tests.support.engine import Engine, in_stack, installed
 
 ZONE = {"aws:route53/getZone:getZone": {"zoneId": "Z0123456789", "name": "example.com"}}
-BARE = EdgeArgs(
-    environment="staging",
-    production=False,
-    account_id="123456789012",
-    network=samples.NETWORK,
-    internal=True,
-    client_cidrs=["10.0.0.0/8"],
-    test_cidrs=["10.9.0.0/16"],
-    test_port=8443,
-    pod_cidrs=["10.0.128.0/17"],
-    pod_ports={8080},
-    hosts={"shop.example.com": list(Color)},
-    zone=None,
-    certificate_arn="arn:aws:acm:eu-west-1:123456789012:certificate/0",
-    access_logs=False,
-    waf=False,
-    rate_limit=2000,
-    content_security_policy=CONTENT_SECURITY_POLICY,
-    cors_origin=None,
-    idle_timeout=60,
-    deletion_protection=False,
-    routing=AlertRouting(),
-    tags=samples.TAGS,
-)
-FULL = replace(BARE, zone="example.com", certificate_arn=None, access_logs=True, waf=True)
+DNS = Dns(zone="example.com")
+BARE = samples.EDGE
+FULL = samples.change(BARE, dns=DNS, certificate_arn=None, access_logs=True, waf=True)
+
+
+def at(host: str, *colors: Color) -> Service:
+    """Return a service at a host, with these colors."""
+    kept = {color: samples.SERVICE.colors[color] for color in colors or Color}
+    return replace(samples.SERVICE, host=host, colors=kept)
 
 
 def components(engine: Engine) -> set[str]:
@@ -54,11 +38,11 @@ async def test_without_options_there_is_a_load_balancer_and_its_alarms(engine: E
 @in_stack
 @pytest.mark.parametrize(
     ("option", "part"),
-    [({"access_logs": True}, "LogBucket"), ({"waf": True}, "WebAcl"), ({"zone": "example.com"}, "AliasRecords")],
+    [({"access_logs": True}, "LogBucket"), ({"waf": True}, "WebAcl"), ({"dns": DNS}, "AliasRecords")],
 )
 async def test_each_option_adds_its_part(engine: Engine, option: dict[str, object], part: str) -> None:
     engine.answers |= ZONE
-    Edge("edge", replace(BARE, **option))  # type: ignore[arg-type]
+    Edge("edge", samples.change(BARE, **option))
     await engine.settle()
     assert components(engine) == {"Edge", "LoadBalancer", "EdgeAlerts", part}
 
@@ -66,7 +50,7 @@ async def test_each_option_adds_its_part(engine: Engine, option: dict[str, objec
 @in_stack
 async def test_every_host_and_the_hosts_of_its_colors_get_a_record(engine: Engine) -> None:
     engine.answers |= ZONE
-    Edge("edge", replace(BARE, zone="example.com", hosts={"a.example.com": list(Color), "b.example.com": [Color.BLUE]}))
+    Edge("edge", replace(BARE, dns=DNS, services=[at("a.example.com"), at("b.example.com", Color.BLUE)]))
     names = {record.inputs["name"] for record in await engine.of_type("Record")}
     assert names == {
         "a.example.com", "blue.a.example.com", "green.a.example.com", "b.example.com", "blue.b.example.com",
@@ -81,7 +65,7 @@ async def test_a_new_service_touches_no_other_services_certificate_or_record(eng
     before = {r.urn: r.inputs for r in engine.registrations.values() if r.custom}
     engine.registrations.clear()
     engine.outputs.clear()
-    Edge("edge", replace(FULL, hosts={"aaa.example.com": list(Color), **FULL.hosts}))
+    Edge("edge", replace(FULL, services=[at("aaa.example.com"), *FULL.services]))
     await engine.settle()
     after = {r.urn: r.inputs for r in engine.registrations.values() if r.custom}
     assert {urn for urn in before if after[urn] != before[urn]} == set()
@@ -147,8 +131,8 @@ def test_another_scheme_or_vpc_is_refused_before_anything_is_made(found: dict[st
 
 
 def test_a_certificate_is_given_or_issued_in_a_zone() -> None:
-    with pytest.raises(ValueError, match="certificate_arn and zone are None"):
-        replace(BARE, certificate_arn=None)
+    with pytest.raises(ValueError, match="certificate_arn and dns are None"):
+        samples.change(BARE, certificate_arn=None)
 
 
 @in_stack

@@ -1,13 +1,12 @@
 """The key of an environment: who may use it, and how hard it is to lose."""
 
 import json
-from dataclasses import replace
 
 from components.edge.encryption_key import EncryptionKey, EncryptionKeyArgs
 from tests.support import samples
 from tests.support.engine import Engine, in_stack
 
-ARGS = EncryptionKeyArgs(environment="staging", account_id="123456789012", production=False, tags=samples.TAGS)
+ARGS = EncryptionKeyArgs(context=samples.CONTEXT)
 
 
 @in_stack
@@ -22,7 +21,7 @@ async def test_it_rotates_and_is_found_by_the_environments_name(engine: Engine) 
 @in_stack
 async def test_it_is_lost_slowly_and_in_production_only_on_purpose(engine: Engine) -> None:
     EncryptionKey("staging", ARGS)
-    EncryptionKey("production", replace(ARGS, environment="production", production=True))
+    EncryptionKey("production", samples.change(ARGS, environment="production", production=True))
     throwaway, kept = await engine.resource("staging-key"), await engine.resource("production-key")
     assert (throwaway.inputs["deletionWindowInDays"], throwaway.request.protect) == (7, False)
     assert (kept.inputs["deletionWindowInDays"], kept.request.protect) == (30, True)

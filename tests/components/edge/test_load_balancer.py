@@ -1,7 +1,6 @@
 """The product's load balancer (sandbox/tests/test_envoy.py is about the local cloud's)."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from components.edge.load_balancer import TLS_POLICY, LoadBalancer
@@ -30,7 +29,9 @@ async def test_only_what_is_meant_to_come_in_comes_in(engine: Engine) -> None:
 
 @in_stack
 async def test_it_reaches_nothing_but_the_services_ports_of_the_pods(engine: Engine) -> None:
-    LoadBalancer("edge", replace(samples.LOAD_BALANCER, pod_cidrs=["10.1.0.0/16", "10.2.0.0/16"], pod_ports={80, 8080}))
+    LoadBalancer(
+        "edge", samples.change(samples.LOAD_BALANCER, pod_cidrs=["10.1.0.0/16", "10.2.0.0/16"], pod_ports={80, 8080})
+    )
     await engine.settle()
     assert doors(engine, "SecurityGroupEgressRule") == {
         (port, cidr) for port in (80, 8080) for cidr in ("10.1.0.0/16", "10.2.0.0/16")
@@ -69,7 +70,7 @@ def headers(listener: Mapping[str, Any]) -> dict[str, str]:
 
 @in_stack
 async def test_both_tls_listeners_have_a_modern_policy_and_security_headers(engine: Engine) -> None:
-    LoadBalancer("edge", replace(samples.LOAD_BALANCER, test_port=9443))
+    LoadBalancer("edge", samples.change(samples.LOAD_BALANCER, test_listener_port=9443))
     for name, port in (("edge-https", 443), ("edge-test", 9443)):
         listener = await engine.inputs(name)
         assert (listener["port"], listener["protocol"], listener["sslPolicy"]) == (port, "HTTPS", TLS_POLICY)
@@ -86,7 +87,7 @@ async def test_both_tls_listeners_have_a_modern_policy_and_security_headers(engi
 @in_stack
 async def test_no_other_origin_may_read_answers_unless_one_is_named(engine: Engine) -> None:
     LoadBalancer("closed", samples.LOAD_BALANCER)
-    LoadBalancer("open", replace(samples.LOAD_BALANCER, cors_origin="https://www.example.com"))
+    LoadBalancer("open", samples.change(samples.LOAD_BALANCER, cors_origin="https://www.example.com"))
     for suffix in ("https", "test"):
         assert not [name for name in headers(await engine.inputs(f"closed-{suffix}")) if name.startswith("Access")]
         assert headers(await engine.inputs(f"open-{suffix}"))["AccessControlAllowOrigin"] == "https://www.example.com"
@@ -94,7 +95,7 @@ async def test_no_other_origin_may_read_answers_unless_one_is_named(engine: Engi
 
 @in_stack
 async def test_a_page_may_be_given_a_policy_of_its_own(engine: Engine) -> None:
-    LoadBalancer("edge", replace(samples.LOAD_BALANCER, content_security_policy="default-src 'none'"))
+    LoadBalancer("edge", samples.change(samples.LOAD_BALANCER, content_security_policy="default-src 'none'"))
     for name in ("edge-https", "edge-test"):
         assert headers(await engine.inputs(name))["ContentSecurityPolicy"] == "default-src 'none'"
 
@@ -102,7 +103,7 @@ async def test_a_page_may_be_given_a_policy_of_its_own(engine: Engine) -> None:
 @in_stack
 async def test_each_hosts_certificate_is_on_both_tls_listeners_beside_the_default_one(engine: Engine) -> None:
     arns = {"shop.example.com": "arn:shop", "cart.example.com": "arn:cart"}
-    LoadBalancer("edge", replace(samples.LOAD_BALANCER, extra_certificate_arns=arns))
+    LoadBalancer("edge", samples.change(samples.LOAD_BALANCER, extra_certificate_arns=arns))
     for suffix in ("https", "test"):
         listener = (await engine.resource(f"edge-{suffix}")).computed["arn"]
         for host, arn in arns.items():
@@ -113,8 +114,8 @@ async def test_each_hosts_certificate_is_on_both_tls_listeners_beside_the_defaul
 
 @in_stack
 async def test_both_kinds_of_logs_are_switched_on_and_wait_for_the_buckets_policy(engine: Engine) -> None:
-    bucket = LogBucket("logs", LogBucketArgs(account_id="123456789012", production=True, tags=samples.TAGS))
-    LoadBalancer("edge", replace(samples.LOAD_BALANCER, log_bucket=bucket.name))
+    bucket = LogBucket("logs", LogBucketArgs(context=samples.change(samples.CONTEXT, production=True)))
+    LoadBalancer("edge", samples.change(samples.LOAD_BALANCER, log_bucket=bucket.name))
     balancer = await engine.resource("edge-alb")
     for kind in ("access", "connection"):
         logs = balancer.inputs[f"{kind}Logs"]
@@ -137,7 +138,9 @@ async def test_without_a_bucket_logs_are_switched_off_not_left_as_they_are(engin
 
 @in_stack
 async def test_every_weak_default_is_stated(engine: Engine) -> None:
-    LoadBalancer("edge", replace(samples.LOAD_BALANCER, idle_timeout=50, internal=True, deletion_protection=True))
+    LoadBalancer(
+        "edge", samples.change(samples.LOAD_BALANCER, idle_timeout=50, internal=True, deletion_protection=True)
+    )
     balancer = await engine.inputs("edge-alb")
     stated = {
         "dropInvalidHeaderFields": True,

@@ -9,8 +9,8 @@ from components.edge.log_bucket import ACCESS_LOGS, CONNECTION_LOGS, LogBucket, 
 from tests.support import samples
 from tests.support.engine import Engine, in_stack
 
-ARGS = LogBucketArgs(account_id="123456789012", production=False, tags=samples.TAGS)
-PRODUCTION = LogBucketArgs(account_id="123456789012", production=True, tags=samples.TAGS)
+ARGS = LogBucketArgs(context=samples.CONTEXT)
+PRODUCTION = LogBucketArgs(context=samples.change(samples.CONTEXT, production=True))
 
 
 async def statements(engine: Engine) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def test_only_outside_production_a_destroy_empties_it(args: LogBucketArgs, engin
     async def program(engine: Engine) -> None:
         LogBucket("logs", args)
         bucket = await engine.resource("logs-bucket", "Bucket")
-        assert bucket.inputs["forceDestroy"] is not args.production
-        assert bucket.request.protect is args.production
+        assert bucket.inputs["forceDestroy"] is not args.context.production
+        assert bucket.request.protect is args.context.production
 
     in_stack(program)(engine)

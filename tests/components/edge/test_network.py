@@ -8,6 +8,7 @@ import pytest
 
 from components.edge import network
 from components.edge.network import Network, NetworkError
+from components.spec import Lookup, NetworkSpec
 from tests.support.engine import Engine, in_stack, subnets_in
 
 SUBNETS = ["subnet-1", "subnet-2"]
@@ -71,11 +72,13 @@ async def test_another_stack_says_where(engine: Engine) -> None:
 async def test_each_way_alone_finds_it_and_half_a_way_does_not(engine: Engine) -> None:
     tagged(engine, SUBNETS)
     other_stack(engine, vpcId="vpc-1", subnetIds=SUBNETS)
-    assert network.find(vpc_id="vpc-1", subnet_ids=SUBNETS) == NETWORK
-    assert network.find(vpc_tags={"Name": "main"}, subnet_tags={"tier": "public"}) == NETWORK
-    assert network.find(stack_reference=STACK) == NETWORK
+    assert network.find(NetworkSpec(vpc_id="vpc-1", subnet_ids=SUBNETS)) == NETWORK
+    assert (
+        network.find(NetworkSpec(lookup=Lookup(vpc_tags={"Name": "main"}, subnet_tags={"tier": "public"}))) == NETWORK
+    )
+    assert network.find(NetworkSpec(stack_reference=STACK)) == NETWORK
     with pytest.raises(ValueError, match="needs both ids"):
-        network.find(vpc_id="vpc-1", subnet_tags={"tier": "public"})
+        network.find(NetworkSpec(vpc_id="vpc-1"))
 
 
 @in_stack

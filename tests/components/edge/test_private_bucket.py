@@ -8,7 +8,7 @@ from components.edge.private_bucket import PrivateBucket, PrivateBucketArgs
 from tests.support import samples
 from tests.support.engine import Engine, in_stack
 
-ARGS = PrivateBucketArgs(production=False, tags=samples.TAGS)
+ARGS = PrivateBucketArgs(context=samples.CONTEXT)
 
 
 @in_stack
@@ -35,7 +35,7 @@ async def test_it_is_owned_by_the_account_and_encrypted(engine: Engine) -> None:
 @pytest.mark.parametrize("production", [False, True], ids=["staging", "production"])
 def test_only_outside_production_a_destroy_empties_it(engine: Engine, *, production: bool) -> None:
     async def program(engine: Engine) -> None:
-        PrivateBucket("releases", PrivateBucketArgs(production=production, tags=samples.TAGS))
+        PrivateBucket("releases", samples.change(ARGS, production=production))
         bucket = await engine.resource("releases-bucket", "Bucket")
         assert bucket.inputs["forceDestroy"] is not production
         assert bucket.request.protect is production

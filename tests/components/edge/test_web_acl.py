@@ -11,7 +11,7 @@ from tests.support.engine import Engine, in_stack
 from tests.support.program import ROOT
 
 BALANCER = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:loadbalancer/app/edge/0"
-ARGS = WebAclArgs(load_balancer_arn=BALANCER, rate_limit=2000, tags=samples.TAGS)
+ARGS = WebAclArgs(load_balancer_arn=BALANCER, rate_limit=2000, context=samples.CONTEXT)
 
 
 async def rules(engine: Engine) -> list[dict[str, Any]]:
@@ -89,7 +89,7 @@ async def test_it_speaks_to_the_same_provider_as_everything_else(engine: Engine)
     """Another version, or none, would be another provider process with a configuration of its own."""
     from components.edge.log_bucket import LogBucket, LogBucketArgs
 
-    LogBucket("logs", LogBucketArgs(account_id="1", production=False, tags={}))
+    LogBucket("logs", LogBucketArgs(context=samples.CONTEXT))
     WebAcl("edge", ARGS)
     await engine.settle()
     versions = {r.request.version for r in engine.registrations.values() if r.type.startswith("aws:")}

@@ -12,7 +12,6 @@ from components.model import (
     MAX_SERVICES,
     Color,
     RuleKind,
-    Timing,
     fit_name,
     newer,
     precedence,
@@ -20,6 +19,7 @@ from components.model import (
     rule_priority,
     split,
 )
+from components.spec import Timing
 from tests.support import strategies as some
 
 # The example of semver.org 2.0.0 §11, and what it leaves out.

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from components.model import ALARM_PERIOD, ALARM_PERIODS, Color, Resources, alarm_name
+from components.model import ALARM_PERIOD, ALARM_PERIODS, Color, alarm_name
 from components.observe.alert_catalog import (
     ALERTS,
     COLOR_ALERTS,
@@ -20,6 +20,7 @@ from components.observe.alert_catalog import (
 )
 from components.observe.alert_rules import AlertRules, EdgeAlerts, ServiceAlerts
 from components.observe.cloudwatch import AlertRouting
+from components.spec import Cluster, Replicas, Resources
 from sandbox.aws.alarms import EXTRA, Rule, State, judge
 from sandbox.aws.metric_math import Plan
 from tests.support import samples
@@ -162,7 +163,7 @@ async def test_a_pod_that_does_not_answer_is_told_after_five_minutes_and_a_parke
 
 @in_stack
 async def test_a_color_with_fewer_ready_pods_than_it_must_have_is_told(engine: Engine) -> None:
-    AlertRules("shop", replace(samples.ALERTS, minimum=3))
+    AlertRules("shop", samples.change(samples.ALERTS, replicas=Replicas(min=3)))
     alarm = await engine.inputs("shop-too-few")
     metric = alarm["metricQueries"][0]["metric"]
     assert (metric["metricName"], metric["stat"]) == ("HealthyHostCount", "Minimum")
@@ -176,7 +177,7 @@ async def test_a_color_with_fewer_ready_pods_than_it_must_have_is_told(engine: E
 
 @in_stack
 async def test_a_parked_color_may_have_no_pods(engine: Engine) -> None:
-    AlertRules("shop", replace(samples.ALERTS, parked=True))
+    AlertRules("shop", samples.change(samples.ALERTS, parked=True))
     assert "too-few" not in (await engine.inputs("shop-composite"))["alarmRule"]
     assert "TooFew" not in await prometheus(engine)
     assert not [alarm for alarm in await engine.of_type("MetricAlarm") if alarm.name == "shop-too-few"]
@@ -223,7 +224,7 @@ def test_too_few_pods_are_told_once_five_minutes_are_known_and_of_a_new_color_no
 
 @in_stack
 async def test_use_is_compared_with_what_a_pod_is_given(engine: Engine) -> None:
-    AlertRules("shop", replace(samples.ALERTS, resources=Resources(cpu="250m", memory="128Mi")))
+    AlertRules("shop", samples.change(samples.ALERTS, resources=Resources(cpu="250m", memory="128Mi")))
     rules = await prometheus(engine)
     pods = 'namespace="staging-shop",container="app",pod=~"shop-green-[a-z0-9]+-[a-z0-9]{5}"'
     memory = rules["Memory"]["expr"]
@@ -250,7 +251,7 @@ async def test_cloudwatch_watches_memory_and_cpu_where_container_insights_does(e
 
 @in_stack
 async def test_without_container_insights_there_is_no_alarm_that_could_never_ring(engine: Engine) -> None:
-    rules = AlertRules("shop", replace(samples.ALERTS, cluster_name=None))
+    rules = AlertRules("shop", samples.change(samples.ALERTS, cluster=Cluster()))
     assert not INSIGHTS & rules.alarm_names.keys()
     rule = (await engine.inputs("shop-composite"))["alarmRule"]
     assert not any(name in rule for name in INSIGHTS)
@@ -288,7 +289,7 @@ async def test_every_selector_of_a_rule_names_whose_samples_it_takes(engine: Eng
 
 @in_stack
 async def test_an_incident_is_one_message_of_the_color(engine: Engine) -> None:
-    rules = AlertRules("shop", replace(samples.ALERTS, routing=AlertRouting(topic_arns=["arn:one", "arn:two"])))
+    rules = AlertRules("shop", samples.change(samples.ALERTS, routing=AlertRouting(topic_arns=["arn:one", "arn:two"])))
     for alarm in await engine.of_type("MetricAlarm"):
         assert not {"alarmActions", "okActions", "insufficientDataActions"} & alarm.inputs.keys()
     composite = await engine.inputs("shop-composite")
@@ -303,7 +304,7 @@ async def test_an_incident_is_one_message_of_the_color(engine: Engine) -> None:
 @pytest.mark.parametrize("runbooks", [None, RUNBOOKS, "https://" + "x" * 72])
 async def test_the_message_of_a_color_leads_to_the_alarm_that_is_on(engine: Engine, runbooks: str | None) -> None:
     routing = replace(samples.HEARERS, runbooks=runbooks)
-    rules = AlertRules("shop", replace(samples.ALERTS, routing=routing))
+    rules = AlertRules("shop", samples.change(samples.ALERTS, routing=routing))
     text = (await engine.inputs("shop-composite"))["alarmDescription"]
     assert "the reason of this message names" in text
     assert "Severity: that of the alarm." in text
@@ -333,7 +334,7 @@ async def test_the_composite_comes_after_its_children_and_goes_before_them(engin
 async def test_while_traffic_moves_messages_wait(engine: Engine) -> None:
     service = ServiceAlerts("shop-all", samples.SERVICE_ALERTS)
     assert service.moving is not None
-    AlertRules("shop", replace(samples.ALERTS, moving=service.moving))
+    AlertRules("shop", samples.change(samples.ALERTS, moving=service.moving))
     composite = await engine.resource("shop-composite")
     assert composite.inputs["actionsSuppressor"] == {
         "alarm": "staging-shop-moving",
@@ -346,10 +347,10 @@ async def test_while_traffic_moves_messages_wait(engine: Engine) -> None:
 @in_stack
 async def test_a_service_with_one_color_has_nothing_that_moves(engine: Engine) -> None:
     group = {Color.BLUE: "targetgroup/blue/0"}
-    service = ServiceAlerts("shop-all", replace(samples.SERVICE_ALERTS, target_groups=group))
+    service = ServiceAlerts("shop-all", samples.change(samples.SERVICE_ALERTS, target_groups=group))
     assert service.moving is None
     assert set(service.alarm_names) == {"traffic", "traffic-drop"}
-    AlertRules("shop", replace(samples.ALERTS, moving=None))
+    AlertRules("shop", samples.change(samples.ALERTS, moving=None))
     assert "actionsSuppressor" not in await engine.inputs("shop-composite")
     assert (await expressions(engine, "shop-all-traffic"))["total"] == "FILL(blue, 0)"
     queries = (await engine.inputs("shop-all-traffic-drop"))["metricQueries"]
@@ -362,8 +363,8 @@ async def test_a_service_with_one_color_has_nothing_that_moves(engine: Engine) -
 @in_stack
 async def test_rules_have_the_labels_by_which_the_operator_selects_them(engine: Engine) -> None:
     labels = {"release": "kube-prometheus-stack"}
-    AlertRules("shop", replace(samples.ALERTS, prometheus_labels=labels))
-    ServiceAlerts("shop-all", replace(samples.SERVICE_ALERTS, prometheus_labels=labels))
+    AlertRules("shop", samples.change(samples.ALERTS, prometheus_labels=labels))
+    ServiceAlerts("shop-all", samples.change(samples.SERVICE_ALERTS, prometheus_labels=labels))
     rules = await engine.of_type("PrometheusRule")
     assert len(rules) == 2
     for rule in rules:
@@ -373,8 +374,8 @@ async def test_rules_have_the_labels_by_which_the_operator_selects_them(engine: 
 
 @in_stack
 async def test_where_there_is_no_operator_no_rules_are_made_and_every_alarm_is(engine: Engine) -> None:
-    AlertRules("shop", replace(samples.ALERTS, prometheus_labels=None))
-    ServiceAlerts("shop-all", replace(samples.SERVICE_ALERTS, prometheus_labels=None))
+    AlertRules("shop", samples.change(samples.ALERTS, prometheus_labels=None))
+    ServiceAlerts("shop-all", samples.change(samples.SERVICE_ALERTS, prometheus_labels=None))
     await engine.settle()
     assert not [one for one in engine.registrations.values() if one.type.startswith("kubernetes:")]
     assert len(await engine.of_type("MetricAlarm")) == 11
@@ -383,8 +384,8 @@ async def test_where_there_is_no_operator_no_rules_are_made_and_every_alarm_is(e
 @in_stack
 async def test_alertmanager_gets_a_link_where_the_pages_can_be_read(engine: Engine) -> None:
     routing = replace(samples.HEARERS, runbooks=RUNBOOKS)
-    AlertRules("shop", replace(samples.ALERTS, routing=routing))
-    EdgeAlerts("edge", replace(samples.EDGE_ALERTS, routing=routing))
+    AlertRules("shop", samples.change(samples.ALERTS, routing=routing))
+    EdgeAlerts("edge", samples.change(samples.EDGE_ALERTS, routing=routing))
     for alert in COLOR_ALERTS:
         annotations = (await prometheus(engine))[alert.title]["annotations"]
         assert annotations["runbook_url"] == f"{RUNBOOKS}/{alert.name}.md"
@@ -420,7 +421,7 @@ async def test_no_traffic_is_told_since_no_other_alarm_can_and_no_data_is_no_tra
 
 @in_stack
 async def test_a_service_that_may_be_quiet_has_no_alarm_for_it(engine: Engine) -> None:
-    service = ServiceAlerts("shop-all", replace(samples.SERVICE_ALERTS, expects_traffic=False))
+    service = ServiceAlerts("shop-all", samples.change(samples.SERVICE_ALERTS, expects_traffic=False))
     assert "traffic" not in service.alarm_names
     assert (await prometheus(engine, "shop-all")).keys() == {"TrafficDrop", "NoMetrics"}
 
@@ -548,9 +549,9 @@ async def test_names_are_fixed_so_that_the_gate_and_a_preview_know_them(engine: 
 
 @in_stack
 async def test_nobody_to_tell_is_left_out_since_a_refresh_would_report_an_empty_list(engine: Engine) -> None:
-    AlertRules("shop", replace(samples.ALERTS, routing=AlertRouting()))
-    ServiceAlerts("shop-all", replace(samples.SERVICE_ALERTS, routing=AlertRouting()))
-    EdgeAlerts("edge", replace(samples.EDGE_ALERTS, routing=AlertRouting()))
+    AlertRules("shop", samples.change(samples.ALERTS, routing=AlertRouting()))
+    ServiceAlerts("shop-all", samples.change(samples.SERVICE_ALERTS, routing=AlertRouting()))
+    EdgeAlerts("edge", samples.change(samples.EDGE_ALERTS, routing=AlertRouting()))
     for alarm in [*await engine.of_type("MetricAlarm"), *await engine.of_type("CompositeAlarm")]:
         assert not {"alarmActions", "okActions"} & alarm.inputs.keys()
     assert "owner" not in (await engine.inputs("shop-errors"))["tags"]

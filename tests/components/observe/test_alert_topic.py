@@ -1,11 +1,10 @@
 """Where alarms go."""
 
 import json
-from dataclasses import replace
 from typing import Any
 
-from components.model import Subscription
 from components.observe.alert_topic import AlertTopic
+from components.spec import Subscription
 from tests.support import samples
 from tests.support.engine import Engine, in_stack
 
@@ -53,7 +52,9 @@ async def test_names_hold_no_address_and_do_not_move_with_their_place(engine: En
     first = {one.name for one in await engine.of_type("TopicSubscription")}
     assert not any("oncall" in name or "example" in name for name in first)
     newer = Subscription(protocol="email", endpoint="second@example.com")
-    AlertTopic("more", replace(samples.ALERT_TOPIC, subscriptions=[newer, *samples.ALERT_TOPIC.subscriptions]))
+    AlertTopic(
+        "more", samples.change(samples.ALERT_TOPIC, subscriptions=[newer, *samples.ALERT_TOPIC.alerts.subscriptions])
+    )
     later = {one.name for one in await engine.of_type("TopicSubscription")} - first
     assert {name.replace("alerts-", "more-") for name in first} < later
 

@@ -7,7 +7,6 @@ the kubelet and kube-state-metrics tell has no color, and a `service` that is no
 import json
 import subprocess
 from collections.abc import Iterable
-from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -15,8 +14,9 @@ from typing import Any
 
 import pytest
 
-from components.model import Color, Resources
+from components.model import Color
 from components.observe.alert_rules import AlertRules, ServiceAlerts
+from components.spec import Resources
 from sandbox import prometheus
 from tests.support import samples
 from tests.support.engine import Engine, in_stack, installed
@@ -42,7 +42,12 @@ def rules(tmp_path_factory: pytest.TempPathFactory) -> Path:
     async def program(engine: Engine) -> None:
         for color in Color:
             AlertRules(
-                f"shop-{color}", replace(samples.ALERTS, color=color, resources=Resources(cpu="100m", memory="128Mi"))
+                f"shop-{color}",
+                samples.change(
+                    samples.ALERTS,
+                    color=color,
+                    resources=Resources(cpu="100m", memory="128Mi"),
+                ),
             )
         ServiceAlerts("shop-all", samples.SERVICE_ALERTS)
         for rule in await engine.of_type("PrometheusRule"):

@@ -9,20 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components import rules
-from components.model import (
-    ALARM_PERIOD,
-    ALARM_PERIODS,
-    SHUTDOWN_MARGIN,
-    Color,
-    Given,
-    Health,
-    Replicas,
-    Strategy,
-    StrategyKind,
-    Timing,
-    color_labels,
-)
+from components import rules, spec
+from components.model import ALARM_PERIOD, ALARM_PERIODS, SHUTDOWN_MARGIN, Color, Given
+from components.spec import Health, Replicas, Strategy, StrategyKind, Timing
+from tests.support import samples
 from tests.support import strategies as some
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
@@ -41,11 +31,11 @@ def test_an_accepted_timing_loses_no_request(timing: Timing) -> None:
 
 def chain(timing: Timing, idle_timeout: int = 60) -> str | None:
     needed = max(idle_timeout, timing.longest_request + 1)
-    return rules.timing_problem(timing, idle_timeout=idle_timeout, needed_idle_timeout=needed)
+    return spec.timing_problem(timing, idle_timeout=idle_timeout, needed_idle_timeout=needed)
 
 
 def test_a_label_that_everything_of_a_color_has_cannot_be_given_again() -> None:
-    for label in color_labels("shop", "staging", Color.BLUE):
+    for label in samples.CONTEXT.of("shop", Color.BLUE).labels:
         assert "is set already" in (rules.label_key_problem(label) or "")
     for label in ("release", "app.kubernetes.io/instance", "a" * 63, f"{'a.' * 126}a/Up_to-63.x"):
         assert rules.label_key_problem(label) is None
@@ -133,7 +123,7 @@ ROLLING = Strategy(kind=StrategyKind.ROLLING)
 )
 def test_an_update_waits_longer_than_its_pods_take_to_be_healthy(strategy: Strategy, pods: int, needed: int) -> None:
     def problem(wait: int) -> str | None:
-        return rules.await_problem(
+        return spec.await_problem(
             wait, health=Health(), strategy=strategy, replicas=Replicas(max=pods), grace_period=75
         )
 
@@ -144,7 +134,7 @@ def test_an_update_waits_longer_than_its_pods_take_to_be_healthy(strategy: Strat
 @given(st.integers(1, 1000), st.integers(5, 300), st.integers(2, 10))
 def test_checks_and_the_controllers_own_interval_count_for_every_round(wait: int, interval: int, count: int) -> None:
     health = Health(interval=interval, healthy_threshold=count)
-    problem = rules.await_problem(wait, health=health, strategy=Strategy(), replicas=Replicas(), grace_period=75)
+    problem = spec.await_problem(wait, health=health, strategy=Strategy(), replicas=Replicas(), grace_period=75)
     assert (problem is None) == (interval * count + 15 < wait)
 
 

@@ -1,17 +1,17 @@
 """The objects of one color in the cluster."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from pulumi_kubernetes import core, networking
 
-from components.model import Color, Egress, Given, Health, Replicas, Strategy, StrategyKind, Timing
+from components.model import Color, Given
 from components.rules import NOT_SECRETS
 from components.service.color_environment import ColorEnvironment
 from components.service.identity import WorkloadIdentity
 from components.service.workload import network_policy
+from components.spec import Egress, Health, Replicas, Strategy, StrategyKind, Timing
 from tests.components.service.test_identity import IRSA, POD_IDENTITY
 from tests.support import samples
 from tests.support.engine import UNKNOWN, Engine, in_stack
@@ -34,7 +34,7 @@ async def waits(engine: Engine, name: str) -> set[str]:
 
 @in_stack
 async def test_the_selector_never_changes_with_a_version(engine: Engine) -> None:
-    ColorEnvironment("shop-green", replace(samples.ENVIRONMENT, version="9.9.9"))
+    ColorEnvironment("shop-green", samples.change(samples.ENVIRONMENT, version="9.9.9"))
     match = {"app.kubernetes.io/name": "shop", "hueshift.dev/color": "green"}
     deployment = (await engine.inputs("shop-green-deployment"))["spec"]
     assert deployment["selector"] == {"matchLabels": match}
@@ -45,7 +45,7 @@ async def test_the_selector_never_changes_with_a_version(engine: Engine) -> None
 
 @in_stack
 async def test_only_what_a_version_brings_is_labelled_with_it(engine: Engine) -> None:
-    ColorEnvironment("shop-green", replace(samples.ENVIRONMENT, version="1.5.0+build.7"))
+    ColorEnvironment("shop-green", samples.change(samples.ENVIRONMENT, version="1.5.0+build.7"))
     await engine.settle()
     versions = {
         r.name: label
@@ -60,7 +60,7 @@ async def test_only_what_a_version_brings_is_labelled_with_it(engine: Engine) ->
 @in_stack
 async def test_pods_come_after_all_that_gives_them_gate_secrets_and_schema(engine: Engine) -> None:
     schema, route = core.v1.ConfigMap("schema"), core.v1.ConfigMap("route")
-    ColorEnvironment("shop-green", replace(samples.ENVIRONMENT, migrations=[schema], routes=[route]))
+    ColorEnvironment("shop-green", samples.change(samples.ENVIRONMENT, migrations=[schema], routes=[route]))
     assert {
         "shop-green-service",
         "shop-green-binding",
@@ -79,7 +79,7 @@ async def test_pods_come_after_all_that_gives_them_gate_secrets_and_schema(engin
 async def test_the_binding_puts_pods_into_the_group_and_lets_the_load_balancer_in(engine: Engine) -> None:
     ColorEnvironment("shop-green", samples.ENVIRONMENT)
     binding = (await engine.inputs("shop-green-binding"))["spec"]
-    assert binding["targetGroupARN"] == samples.ENVIRONMENT.target_group_arn
+    assert binding["targetGroupARN"] == samples.ENVIRONMENT.entrance.target_group_arn
     assert binding["targetType"] == "ip"
     (port,) = (await engine.inputs("shop-green-service"))["spec"]["ports"]
     assert binding["serviceRef"] == {"name": "shop-green", "port": port["name"]}
@@ -90,7 +90,7 @@ async def test_the_binding_puts_pods_into_the_group_and_lets_the_load_balancer_i
 
 @in_stack
 async def test_old_and_new_pods_are_found_where_each_listens(engine: Engine) -> None:
-    ColorEnvironment("shop-green", replace(samples.ENVIRONMENT, port=9000))
+    ColorEnvironment("shop-green", samples.change(samples.ENVIRONMENT, port=9000))
     (listens,) = (await container(engine))["ports"]
     assert listens == {"name": "http", "containerPort": 9000, "protocol": "TCP"}
     (served,) = (await engine.inputs("shop-green-service"))["spec"]["ports"]
@@ -99,7 +99,7 @@ async def test_old_and_new_pods_are_found_where_each_listens(engine: Engine) -> 
 
 @in_stack
 async def test_pods_run_where_the_load_balancer_is_and_nowhere_else(engine: Engine) -> None:
-    ColorEnvironment("shop-green", replace(samples.ENVIRONMENT, zones=["eu-west-1b", "eu-west-1c"]))
+    ColorEnvironment("shop-green", samples.change(samples.ENVIRONMENT, zones=["eu-west-1b", "eu-west-1c"]))
     spec = (await engine.inputs("shop-green-deployment"))["spec"]["template"]["spec"]
     required = spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
     (term,) = required["nodeSelectorTerms"]
@@ -149,7 +149,9 @@ async def test_secrets_reach_the_pods_by_reference_and_their_version_is_told(eng
 
 @in_stack
 async def test_the_pod_knows_who_it_is_and_what_times_it_has(engine: Engine) -> None:
-    ColorEnvironment("shop-green", replace(samples.ENVIRONMENT, timing=Timing(keep_alive=90, longest_request=20)))
+    ColorEnvironment(
+        "shop-green", samples.change(samples.ENVIRONMENT, timing=Timing(keep_alive=90, longest_request=20))
+    )
     env = {item["name"]: item["value"] for item in (await container(engine))["env"]}
     assert env == {
         "PORT": "8080",
@@ -163,7 +165,7 @@ async def test_the_pod_knows_who_it_is_and_what_times_it_has(engine: Engine) -> 
 
 @in_stack
 async def test_what_only_looks_like_a_secret_is_said_where_it_is(engine: Engine) -> None:
-    args = replace(
+    args = samples.change(
         samples.ENVIRONMENT, env={"MAX_TOKENS": "5", "SORT_KEY": "id"}, not_secrets=["MAX_TOKENS", "SORT_KEY"]
     )
     ColorEnvironment("shop-green", args)
@@ -175,7 +177,7 @@ async def test_what_only_looks_like_a_secret_is_said_where_it_is(engine: Engine)
 
 @in_stack
 async def test_the_autoscaler_alone_says_how_many(engine: Engine) -> None:
-    ColorEnvironment("shop-green", replace(samples.ENVIRONMENT, replicas=Replicas(min=3, max=9, cpu_target=55)))
+    ColorEnvironment("shop-green", samples.change(samples.ENVIRONMENT, replicas=Replicas(min=3, max=9, cpu_target=55)))
     scaler = (await engine.inputs("shop-green-autoscaler"))["spec"]
     assert (scaler["minReplicas"], scaler["maxReplicas"]) == (3, 9)
     assert scaler["metrics"][0]["resource"]["target"] == {"type": "Utilization", "averageUtilization": 55}
@@ -187,7 +189,7 @@ async def test_the_autoscaler_alone_says_how_many(engine: Engine) -> None:
 async def test_more_pods_come_for_cpu_alone_unless_memory_and_requests_are_stated(engine: Engine) -> None:
     ColorEnvironment("shop-green", samples.ENVIRONMENT)
     asked = Replicas(memory_target=80, requests_per_second=50)
-    ColorEnvironment("shop-blue", replace(samples.ENVIRONMENT, color=Color.BLUE, replicas=asked))
+    ColorEnvironment("shop-blue", samples.change(samples.ENVIRONMENT, color=Color.BLUE, replicas=asked))
     (cpu,) = (await engine.inputs("shop-green-autoscaler"))["spec"]["metrics"]
     assert cpu["resource"]["name"] == "cpu"
     metrics = (await engine.inputs("shop-blue-autoscaler"))["spec"]["metrics"]
@@ -219,7 +221,7 @@ async def test_more_pods_come_for_cpu_alone_unless_memory_and_requests_are_state
 async def test_a_color_that_loses_its_load_keeps_its_pods_while_it_may_be_wanted_back(
     engine: Engine, timing: Timing, window: int
 ) -> None:
-    ColorEnvironment("shop-green", replace(samples.ENVIRONMENT, timing=timing))
+    ColorEnvironment("shop-green", samples.change(samples.ENVIRONMENT, timing=timing))
     behavior = (await engine.inputs("shop-green-autoscaler"))["spec"]["behavior"]
     assert behavior == {"scaleDown": {"stabilizationWindowSeconds": window}}
 
@@ -228,8 +230,8 @@ async def test_a_color_that_loses_its_load_keeps_its_pods_while_it_may_be_wanted
 async def test_a_parked_color_takes_its_number_of_pods_from_the_autoscaler_and_a_running_one_leaves_it_alone(
     engine: Engine,
 ) -> None:
-    ColorEnvironment("shop-green", replace(samples.ENVIRONMENT, parked=True))
-    ColorEnvironment("shop-blue", replace(samples.ENVIRONMENT, color=Color.BLUE))
+    ColorEnvironment("shop-green", samples.change(samples.ENVIRONMENT, parked=True))
+    ColorEnvironment("shop-blue", samples.change(samples.ENVIRONMENT, color=Color.BLUE))
     parked = (await engine.inputs("shop-green-deployment"))["metadata"]
     running = (await engine.inputs("shop-blue-deployment"))["metadata"]
     assert parked["annotations"] == {"pulumi.com/patchForce": "true"}
@@ -238,7 +240,7 @@ async def test_a_parked_color_takes_its_number_of_pods_from_the_autoscaler_and_a
 
 @in_stack
 async def test_a_parked_color_has_no_pods_no_autoscaler_and_no_secrets(engine: Engine) -> None:
-    ColorEnvironment("shop-green", replace(samples.ENVIRONMENT, parked=True))
+    ColorEnvironment("shop-green", samples.change(samples.ENVIRONMENT, parked=True))
     assert (await engine.inputs("shop-green-deployment"))["spec"]["replicas"] == 0
     kinds = {r.type.split(":")[-1] for r in engine.registrations.values()}
     assert not kinds & {"HorizontalPodAutoscaler", "ExternalSecret"}
@@ -255,7 +257,7 @@ async def test_drains_of_nodes_are_never_blocked(engine: Engine) -> None:
 
 @in_stack
 async def test_a_pod_that_leaves_serves_on_and_is_not_killed_early(engine: Engine) -> None:
-    ColorEnvironment("shop-green", replace(samples.ENVIRONMENT, timing=Timing(pre_stop=41, grace_period=99)))
+    ColorEnvironment("shop-green", samples.change(samples.ENVIRONMENT, timing=Timing(pre_stop=41, grace_period=99)))
     assert (await container(engine))["lifecycle"]["preStop"] == {"sleep": {"seconds": 41}}
     assert (await pod(engine))["terminationGracePeriodSeconds"] == 99
 
@@ -263,7 +265,7 @@ async def test_a_pod_that_leaves_serves_on_and_is_not_killed_early(engine: Engin
 @in_stack
 async def test_each_probe_has_its_own_path_and_liveness_is_the_more_patient(engine: Engine) -> None:
     health = Health(path="/r", liveness_path="/l", startup_path="/s", interval=7, timeout=3, unhealthy_threshold=4)
-    ColorEnvironment("shop-green", replace(samples.ENVIRONMENT, health=health))
+    ColorEnvironment("shop-green", samples.change(samples.ENVIRONMENT, health=health))
     app = await container(engine)
     readiness, liveness, startup = app["readinessProbe"], app["livenessProbe"], app["startupProbe"]
     assert [probe["httpGet"]["path"] for probe in (readiness, liveness, startup)] == ["/r", "/l", "/s"]
@@ -304,7 +306,7 @@ async def test_a_color_of_two_starts_all_new_pods_before_it_ends_any_and_leaves_
     engine: Engine,
 ) -> None:
     loose = Strategy(max_surge=3, max_unavailable=2)
-    ColorEnvironment("shop-green", replace(samples.ENVIRONMENT, strategy=loose))
+    ColorEnvironment("shop-green", samples.change(samples.ENVIRONMENT, strategy=loose))
     spec = (await engine.inputs("shop-green-deployment"))["spec"]
     assert spec["strategy"] == {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "100%", "maxUnavailable": 0}}
     assert spec["revisionHistoryLimit"] == 5
@@ -315,20 +317,20 @@ async def test_a_rolling_service_has_the_surge_and_the_gap_it_states(
     engine: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:
     rolling = Strategy(kind=StrategyKind.ROLLING, max_surge=2, max_unavailable=1)
-    ColorEnvironment("shop-green", replace(samples.ENVIRONMENT, strategy=rolling))
+    ColorEnvironment("shop-green", samples.change(samples.ENVIRONMENT, strategy=rolling))
     spec = (await engine.inputs("shop-green-deployment"))["spec"]
     assert spec["strategy"] == {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 2, "maxUnavailable": 1}}
     assert not caplog.messages
 
 
-RECREATE = replace(samples.ENVIRONMENT, strategy=Strategy(kind=StrategyKind.RECREATE))
+RECREATE = samples.change(samples.ENVIRONMENT, strategy=Strategy(kind=StrategyKind.RECREATE))
 
 
 @in_stack
 async def test_recreate_stops_all_pods_first_and_says_what_that_costs(
     engine: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:
-    ColorEnvironment("shop-green", replace(RECREATE, timing=Timing(pre_stop=41, grace_period=99)))
+    ColorEnvironment("shop-green", samples.change(RECREATE, timing=Timing(pre_stop=41, grace_period=99)))
     assert (await engine.inputs("shop-green-deployment"))["spec"]["strategy"] == {"type": "Recreate"}
     (warning,) = caplog.messages
     for part in ("every update of shop stops all its pods", "503", "41 to 99 s", "Set strategy.kind to blueGreen"):
@@ -345,7 +347,7 @@ async def test_a_preview_says_the_downtime_too(preview: Engine, caplog: pytest.L
 
 @in_stack
 async def test_a_parked_color_has_no_downtime_to_tell_of(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
-    ColorEnvironment("shop-green", replace(RECREATE, parked=True))
+    ColorEnvironment("shop-green", samples.change(RECREATE, parked=True))
     await engine.settle()
     assert not caplog.messages
 
@@ -365,7 +367,7 @@ DNS = {
 @in_stack
 async def test_only_the_load_balancer_and_the_monitoring_reach_a_pod_and_only_on_its_port(engine: Engine) -> None:
     subnets = ["10.2.0.0/24", "10.2.1.0/24"]
-    args = replace(samples.ENVIRONMENT, load_balancer_cidrs=subnets, monitoring_namespace="observability")
+    args = samples.change(samples.ENVIRONMENT, subnet_cidrs=subnets, monitoring_namespace="observability")
     ColorEnvironment("shop-green", args)
     policy = (await engine.inputs("shop-green-network"))["spec"]
     assert policy["podSelector"] == {
@@ -386,9 +388,9 @@ async def test_only_the_load_balancer_and_the_monitoring_reach_a_pod_and_only_on
 
 @in_stack
 async def test_a_pod_calls_dns_and_what_is_listed_and_nothing_else(engine: Engine) -> None:
-    ColorEnvironment("shop-green", replace(samples.ENVIRONMENT, egress=[]))
+    ColorEnvironment("shop-green", samples.change(samples.ENVIRONMENT, egress=[]))
     listed = [Egress(cidr="10.3.0.0/16", ports=[5432, 6379])]
-    ColorEnvironment("shop-blue", replace(samples.ENVIRONMENT, color=Color.BLUE, egress=listed))
+    ColorEnvironment("shop-blue", samples.change(samples.ENVIRONMENT, color=Color.BLUE, egress=listed))
     assert (await engine.inputs("shop-green-network"))["spec"]["egress"] == [DNS]
     assert (await engine.inputs("shop-blue-network"))["spec"]["egress"] == [
         DNS,
@@ -411,7 +413,7 @@ async def test_pods_that_nobody_may_call_are_closed_and_not_open_to_all(engine: 
 @in_stack
 async def test_pods_wait_for_their_identity_and_reach_its_agent(engine: Engine) -> None:
     identity = WorkloadIdentity("shop-identity", POD_IDENTITY)
-    ColorEnvironment("shop-green", replace(samples.ENVIRONMENT, identity=identity))
+    ColorEnvironment("shop-green", samples.change(samples.ENVIRONMENT, identity=identity))
     assert "shop-identity-green" in await waits(engine, "shop-green-deployment")
     agent = {"to": [{"ipBlock": {"cidr": "169.254.170.23/32"}}], "ports": [{"protocol": "TCP", "port": 80}]}
     assert agent in (await engine.inputs("shop-green-network"))["spec"]["egress"]
@@ -423,7 +425,7 @@ async def test_pods_are_made_anew_when_they_get_or_lose_an_identity_or_another_k
     templates = []
     for name, args in (("a", None), ("b", POD_IDENTITY), ("c", IRSA)):
         identity = WorkloadIdentity(f"{name}-identity", args) if args else None
-        ColorEnvironment(f"{name}-green", replace(samples.ENVIRONMENT, identity=identity, color=Color.GREEN))
+        ColorEnvironment(f"{name}-green", samples.change(samples.ENVIRONMENT, identity=identity))
         template = (await engine.inputs(f"{name}-green-deployment"))["spec"]["template"]["metadata"]
         templates.append(template["annotations"].get("hueshift.dev/identity"))
     assert templates == [None, "pod-identity", "irsa"]
@@ -432,7 +434,7 @@ async def test_pods_are_made_anew_when_they_get_or_lose_an_identity_or_another_k
 @in_stack
 async def test_with_irsa_the_account_names_the_role_and_no_agent_is_called(engine: Engine) -> None:
     identity = WorkloadIdentity("shop-identity", IRSA)
-    ColorEnvironment("shop-green", replace(samples.ENVIRONMENT, identity=identity))
+    ColorEnvironment("shop-green", samples.change(samples.ENVIRONMENT, identity=identity))
     annotations = (await engine.inputs("shop-green-account"))["metadata"]["annotations"]
     assert annotations == {"eks.amazonaws.com/role-arn": (await engine.resource("shop-identity-role")).computed["arn"]}
     assert "shop-identity-orders-cb4d5b" in await waits(engine, "shop-green-deployment")
@@ -441,8 +443,8 @@ async def test_with_irsa_the_account_names_the_role_and_no_agent_is_called(engin
 
 @in_stack
 async def test_a_priority_class_is_named_only_if_stated(engine: Engine) -> None:
-    ColorEnvironment("shop-green", replace(samples.ENVIRONMENT, priority_class="serving"))
-    ColorEnvironment("shop-blue", replace(samples.ENVIRONMENT, color=Color.BLUE))
+    ColorEnvironment("shop-green", samples.change(samples.ENVIRONMENT, priority_class="serving"))
+    ColorEnvironment("shop-blue", samples.change(samples.ENVIRONMENT, color=Color.BLUE))
     assert (await pod(engine))["priorityClassName"] == "serving"
     blue = (await engine.inputs("shop-blue-deployment"))["spec"]["template"]["spec"]
     assert "priorityClassName" not in blue
@@ -451,7 +453,7 @@ async def test_a_priority_class_is_named_only_if_stated(engine: Engine) -> None:
 @in_stack
 async def test_a_preview_shows_everything_but_what_only_an_update_can_know(preview: Engine) -> None:
     identity = WorkloadIdentity("shop-identity", IRSA)
-    ColorEnvironment("shop-green", replace(samples.ENVIRONMENT, identity=identity, load_balancer_cidrs=["10.2.0.0/24"]))
+    ColorEnvironment("shop-green", samples.change(samples.ENVIRONMENT, identity=identity, subnet_cidrs=["10.2.0.0/24"]))
     await preview.settle()
     unknown = {r.name for r in preview.registrations.values() if UNKNOWN in str(r.inputs)}
     assert unknown == {"shop-green-account"}, "the ARN of a role that is yet to be made"
@@ -459,7 +461,7 @@ async def test_a_preview_shows_everything_but_what_only_an_update_can_know(previ
 
 @in_stack
 async def test_the_cluster_gives_up_before_pulumi_does(engine: Engine) -> None:
-    ColorEnvironment("shop-green", replace(samples.ENVIRONMENT, timing=Timing(await_timeout=300)))
+    ColorEnvironment("shop-green", samples.change(samples.ENVIRONMENT, timing=Timing(await_timeout=300)))
     deployment = await engine.resource("shop-green-deployment")
     assert deployment.inputs["spec"]["progressDeadlineSeconds"] < 300
     assert deployment.request.customTimeouts.create == deployment.request.customTimeouts.update == "300s"
@@ -475,7 +477,7 @@ async def test_pods_of_one_version_spread_over_zones_and_nodes(engine: Engine) -
 
 @in_stack
 async def test_pods_without_secrets_have_no_annotations_since_a_refresh_would_report_none(engine: Engine) -> None:
-    ColorEnvironment("shop-green", replace(samples.ENVIRONMENT, secrets=[]))
+    ColorEnvironment("shop-green", samples.change(samples.ENVIRONMENT, secrets=[]))
     assert "annotations" not in (await engine.inputs("shop-green-deployment"))["spec"]["template"]["metadata"]
 
 
@@ -493,6 +495,6 @@ async def test_pods_without_secrets_have_no_annotations_since_a_refresh_would_re
 async def test_the_service_is_told_one_of_three_environments(
     engine: Engine, environment: str, production: bool, expected: str
 ) -> None:
-    args = replace(samples.ENVIRONMENT, environment=environment, production=production)
+    args = samples.change(samples.ENVIRONMENT, environment=environment, production=production)
     ColorEnvironment("shop-green", args)
     assert (await engine.inputs("shop-green-config"))["data"]["APP_ENV"] == expected

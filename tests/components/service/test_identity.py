@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from components.model import Color, IdentityKind
+from components.model import Color
 from components.service.identity import WorkloadIdentity, WorkloadIdentityArgs
+from components.spec import Cluster, IdentityKind
 from tests.support import samples
 from tests.support.engine import UNKNOWN, Engine, in_stack
 
@@ -15,16 +16,10 @@ ORDERS = "arn:aws:iam::123456789012:policy/orders"
 PROVIDER = "arn:aws:iam::123456789012:oidc-provider/oidc.eks.eu-west-1.amazonaws.com/id/ABC"
 ISSUER = "oidc.eks.eu-west-1.amazonaws.com/id/ABC"
 POD_IDENTITY = WorkloadIdentityArgs(
-    service="shop",
-    namespace="staging-shop",
-    colors=list(Color),
-    policy_arns=[ORDERS],
-    kind=IdentityKind.POD_IDENTITY,
-    cluster_name="main",
-    oidc_provider_arn=None,
-    tags=samples.TAGS,
+    spec=replace(samples.SERVICE, policy_arns=[ORDERS]),
+    context=replace(samples.CONTEXT, cluster=Cluster(name="main")).of("shop"),
 )
-IRSA = replace(POD_IDENTITY, kind=IdentityKind.IRSA, cluster_name=None, oidc_provider_arn=PROVIDER)
+IRSA = samples.change(POD_IDENTITY, cluster=Cluster(identity=IdentityKind.IRSA, oidc_provider_arn=PROVIDER))
 
 
 async def trust(engine: Engine) -> dict[str, Any]:
@@ -45,7 +40,7 @@ async def test_with_pod_identity_each_colors_account_gets_the_one_role(engine: E
             "namespace": "staging-shop",
             "serviceAccount": f"shop-{color}",
             "roleArn": role.computed["arn"],
-            "tags": {**samples.TAGS, "color": color.value},
+            "tags": {**samples.TAGS, "service": "shop", "color": color.value},
         }
 
 
@@ -89,7 +84,7 @@ async def test_with_irsa_only_tokens_of_these_accounts_meant_for_sts_can_use_the
 @in_stack
 @pytest.mark.parametrize("args", [POD_IDENTITY, IRSA])
 async def test_a_service_of_one_color_trusts_that_color_alone(engine: Engine, args: WorkloadIdentityArgs) -> None:
-    WorkloadIdentity("shop-identity", replace(args, colors=[Color.GREEN]))
+    WorkloadIdentity("shop-identity", samples.change(args, colors={Color.GREEN: samples.GREEN}))
     assert "shop-blue" not in json.dumps(await trust(engine))
     assert "shop-green" in json.dumps(await trust(engine))
     assert "shop-identity-blue" not in {r.name for r in engine.registrations.values()}
@@ -98,7 +93,7 @@ async def test_a_service_of_one_color_trusts_that_color_alone(engine: Engine, ar
 @in_stack
 async def test_the_role_may_do_what_is_given_and_nothing_else(engine: Engine) -> None:
     alike = "arn:aws:iam::123456789012:policy/other/orders"
-    WorkloadIdentity("shop-identity", replace(POD_IDENTITY, policy_arns=[ORDERS, alike]))
+    WorkloadIdentity("shop-identity", samples.change(POD_IDENTITY, policy_arns=[ORDERS, alike]))
     attached = await engine.of_type("RolePolicyAttachment")
     assert [item.inputs["policyArn"] for item in attached] == [ORDERS, alike]
     assert {item.inputs["role"] for item in attached} == {
@@ -113,7 +108,7 @@ async def test_the_role_may_do_what_is_given_and_nothing_else(engine: Engine) ->
 async def test_an_attachment_keeps_its_name_when_others_come_and_go(engine: Engine) -> None:
     WorkloadIdentity("shop-identity", POD_IDENTITY)
     more = ["arn:aws:iam::aws:policy/AmazonSQSFullAccess", ORDERS]
-    WorkloadIdentity("pay-identity", replace(POD_IDENTITY, service="pay", policy_arns=more))
+    WorkloadIdentity("pay-identity", samples.change(POD_IDENTITY, service="pay", policy_arns=more))
     names = [item.name.partition("-identity-")[2] for item in await engine.of_type("RolePolicyAttachment")]
     assert names[0] == names[2] != names[1]
 
@@ -127,8 +122,8 @@ async def test_a_preview_shows_whom_the_role_trusts(preview: Engine) -> None:
 
 @pytest.mark.parametrize(
     ("args", "missing"),
-    [(POD_IDENTITY, "cluster_name"), (IRSA, "oidc_provider_arn")],
+    [(POD_IDENTITY, "name"), (IRSA, "oidc_provider_arn")],
 )
 def test_an_identity_without_its_cluster_is_refused(args: WorkloadIdentityArgs, missing: str) -> None:
-    with pytest.raises(ValueError, match=f"{missing} is None"):
-        replace(args, **{missing: None})  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=rf"cluster\.{missing} is None"):
+        samples.change(args, **{missing: None})

@@ -6,14 +6,14 @@ from dataclasses import replace
 from hashlib import sha1
 from typing import Any
 
-from components.model import Build
 from components.service.image import BUILDS_KEPT, Image, ImageArgs, ImageRepository, ImageRepositoryArgs
+from components.spec import Build
+from tests.support import samples
 from tests.support.ecr import Ecr
 from tests.support.engine import Engine, Secret, in_stack
 from tests.support.program import ROOT
-from tests.support.samples import TAGS
 
-REPOSITORY = ImageRepositoryArgs(service="shop", reader_accounts=["444455556666"], keep=True, tags=TAGS)
+REPOSITORY = ImageRepositoryArgs(context=samples.SHOP, reader_accounts=["444455556666"])
 IMAGE = ImageArgs(
     build=Build(context=".", dockerfile="app/Dockerfile", args={"BASE": "scratch"}),
     version="1.5.0",
@@ -84,7 +84,7 @@ async def test_other_accounts_may_pull_and_do_nothing_else(engine: Engine) -> No
 @in_stack
 async def test_a_repository_that_others_pull_from_outlives_its_stack(engine: Engine) -> None:
     ImageRepository("shop", REPOSITORY)
-    ImageRepository("tmp", replace(REPOSITORY, keep=False, reader_accounts=[]))
+    ImageRepository("tmp", replace(REPOSITORY, reader_accounts=[]))
     kept, other = [await engine.resource(f"{name}-images") for name in ("shop", "tmp")]
     assert (kept.request.protect, other.request.protect) == (True, False)
     assert (kept.inputs["forceDelete"], other.inputs["forceDelete"]) == (False, True)

@@ -72,8 +72,8 @@ async def test_the_programs_no_ends_the_job_in_a_way_that_the_provider_sees_and_
 
 @in_stack
 async def test_the_job_waits_for_its_secrets_and_for_what_comes_before_it(engine: Engine) -> None:
-    first = Migration("shop-migrate-0001", replace(samples.MIGRATION, schema="0001"))
-    Migration("shop-migrate-0002", replace(samples.MIGRATION, after=[first.job]))
+    first = Migration("shop-migrate-0001", samples.change(samples.MIGRATION, schema="0001"))
+    Migration("shop-migrate-0002", samples.change(samples.MIGRATION, after=[first.job]))
     second = await engine.resource("shop-migrate-0002-job")
     expected = {(await engine.resource(name)).urn for name in ("shop-migrate-0002-app", "shop-migrate-0001-job")}
     assert expected <= second.waits_for
@@ -86,12 +86,12 @@ class _Home(pulumi.ComponentResource):
 
     def __init__(self) -> None:
         super().__init__("hueshift:tests:Home", "shop")
-        shop: Callable[..., dict[str, Any]] = partial(
-            dict, service="shop", environment="staging", namespace="staging-shop", parent=self
-        )
-        declared = declare("shop-schemas", {Color.GREEN: "0002", Color.BLUE: "0001"}, **shop())
+        there: Callable[..., dict[str, Any]] = partial(dict, namespace="staging-shop", parent=self)
+        schemas = {Color.GREEN: "0002", Color.BLUE: "0001"}
+        declared = declare("shop-schemas", schemas, **there(context=samples.SHOP))
         for color, parked in ((Color.BLUE, True), (Color.GREEN, False)):
-            record(f"shop-{color}-schema", color, "0002", **shop(parked=parked, ready=declared))
+            own = samples.CONTEXT.of("shop", color)
+            record(f"shop-{color}-schema", "0002", **there(context=own, parked=parked, ready=declared))
         self.register_outputs({})
 
 
@@ -151,8 +151,8 @@ async def test_the_environment_is_that_of_the_pods(engine: Engine) -> None:
 @in_stack
 async def test_a_dollar_in_a_variable_means_the_same_to_a_job_as_to_a_pod(engine: Engine) -> None:
     values = {"PRICE": "$5", "PATTERN": "$(HOME)", "TWO": "$$"}
-    Migration("shop-migrate-0002", replace(samples.MIGRATION, env=values))
-    ColorEnvironment("shop-green", replace(samples.ENVIRONMENT, env=values))
+    Migration("shop-migrate-0002", samples.change(samples.MIGRATION, env=values))
+    ColorEnvironment("shop-green", samples.change(samples.ENVIRONMENT, env=values))
     (container,) = (await engine.inputs("shop-migrate-0002-job"))["spec"]["template"]["spec"]["containers"]
     job = {item["name"]: expanded(item["value"]) for item in container["env"]}
     pod = (await engine.inputs("shop-green-config"))["data"]  # which Kubernetes does not expand
@@ -166,7 +166,7 @@ def expanded(value: str) -> str:
 
 @in_stack
 async def test_what_only_looks_like_a_secret_is_said_of_the_job(engine: Engine) -> None:
-    Migration("shop-migrate-0002", replace(samples.MIGRATION, env={"SORT_KEY": "id"}, not_secrets=["SORT_KEY"]))
+    Migration("shop-migrate-0002", samples.change(samples.MIGRATION, env={"SORT_KEY": "id"}, not_secrets=["SORT_KEY"]))
     annotations = (await engine.inputs("shop-migrate-0002-job"))["metadata"]["annotations"]
     assert annotations[NOT_SECRETS] == "SORT_KEY"
 
@@ -201,6 +201,6 @@ async def test_no_color_waits_for_the_pods_of_the_other(engine: Engine) -> None:
 @in_stack
 async def test_a_parked_color_is_told_to_run_nothing_and_to_need_its_schema(engine: Engine) -> None:
     releases = {Color.BLUE: replace(samples.BLUE, parked=True), Color.GREEN: samples.GREEN}
-    BlueGreenService("shop", replace(samples.service(), releases=releases))
+    BlueGreenService("shop", samples.change(samples.service(), colors=releases))
     assert (await engine.inputs("shop-blue-schema"))["data"] == {"RUNNING_SCHEMA_BLUE": "none"}
     assert (await engine.inputs("shop-schemas"))["data"] == {"DECLARED_SCHEMAS": "blue=0001 green=0002"}

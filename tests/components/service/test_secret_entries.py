@@ -8,8 +8,8 @@ from typing import Any
 import pulumi
 import pytest
 
-from components.model import Rotation, SecretEntry, SecretSource
 from components.service.secret_entries import SecretEntries, SecretEntriesArgs, SecretMount, deliver
+from components.spec import Rotation, SecretEntry, SecretSource
 from tests.support import samples
 from tests.support.engine import Engine, Registration, in_stack
 
@@ -19,7 +19,7 @@ VAULT = SecretSource(store="vault", path="kv/shop/app")
 
 
 def entries(**app: Any) -> SecretEntriesArgs:  # noqa: ANN401 - the fields of an entry
-    return replace(samples.SECRETS, entries={"app": SecretEntry(keys=["DATABASE_URL", "JWT_SECRET"], **app)})
+    return samples.change(samples.SECRETS, entries={"app": SecretEntry(keys=["DATABASE_URL", "JWT_SECRET"], **app)})
 
 
 class Receiver(pulumi.ComponentResource):
@@ -54,7 +54,7 @@ async def test_no_value_is_declared(engine: Engine) -> None:
 
 @in_stack
 async def test_production_keeps_its_containers(engine: Engine) -> None:
-    SecretEntries("shop-secrets", replace(samples.SECRETS, production=True))
+    SecretEntries("shop-secrets", samples.change(samples.SECRETS, production=True))
     entry = await engine.resource("shop-secrets-app")
     assert entry.request.protect
     assert entry.inputs["recoveryWindowInDays"] == 30
@@ -107,7 +107,7 @@ async def test_nobody_outside_the_account_may_use_an_entry(engine: Engine) -> No
 
 @in_stack
 async def test_only_the_named_readers_may_read_and_whoever_puts_values_still_may(engine: Engine) -> None:
-    SecretEntries("shop-secrets", replace(samples.SECRETS, readers=[OPERATOR]))
+    SecretEntries("shop-secrets", samples.change(samples.SECRETS, readers=[OPERATOR]))
     statement = (await policy(engine))["OnlyTheseReaders"]
     assert statement["Action"] == "secretsmanager:GetSecretValue"
     assert statement["Condition"]["ArnNotEquals"] == {"aws:PrincipalArn": [OPERATOR]}
@@ -137,7 +137,7 @@ async def test_an_entry_of_another_store_has_nothing_in_aws(engine: Engine) -> N
 @in_stack
 async def test_each_entry_is_mounted_from_where_it_is_kept_in_the_version_that_is_asked_for(engine: Engine) -> None:
     both = {**samples.SECRETS.entries, "bank": SecretEntry(keys=["BANK_TOKEN"], source=VAULT)}
-    secrets = SecretEntries("shop-secrets", replace(samples.SECRETS, entries=both))
+    secrets = SecretEntries("shop-secrets", samples.change(samples.SECRETS, entries=both))
     app, bank = secrets.mounts({"app": samples.VERSION_ID})
     await engine.settle()
     assert (app.entry, app.keys, app.version, app.source) == ("app", both["app"].keys, samples.VERSION_ID, None)

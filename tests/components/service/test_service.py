@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from components.edge.load_balancer import LoadBalancer
-from components.model import Color, Release, Replicas, SecretEntry
+from components.model import Color
 from components.service.service import BlueGreenService
+from components.spec import Release, Replicas, SecretEntry
 from tests.support import samples
 from tests.support.engine import Engine, in_stack
 
@@ -85,7 +86,7 @@ async def test_each_color_runs_its_own_image_on_its_own_schema(engine: Engine) -
 @in_stack
 async def test_a_schema_that_both_colors_need_is_migrated_once(engine: Engine) -> None:
     releases = {Color.BLUE: replace(samples.BLUE, schema="0002"), Color.GREEN: samples.GREEN}
-    BlueGreenService("shop", replace(samples.service(), releases=releases))
+    BlueGreenService("shop", samples.change(samples.service(), colors=releases))
     (job,) = await engine.of_type("batch/v1:Job")
     (container,) = job.inputs["spec"]["template"]["spec"]["containers"]
     assert container["image"] == samples.BLUE.image
@@ -94,7 +95,7 @@ async def test_a_schema_that_both_colors_need_is_migrated_once(engine: Engine) -
 @in_stack
 async def test_a_service_without_a_database_has_no_migration(engine: Engine) -> None:
     releases = {Color.BLUE: replace(samples.BLUE, schema=None), Color.GREEN: replace(samples.GREEN, schema=None)}
-    BlueGreenService("shop", replace(samples.service(), releases=releases, secrets={}))
+    BlueGreenService("shop", samples.change(samples.service(), colors=releases, secrets={}))
     await engine.settle()
     assert not any(r.type.endswith(("Job", "ExternalSecret", "Secret")) for r in engine.registrations.values())
 
@@ -110,7 +111,7 @@ async def test_what_only_migrations_may_know_reaches_no_pod_that_serves(engine: 
 @in_stack
 async def test_an_entry_for_migrations_alone_is_not_delivered_to_pods_at_all(engine: Engine) -> None:
     BlueGreenService(
-        "shop", replace(samples.service(), secrets={"owner": SecretEntry(keys=["MIGRATION_DATABASE_URL"])})
+        "shop", samples.change(samples.service(), secrets={"owner": SecretEntry(keys=["MIGRATION_DATABASE_URL"])})
     )
     names = {external.name for external in await engine.of_type("ExternalSecret")}
     assert names == {"shop-migrate-0001-owner", "shop-migrate-0002-owner"}
@@ -130,7 +131,7 @@ async def test_the_canary_header_reaches_the_newer_version_that_runs(
     engine: Engine, blue: Release, green: Release, reached: Color
 ) -> None:
     releases = {Color.BLUE: blue, Color.GREEN: green}
-    service = BlueGreenService("shop", replace(samples.service(), releases=releases))
+    service = BlueGreenService("shop", samples.change(samples.service(), colors=releases))
     (action,) = (await engine.inputs("shop-traffic-canary"))["actions"]
     assert action["targetGroupArn"] == (await engine.resource(f"shop-tg-{reached}")).computed["arn"]
     assert service.summary["canaryHeader"] is reached
@@ -143,16 +144,16 @@ async def test_where_versions_do_not_order_the_canary_header_reaches_the_idle_co
         Color.GREEN: replace(samples.GREEN, version="1.5.0-rc10"),
     }
     parked = {**rcs, Color.BLUE: replace(rcs[Color.BLUE], parked=True)}
-    args = replace(samples.service(), active=Color.GREEN)
-    assert BlueGreenService("shop", replace(args, releases=rcs)).summary["canaryHeader"] is Color.BLUE
+    args = samples.change(samples.service(), active_color=Color.GREEN)
+    assert BlueGreenService("shop", samples.change(args, colors=rcs)).summary["canaryHeader"] is Color.BLUE
     await engine.settle()
-    args = replace(args, load_balancer=LoadBalancer("other", samples.LOAD_BALANCER), releases=parked)
+    args = samples.change(args, load_balancer=LoadBalancer("other", samples.LOAD_BALANCER), colors=parked)
     assert BlueGreenService("web", args).summary["canaryHeader"] is Color.GREEN
 
 
 @in_stack
 async def test_a_summary_says_where_the_service_answers(engine: Engine) -> None:
-    service = BlueGreenService("shop", replace(samples.service(), active=Color.GREEN, canary_weight=10))
+    service = BlueGreenService("shop", samples.change(samples.service(), active_color=Color.GREEN, canary_weight=10))
     assert service.summary == {
         "url": "https://shop.example.com",
         "testUrls": {color: f"https://{color}.shop.example.com:8443" for color in Color},
@@ -212,14 +213,14 @@ async def test_the_pods_of_a_migration_have_no_port_to_scrape(engine: Engine) ->
 
 @in_stack
 async def test_what_the_operator_reads_has_the_labels_by_which_it_selects(engine: Engine) -> None:
-    BlueGreenService("shop", replace(samples.service(), prometheus_labels={"release": "kube-prometheus-stack"}))
+    BlueGreenService("shop", samples.change(samples.service(), prometheus_labels={"release": "kube-prometheus-stack"}))
     made = [*await engine.of_type("PodMonitor"), *await engine.of_type("PrometheusRule")]
     assert [one.inputs["metadata"]["labels"]["release"] for one in made] == ["kube-prometheus-stack"] * 4
 
 
 @in_stack
 async def test_without_the_operator_nothing_of_its_kinds_is_made(engine: Engine) -> None:
-    BlueGreenService("shop", replace(samples.service(), prometheus_labels=None))
+    BlueGreenService("shop", samples.change(samples.service(), prometheus_labels=None))
     await engine.settle()
     assert engine.registrations
     assert not [one.name for one in engine.registrations.values() if "monitoring.coreos.com" in one.type]
@@ -228,7 +229,7 @@ async def test_without_the_operator_nothing_of_its_kinds_is_made(engine: Engine)
 @in_stack
 async def test_only_a_color_that_is_parked_may_have_fewer_pods_than_the_service_must_have(engine: Engine) -> None:
     releases = {Color.BLUE: samples.BLUE, Color.GREEN: replace(samples.GREEN, parked=True)}
-    BlueGreenService("shop", replace(samples.service(), releases=releases, replicas=Replicas(min=3)))
+    BlueGreenService("shop", samples.change(samples.service(), colors=releases, replicas=Replicas(min=3)))
     watched = {alarm.name for alarm in await engine.of_type("MetricAlarm")}
     assert "shop-blue-alerts-too-few" in watched
     assert "shop-green-alerts-too-few" not in watched

@@ -6,7 +6,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import FrozenInstanceError, asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,9 @@ from hypothesis import given
 from pydantic.alias_generators import to_camel
 
 from components import settings
-from components.model import Color, Health, Replicas, Timing, priority_band
-from components.settings import SettingsError, StackSettings, messages, parse
+from components.model import Color, priority_band
+from components.settings import KEYS, SettingsError, StackSettings, messages, parse
+from components.spec import Health, Replicas, Timing
 from tests.support import strategies as some
 from tests.support.pages import commands
 
@@ -148,7 +149,7 @@ def test_staging_has_the_services_of_production_and_production_runs_what_staging
 
 
 def test_the_project_declares_exactly_the_keys_that_the_settings_know() -> None:
-    assert set(DECLARED) == {field.alias for field in StackSettings.model_fields.values()}
+    assert set(DECLARED) == set(messages._json_schema()["properties"])
 
 
 @pytest.mark.parametrize("key", DECLARED)
@@ -180,8 +181,7 @@ def test_declared_defaults_are_the_defaults_of_the_settings() -> None:
         "loadBalancer",
         "alerts",
     }
-    required = {field.alias for field in StackSettings.model_fields.values() if field.is_required()}
-    assert set(DECLARED) - set(defaults) == required - {"environment"}
+    assert set(DECLARED) - set(defaults) == set(messages._json_schema()["required"])
 
 
 def test_the_pages_for_operators_set_only_keys_that_the_settings_know() -> None:
@@ -271,7 +271,7 @@ def test_settings_written_out_and_read_again_are_the_same(
 
     first = parse(values, stack="dev")
 
-    assert parse(first.model_dump(by_alias=True, mode="json"), stack="dev") == first
+    assert parse(KEYS.dump_python(first, by_alias=True, mode="json"), stack="dev") == first
     assert parse(json.loads(json.dumps(values)), stack="dev") == first
 
 
@@ -282,14 +282,34 @@ def test_prometheus_has_an_operator_unless_it_is_said_otherwise() -> None:
     assert (chosen.enabled, chosen.labels) == (False, labels)
 
 
+def test_what_depends_on_production_or_scheme_is_settled_before_anything_is_built() -> None:
+    for stack, scheme in (("staging", "internal"), ("staging", "internet-facing"), ("production", "internet-facing")):
+        values = put("network.scheme", scheme)
+        values["loadBalancer"]["testListenerCidrs"] = ["203.0.113.10/32"]
+        found = parse(values, stack=stack)
+        production = stack == "production"
+        assert (found.production, found.load_balancer.access_logs) == (production, production)
+        assert found.services["shop"].expects_traffic is production
+        assert found.load_balancer.waf is (scheme == "internet-facing")
+        assert found.alerts.owner_of("shop") == "team-shop"
+    nobody = put("alerts.owner", ...) | {"production": "false"}
+    nobody["loadBalancer"] |= {"accessLogs": True, "waf": True}
+    put(f"{SHOP}.expectsTraffic", True, nobody)
+    stated = parse(nobody, stack="staging")
+    assert stated.alerts.owner_of("shop") == "shop"
+    assert stated.load_balancer.access_logs
+    assert stated.load_balancer.waf
+    assert stated.services["shop"].expects_traffic
+
+
 def test_the_longest_place_of_the_runbooks_is_eighty_characters() -> None:
     place = "https://example.com/" + "x" * 60
     assert parse(put("alerts.runbooks", place), stack="dev").alerts.runbooks == place
 
 
 def test_settings_cannot_be_changed() -> None:
-    with pytest.raises(ValueError, match="frozen"):
-        parse(some.stack(), stack="dev").canary_weight = 50
+    with pytest.raises(FrozenInstanceError):
+        parse(some.stack(), stack="dev").canary_weight = 50  # type: ignore[misc]
 
 
 TIMING_FIELDS = {

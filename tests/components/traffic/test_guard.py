@@ -26,9 +26,7 @@ from tests.support.engine import Engine, in_stack
 from tests.support.program import ROOT
 
 BUCKET = "staging-releases-bucket-1a2b3c4"
-ARGS = GuardArgs(
-    environment="staging", account_id="123456789012", bucket=BUCKET, routing=samples.HEARERS, tags=samples.TAGS
-)
+ARGS = GuardArgs(context=samples.CONTEXT, bucket=BUCKET, routing=samples.HEARERS)
 ALARM = "staging-shop-green-canary-errors"
 RANG = "2026-11-30T14:05:00Z"
 AT = datetime.fromisoformat(RANG).timestamp()

@@ -1,10 +1,9 @@
 """The groups that pods of a color are registered in."""
 
-from dataclasses import replace
-
 import pytest
 
-from components.model import Color, Health
+from components.model import Color
+from components.spec import Health, Timing
 from components.traffic.target_groups import TargetGroups
 from tests.support import samples
 from tests.support.engine import Engine, in_stack
@@ -17,7 +16,7 @@ async def test_there_is_one_group_per_color_and_pulumi_names_it(engine: Engine) 
     assert [group.name for group in groups] == ["shop-tg-blue", "shop-tg-green"]
     for group, color in zip(groups, Color, strict=True):
         assert "name" not in group.inputs
-        assert group.inputs["tags"] == {**samples.TAGS, "color": color}
+        assert group.inputs["tags"] == {**samples.TAGS, "service": "shop", "color": color}
 
 
 @in_stack
@@ -31,7 +30,9 @@ async def test_a_long_name_leaves_room_for_the_random_part(engine: Engine) -> No
 @in_stack
 async def test_targets_are_pods_and_are_checked_as_the_settings_say(engine: Engine) -> None:
     health = Health(path="/up", interval=7, timeout=3, healthy_threshold=4, unhealthy_threshold=5)
-    TargetGroups("shop-tg", replace(samples.TARGET_GROUPS, health=health, deregistration_delay=12))
+    TargetGroups(
+        "shop-tg", samples.change(samples.TARGET_GROUPS, health=health, timing=Timing(deregistration_delay=12))
+    )
     inputs = await engine.inputs("shop-tg-blue")
     assert (inputs["targetType"], inputs["deregistrationDelay"]) == ("ip", 12)
     assert inputs["healthCheck"] == {

@@ -1,12 +1,11 @@
 """Who gets which color."""
 
-from dataclasses import replace
-
 import pulumi
 import pytest
 from pulumi_kubernetes import core
 
 from components.model import Color
+from components.spec import Timing
 from components.traffic.traffic_split import TestRoutes, TrafficSplit
 from tests.support import samples
 from tests.support.engine import Engine, in_stack
@@ -26,7 +25,7 @@ from tests.support.engine import Engine, in_stack
 async def test_the_idle_color_gets_exactly_the_canary_share(
     engine: Engine, active: Color, canary: int, blue: int, green: int
 ) -> None:
-    TrafficSplit("shop", replace(samples.TRAFFIC, active=active, canary_weight=canary))
+    TrafficSplit("shop", samples.change(samples.TRAFFIC, active_color=active, canary_weight=canary))
     (action,) = (await engine.inputs("shop-production"))["actions"]
     assert action["forward"]["targetGroups"] == [
         {"arn": samples.GROUPS[Color.BLUE], "weight": blue},
@@ -49,14 +48,14 @@ async def test_the_idle_color_gets_exactly_the_canary_share(
 async def test_clients_stay_with_their_color_only_while_both_have_traffic(
     engine: Engine, seconds: int, canary: int, stated: tuple[bool, int]
 ) -> None:
-    TrafficSplit("shop", replace(samples.TRAFFIC, stickiness=seconds, canary_weight=canary))
+    TrafficSplit("shop", samples.change(samples.TRAFFIC, timing=Timing(stickiness=seconds), canary_weight=canary))
     stickiness = (await engine.inputs("shop-production"))["actions"][0]["forward"]["stickiness"]
     assert (stickiness["enabled"], stickiness["duration"]) == stated
 
 
 @in_stack
 async def test_the_canary_header_reaches_one_color_before_the_weights_are_asked(engine: Engine) -> None:
-    TrafficSplit("shop", replace(samples.TRAFFIC, canary=Color.GREEN))
+    TrafficSplit("shop", samples.change(samples.TRAFFIC))
     canary, production = await engine.inputs("shop-canary"), await engine.inputs("shop-production")
     assert canary["actions"] == [{"type": "forward", "targetGroupArn": samples.GROUPS[Color.GREEN]}]
     assert {"httpHeader": {"httpHeaderName": "x-canary", "values": ["true"]}} in canary["conditions"]
@@ -72,7 +71,7 @@ async def test_the_production_rule_waits_for_the_colors_that_it_sends_requests_t
     engine: Engine, weight: int, waited_for: set[Color]
 ) -> None:
     pods = {color: core.v1.ConfigMap(f"pods-{color}") for color in Color}
-    TrafficSplit("shop", replace(samples.TRAFFIC, canary_weight=weight, canary=Color.GREEN, serving=pods))
+    TrafficSplit("shop", samples.change(samples.TRAFFIC, canary_weight=weight, serving=pods))
     urns = {color: (await engine.resource(f"pods-{color}")).urn for color in Color}
     production, header = await engine.resource("shop-production"), await engine.resource("shop-canary")
     assert {color for color in Color if urns[color] in production.waits_for} == waited_for
@@ -111,7 +110,7 @@ async def test_priorities_of_a_service_stay_in_its_band(engine: Engine) -> None:
 async def test_weights_are_numbers_in_a_preview(preview: Engine) -> None:
     unknown = core.v1.Namespace("later").id
     arns: dict[Color, pulumi.Input[str]] = dict.fromkeys(Color, unknown)
-    TrafficSplit("shop", replace(samples.TRAFFIC, target_group_arns=arns, canary_weight=10))
+    TrafficSplit("shop", samples.change(samples.TRAFFIC, target_group_arns=arns, canary_weight=10))
     groups = (await preview.inputs("shop-production"))["actions"][0]["forward"]["targetGroups"]
     assert [group["weight"] for group in groups] == [90, 10]
 
@@ -119,17 +118,20 @@ async def test_weights_are_numbers_in_a_preview(preview: Engine) -> None:
 @pytest.mark.parametrize("weight", [-1, 101])
 def test_a_weight_that_is_no_percentage_is_refused(weight: int) -> None:
     with pytest.raises(ValueError, match=f"0 to 100; got {weight}"):
-        replace(samples.TRAFFIC, canary_weight=weight)
+        samples.change(samples.TRAFFIC, canary_weight=weight)
 
 
 def test_a_color_without_a_group_is_refused() -> None:
     with pytest.raises(ValueError, match="no target group for green"):
-        replace(samples.TRAFFIC, canary_weight=10, target_group_arns={Color.BLUE: "arn"})
+        samples.change(samples.TRAFFIC, canary_weight=10, target_group_arns={Color.BLUE: "arn"})
 
 
 @in_stack
 async def test_a_service_of_one_color_has_one_group_with_everything_and_no_canary_header(engine: Engine) -> None:
-    TrafficSplit("shop", replace(samples.TRAFFIC, canary=None, target_group_arns={Color.BLUE: "arn"}))
+    TrafficSplit(
+        "shop",
+        samples.change(samples.TRAFFIC, colors={Color.BLUE: samples.BLUE}, target_group_arns={Color.BLUE: "arn"}),
+    )
     forward = (await engine.inputs("shop-production"))["actions"][0]["forward"]
     assert forward["targetGroups"] == [{"arn": "arn", "weight": 100}]
     assert [rule.name for rule in await engine.of_type("ListenerRule")] == ["shop-production"]

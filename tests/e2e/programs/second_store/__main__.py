@@ -4,8 +4,9 @@ import pulumi
 from pulumi_kubernetes import core
 from pulumi_kubernetes.apiextensions import CustomResource
 
-from components.model import SecretEntry, SecretSource
+from components.context.context import Context
 from components.service.secret_entries import SecretEntries, SecretEntriesArgs, deliver
+from components.spec import SecretEntry, SecretSource
 
 config = pulumi.Config()
 version = config.require("version")
@@ -39,13 +40,10 @@ store = CustomResource(
 entries = SecretEntries(
     "shop-secrets",
     SecretEntriesArgs(
-        service="shop",
-        environment="sandbox",
+        context=Context(environment="sandbox", production=False, account_id="123456789012").of("shop"),
         entries={
             "bank": SecretEntry(keys=["BANK_TOKEN"], source=SecretSource(store="second-store", path="kv/shop/bank"))
         },
-        production=False,
-        tags={},
     ),
     opts=pulumi.ResourceOptions(depends_on=[store]),
 )

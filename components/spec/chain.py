@@ -2,16 +2,10 @@
 
 from typing import Final
 
-from components.model import (
-    ALARM_PERIOD,
-    ALARM_PERIODS,
-    SHUTDOWN_MARGIN,
-    Health,
-    Replicas,
-    Strategy,
-    StrategyKind,
-    Timing,
-)
+from components.model import ALARM_PERIOD, ALARM_PERIODS, SHUTDOWN_MARGIN
+from components.spec.service import Replicas
+from components.spec.strategy import Strategy, StrategyKind
+from components.spec.timing import Health, Timing
 
 
 def timing_problem(timing: Timing, *, idle_timeout: int, needed_idle_timeout: int) -> str | None:

@@ -1,0 +1,201 @@
+"""The keys of a service."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from components import rules
+from components.model import BANDS, Color, canary_color
+from components.rules import Problem
+from components.spec.marks import Beside, Between, Example, Here, Like, Rule, Unset, arn
+from components.spec.strategy import Strategy, colors_problems
+from components.spec.timing import Health, Timing
+
+Cidr = Annotated[str, Rule(rules.cidr_problem)]
+"""An IPv4 network."""
+_Percent = Between(1, 100, "a percentage")
+_Variable = Annotated[str, Rule(rules.env_name_problem)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replicas:
+    """How many pods each color has that is not parked."""
+
+    min: Annotated[int, Rule(rules.replica_problem, by_environment=True)] = 2
+    """Pods that there are always."""
+    max: Annotated[int, Between(1, rules.MOST_REPLICAS, "the targets that a load balancer has (ELB quotas)")] = 4
+    """Pods that there are at most."""
+    cpu_target: Annotated[int, _Percent] = 70
+    """Percent of the requested CPU, averaged over the pods, at which more are added."""
+    memory_target: Annotated[int | None, _Percent, Example(80)] = None
+    """The same of the requested memory; only for a service whose memory follows its load."""
+    requests_per_second: Annotated[int | None, Between(1, 1_000_000, "more than a pod serves"), Example(50)] = None
+    """Requests per second and pod at which more are added."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """What each pod requests. Memory is its limit too; CPU has none: throttling is latency."""
+
+    cpu: Annotated[str, Rule(rules.cpu_problem)] = "100m"
+    """The CPU that a pod requests."""
+    memory: Annotated[str, Rule(rules.memory_problem)] = "128Mi"
+    """The memory that a pod requests and may use at most."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Egress:
+    """A network that the pods may call."""
+
+    cidr: Annotated[Cidr, Example("10.20.200.0/24")]
+    """The network."""
+    ports: Annotated[
+        Sequence[Annotated[int, Between(1, 65535, "a TCP port")]], Rule(rules.empty_problem), Example([5432])
+    ]
+    """Where, over TCP; none would be all of them in a NetworkPolicy."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecretSource:
+    """A store other than AWS Secrets Manager, such as Vault, that the cluster's External Secrets operator reads."""
+
+    store: Annotated[str, Rule(rules.namespace_problem), Example("vault")]
+    """The ClusterSecretStore that reads it."""
+    path: Annotated[str, Like(r"[\w.][\w./-]*", "a path such as kv/shop/app", limit=512), Example("kv/shop/app")]
+    """What the store calls the entry."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rotation:
+    """Who gives the entry new values, and how often."""
+
+    lambda_arn: Annotated[
+        str,
+        arn("lambda", r"function:[\w-]+"),
+        Here(),
+        Example("arn:aws:lambda:eu-west-1:111122223333:function:rotate"),
+    ]
+    """The function that makes a new value."""
+    days: Annotated[int, Between(1, 1000, "what Secrets Manager takes (RotateSecret)"), Example(30)]
+    """How many pass between two values."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecretEntry:
+    """An entry in Secrets Manager, a JSON object of which each key becomes an environment variable."""
+
+    keys: Annotated[Sequence[_Variable], Rule(rules.empty_problem), Example(["DATABASE_URL"])]
+    """The keys to hand to the pods; those that begin with MIGRATION_ reach the migration Job alone."""
+    source: SecretSource | None = None
+    """Another store that has the values; unset, a container in AWS Secrets Manager is made here."""
+    rotation: Rotation | None = None
+    """Who rotates the values; unset, nobody."""
+    replica_regions: Annotated[
+        Sequence[Annotated[str, Like(r"[a-z]{2}(-[a-z]+)+-[0-9]", "a region such as eu-central-1", limit=32)]],
+        Example(["eu-central-1"]),
+    ] = ()
+    """Other regions that keep a copy."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Build:
+    """What an image is built from; outside production only."""
+
+    context: Annotated[str, Rule(rules.folder_problem), Example("app")]
+    """The folder with all that the image is made from, relative to the project."""
+    dockerfile: Annotated[str, Rule(rules.folder_problem)] = "Dockerfile"
+    """The Dockerfile, relative to the context."""
+    args: Annotated[Mapping[Annotated[str, Rule(rules.build_arg_problem)], str], Example({"BASE": "alpine"})] = field(
+        default_factory=dict
+    )
+    """Build arguments; VERSION is given already."""
+    platform: Literal["linux/amd64", "linux/arm64"] = "linux/amd64"
+    """What the nodes run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Release:
+    """What one color of a service runs."""
+
+    image: Annotated[
+        str | None,
+        Rule(rules.image_problem, by_environment=True),
+        Example(f"registry.example.com/shop@sha256:{'0a1b' * 16}"),
+    ] = None
+    """The image, by digest; or build in its place."""
+    build: Annotated[Build | None, Rule(rules.build_problem, by_environment=True)] = None
+    """What the image is built from, where it is built here."""
+    version: Annotated[str, Rule(rules.version_problem), Example("1.5.0")]
+    """The semantic version of what the image holds."""
+    schema: Annotated[str | None, Rule(rules.schema_problem), Example("0002")] = None
+    """The schema version that the image needs; unset for a service without a database."""
+    parked: bool = False
+    """Whether the color has no pods; everything else stays."""
+    secret_versions: Annotated[Mapping[str, str], Example({"app": "3b1f6c52-7d0e-4e9a-9c41-5a2f8e6d7b30"})] = field(
+        default_factory=dict
+    )
+    """The version of each entry of secrets, by entry; required while the color runs."""
+
+    def problems(self) -> Iterator[Problem]:
+        """Yield what is wrong between the keys."""
+        if (self.image is None) == (self.build is None):
+            yield Problem("image", "is required: the image, by digest, or build in its place; exactly one of both")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """One HTTP service."""
+
+    host: Annotated[str, Rule(rules.host_problem), Example("shop.example.com")]
+    """The name by which users reach the service."""
+    port: Annotated[int, Between(1024, 65535, "below 1024 takes root"), Example(8080)]
+    """Where the pods listen."""
+    priority_band: Annotated[
+        int, Between(BANDS.start, BANDS.stop - 1, "one for each service"), Unset("from a hash of its name"), Example(7)
+    ]
+    """Where the rules of the service stand on the listeners; to set where two services have the same."""
+    active_color: Annotated[Color, Unset("the stack's")] = Color.BLUE
+    """The color that gets the traffic; changing it is the flip."""
+    canary_weight: Annotated[int, Rule(rules.canary_problem), Unset("the stack's")] = 0
+    """Percent of the requests that go to the other color."""
+    strategy: Strategy = Strategy()
+    """How the service is released."""
+    colors: Annotated[Mapping[Color, Release], Beside(colors_problems, "strategy", Strategy())]
+    """What blue and green run; one color alone for the strategies rolling and recreate."""
+    replicas: Replicas = Replicas()
+    """How many pods each color has."""
+    resources: Resources = Resources()
+    """What each pod requests."""
+    env: Annotated[Mapping[_Variable, str], Rule(rules.variables_problem), Example({"LOG_LEVEL": "INFO"})] = field(
+        default_factory=dict
+    )
+    """Environment variables; text only: of a number YAML keeps the value, not how it was written."""
+    not_secrets: Annotated[Sequence[_Variable], Example(["MAX_TOKENS"])] = ()
+    """Names in env that look like those of secrets, and whose values are none."""
+    secrets: Mapping[Annotated[str, Rule(rules.entry_problem)], SecretEntry] = field(default_factory=dict)
+    """Entries of secret values, by name."""
+    egress: Sequence[Egress] = ()
+    """All that the pods may call besides DNS."""
+    policy_arns: Annotated[
+        Sequence[Annotated[str, arn("iam", r"policy/[\w+=,.@/-]+", region="")]],
+        Rule(rules.policies_problem),
+        Example(["arn:aws:iam::111122223333:policy/shop-orders"]),
+    ] = ()
+    """What the pods may do in AWS; none, and they have no role."""
+    priority_class: Annotated[str | None, Rule(rules.namespace_problem), Example("high")] = None
+    """A PriorityClass of the cluster; unset, its default."""
+    expects_traffic: Annotated[bool, Unset("true in production")] = True
+    """Whether five minutes without a request are an alarm; not so for a service that may be quiet at night."""
+    timing: Timing = Timing()
+    """The times of the service, in seconds."""
+    health: Health = Health()
+    """How a pod is asked whether it can serve."""
+
+    @property
+    def header_color(self) -> Color | None:
+        """The color that ``x-canary: true`` reaches, the newer one of those that run; None if there is one alone."""
+        return canary_color(
+            {color: release.version for color, release in self.colors.items()},
+            parked=[color for color, release in self.colors.items() if release.parked],
+            active=self.active_color,
+        )
