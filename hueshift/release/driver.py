@@ -21,6 +21,7 @@ from uuid import uuid4
 from botocore.exceptions import BotoCoreError, ClientError
 
 from components.model import Color, alarm_name, split
+from components.rules.steps import Freezes
 from hueshift.release import guard
 from hueshift.release.drive import (
     LANDED,
@@ -46,7 +47,6 @@ from hueshift.release.drive import (
 )
 from hueshift.release.signals import LOOK, Signals, described
 from hueshift.release.store import LostError, Store, Stored, StoreError
-from hueshift.release.strategy import Freezes
 from hueshift.release.unit import Unit
 from hueshift.report import RefusedError, explained
 from hueshift.stack import Place, place

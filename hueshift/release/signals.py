@@ -16,12 +16,12 @@ from typing import Any, Final
 from botocore.exceptions import BotoCoreError, ClientError
 
 from components.model import Color, alarm_name
+from components.rules.steps import Check, Gate
 from components.traffic.decision import ColorAlarms
 from hueshift.release import guard
 from hueshift.release.counts import USUAL, Counts, Prometheus, SignalError, scrapes
 from hueshift.release.drive import MOST_EVENTS, Phase, Record, Verdict, stamp
 from hueshift.release.judge import clumping, compare
-from hueshift.release.strategy import Check, Gate
 from hueshift.report import explained
 
 EVERY: Final = 10
