@@ -14,11 +14,10 @@ fi
 if [ -e .sandbox ]; then trap 'make -s sandbox' EXIT; else trap 'make -s sandbox-down' EXIT; fi
 make -s sandbox
 
-# The files that change the sandbox's own stack, or look at all of it, one after the other; test_gate first, for it wants
-# CloudWatch's minutes as they are. What has stacks of its own runs beside them; the last two make the same repository.
-own=(gate migrations environment engine secrets edge policy guard alerts)
-late=(tests/e2e/test_operations.py tests/e2e/pipeline)
-alone=(traffic image world operations)
+# What has stacks of its own runs beside the rest, which changes the sandbox's own stack or looks at all of it, one file
+# after the other; test_gate first, for it wants CloudWatch's minutes as they are.
+alone=(traffic image node world)
+apart=(plugins review state operations)
 
 files() { printf 'tests/e2e/test_%s.py\n' "$@"; }
 
@@ -30,11 +29,11 @@ part() { # NAME FILE…: each line of what it prints bears its name
 }
 
 status=0
-mapfile -t others < <(comm -23 <(ls tests/e2e/test_*.py) <(files "${own[@]}" "${alone[@]}" | sort))
+mapfile -t own < <(comm -23 <(ls tests/e2e/test_*.py) <(files gate "${alone[@]}" "${apart[@]}" | sort))
 part first $(files traffic image) || status=1 # the load wants both processors
-part own $(files "${own[@]}") &
-part others "${others[@]}" "${late[@]}" || status=1
+part own $(files gate) "${own[@]}" &
+part apart $(files "${apart[@]}") tests/e2e/pipeline || status=1
 wait $! || status=1
-part last $(files world) || status=1 # it takes the local cloud down
-.venv/bin/python -m tests.e2e.times .pytest_cache/e2e-{first,own,others,last}.xml
+part last $(files node world) || status=1 # one kills the API server, the other takes the local cloud down
+.venv/bin/python -m tests.e2e.times .pytest_cache/e2e-{first,own,apart,last}.xml
 exit $status

@@ -49,6 +49,7 @@ def test_what_the_inputs_name_is_asked_of_nobody() -> None:
         state(
             ("record", "aws:route53/record:Record", {"zoneId": "Z1", "name": "shop.example.com", "type": "A"}),
             ("alarm", "aws:cloudwatch/metricAlarm:MetricAlarm", {"name": "review-42-errors"}),
+            ("target", "aws:cloudwatch/eventTarget:EventTarget", {"rule": "review-42-guard", "targetId": "guard"}),
             ("rule", "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule", {}),
             ("component", "hueshift:edge:Edge", {}),
             ("space", "kubernetes:core/v1:Namespace", {"metadata": {"name": "review-42-shop"}}),
@@ -58,6 +59,7 @@ def test_what_the_inputs_name_is_asked_of_nobody() -> None:
     assert found == {
         "record": "Z1_shop.example.com_A",
         "alarm": "review-42-errors",
+        "target": "review-42-guard/guard",
         "space": "review-42-shop",
         "pods": "review-42-shop/blue",
     }
