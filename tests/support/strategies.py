@@ -222,6 +222,7 @@ def whole() -> list[dict[str, Any]]:
     shop["colors"]["green"] |= {
         "build": {"context": "app", "dockerfile": "Dockerfile", "args": {"BASE": "alpine"}, "platform": "linux/arm64"},
         "parked": True,
+        "minReplicas": 6,
     }
     shop["secrets"]["app"] |= {
         "rotation": {"lambdaArn": arn("lambda", "function:rotate"), "days": 30},

@@ -207,9 +207,8 @@ def test_the_last_color_is_the_way_back_for_a_day_and_then_parked(loop: Loop) ->
     assert "blue is the way back of release 1 of pricing until " in again.output
     assert "blue is the way back of release 1" in loop.run("park").output
     loop.clock.now += 86_400
-    (loop.world.folder / "set.py").write_text((loop.world.folder / "set.py").read_text().replace("int(value)", "value"))
     assert loop.run("park").exit_code == 0
-    assert loop.world.config["hueshift:services"]["pricing"]["colors"]["blue"]["parked"] == "true"
+    assert loop.world.config["hueshift:services"]["pricing"]["colors"]["blue"]["parked"] is True
 
 
 def test_history_and_audit_log_tell_what_happened(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
