@@ -371,15 +371,17 @@ class Driver:
             if image and runs != image:
                 self._give_up(f"{service}: the update gave {record.new} {runs}, and the release is of {image}")
                 return
-        rules = self.forward.rules([self.unit.services[service] for service in record.services])
-        moves = [guard.move(it.arn, it.actions, str(it.group(record.old))) for it in rules.values()]
         now = self.store.now()
         until = now + sum(step.bake + record.patience for step in record.steps) + GUARDED
-        order = guard.order(moves, since=now, until=until)
         try:
-            guard.arm(self.clients.s3, self.bucket, self._alarms(record), order)
+            rules = self.back.rules([self.unit.services[service] for service in record.services])
+            moves = [guard.move(it.arn, it.actions, str(it.group(record.old))) for it in rules.values()]
+            guard.arm(self.clients.s3, self.bucket, self._alarms(record), guard.order(moves, since=now, until=until))
         except (BotoCoreError, ClientError) as error:
             self._give_up(f"the guard could not be armed: {explained(error)}")
+            return
+        except (RefusedError, ValueError) as error:
+            self._give_up(f"the guard could not be armed: {error}")
             return
         self._prepared = True
 
