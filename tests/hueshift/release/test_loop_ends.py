@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from typer.testing import Result
 
 from hueshift.release import commands
@@ -401,3 +402,13 @@ def test_who_is_killed_at_any_effect_is_followed_by_another_process(loop: Loop, 
         assert loop.world.live("pricing") == GREEN
         assert loop.world.config["hueshift:services"]["pricing"]["activeColor"] == "green"
     assert armed(loop) == []
+
+
+def test_without_its_guard_nothing_is_tried(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise ClientError({"Error": {"Code": "AccessDenied"}}, "PutObject")
+
+    monkeypatch.setattr("hueshift.release.guard.arm", refused)
+    assert loop.run("release").exit_code == 3
+    undone(loop, "the guard could not be armed: AWS refused PutObject: AccessDenied")
+    assert "to 10 %" not in loop.said
