@@ -189,6 +189,11 @@ class Driver:
         if self._stored is None:
             raise RefusedError(blind or f"there is no release of {self.unit.name}")
         record = self._stored.record
+        if gone := sorted(set(record.services) - self.unit.services.keys()):
+            raise RefusedError(
+                f"release {record.id} of {record.unit} is of {', '.join(gone)}, which {self.unit.place.file.name} does "
+                "not release with it any more; put it back as it was, then `hueshift abort`"
+            )
         now = self.store.now()
         self._tell(record)
         if record.phase.closed or record.owner != self.me:

@@ -412,3 +412,14 @@ def test_without_its_guard_nothing_is_tried(loop: Loop, monkeypatch: pytest.Monk
     assert loop.run("release").exit_code == 3
     undone(loop, "the guard could not be armed: AWS refused PutObject: AccessDenied")
     assert "to 10 %" not in loop.said
+
+
+def test_a_service_that_left_its_unit_in_the_middle_is_named(loop: Loop) -> None:
+    loop.load.service = "shop"
+    loop.strategy("shop", "orders", steps=[{"weight": 50, "bake": 100}])
+    assert loop.run("release", "--detach").exit_code == 4
+    loop.world.change(lambda config: config["hueshift:services"]["orders"].update(activeColor="blue"))
+    loop.clock.sleep(SILENCE + 1)
+    done = loop.run("resume", "--once")
+    assert done.exit_code == 4
+    assert "is of orders, which Pulumi.staging.yaml does not release with it any more" in done.output
