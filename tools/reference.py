@@ -148,6 +148,8 @@ def _type(hint: Any) -> str:  # noqa: ANN401 - a type
     if get_origin(hint) is Sequence:
         return f"list of {_type(arguments[0])}"
     if get_origin(hint) is Mapping:
+        if arguments[1] is Any:
+            return "keys"
         return f"{_type(arguments[1])} by {'name' if arguments[0] is str else _type(arguments[0])}"
     if get_origin(hint) in (Union, UnionType):
         return " or ".join(map(_type, arguments))
@@ -225,8 +227,9 @@ def _plain(node: Any) -> Any:  # noqa: ANN401 - JSON
     if not isinstance(node, dict):
         return node
     if {"type": "null"} in node.get("anyOf", ()):
-        (kept,) = [each for each in node["anyOf"] if each != {"type": "null"}]
-        node = {**kept, **{key: value for key, value in node.items() if key != "anyOf"}}
+        kept = [each for each in node["anyOf"] if each != {"type": "null"}]
+        said = kept[0] if len(kept) == 1 else {"anyOf": kept}
+        node = {**said, **{key: value for key, value in node.items() if key != "anyOf"}}
         if node.get("default", ...) is None:
             del node["default"]
     return {key: _plain(value) for key, value in node.items() if key != "title" or not isinstance(value, str)}

@@ -65,9 +65,8 @@ def filter_problem(tags: Mapping[str, str]) -> str | None:
 
 def repeated_problem(items: Sequence[object]) -> str | None:
     """Return which items of a list are the same: AWS refuses most duplicates, the rest are mistakes."""
-    seen: dict[object, int] = {}
     for place, item in enumerate(items):
-        if (first := seen.setdefault(item, place)) != place:
+        if (first := items.index(item)) != place:  # what a list holds may be no key
             return f"items {first} and {place} are the same; name each once"
     return None
 

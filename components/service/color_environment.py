@@ -299,7 +299,7 @@ def _strategy(strategy: Strategy) -> apps.v1.DeploymentStrategyArgs:
 def _autoscaler(
     name: str, args: ColorEnvironmentArgs, metadata: meta.v1.ObjectMetaArgs, opts: pulumi.ResourceOptions
 ) -> autoscaling.v2.HorizontalPodAutoscaler:
-    replicas = args.spec.replicas
+    replicas, floor = args.spec.replicas, args.spec.colors[args.context.color].min_replicas or 0
 
     def resource(kind: str, percent: int) -> autoscaling.v2.MetricSpecArgs:
         return autoscaling.v2.MetricSpecArgs(
@@ -334,8 +334,8 @@ def _autoscaler(
             scale_target_ref=autoscaling.v2.CrossVersionObjectReferenceArgs(
                 api_version="apps/v1", kind="Deployment", name=args.context.name
             ),
-            min_replicas=max(replicas.min, args.spec.colors[args.context.color].min_replicas or 0),
-            max_replicas=replicas.max,
+            min_replicas=max(replicas.min, floor),
+            max_replicas=max(replicas.max, floor),
             metrics=metrics,
             # A flip takes all load from a color at once: it keeps its pods while it may be wanted back.
             behavior=autoscaling.v2.HorizontalPodAutoscalerBehaviorArgs(

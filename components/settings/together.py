@@ -105,10 +105,6 @@ def service_problems(name: str, service: Service, environment: str) -> Iterator[
         reason = rules.plaintext_secret_problem(variable, value, known=service.not_secrets)
         if reason is not None and rules.env_name_problem(variable) is None:
             yield Problem(f"env.{variable}", reason)
-    for color, settings in service.colors.items():
-        if (floor := settings.min_replicas) is not None and floor > service.replicas.max:
-            reason = f"{floor} is more than replicas.max ({service.replicas.max}); raise that, or lower this"
-            yield Problem(f"colors.{color}.minReplicas", reason)
     if (reason := rules.maximum_problem(service.replicas.max, minimum=service.replicas.min)) is not None:
         yield Problem("replicas.max", reason)
 

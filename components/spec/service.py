@@ -132,12 +132,9 @@ class Release:
     parked: bool = False
     """Whether the color has no pods; everything else stays."""
     min_replicas: Annotated[
-        int | None,
-        Between(1, rules.MOST_REPLICAS, "the targets that a load balancer has (ELB quotas)"),
-        Unset("replicas.min"),
-        Example(12),
+        int | None, Between(1, rules.MOST_REPLICAS, "the targets of a load balancer"), Example(6)
     ] = None
-    """Pods that the color has at least, whatever its load: before it takes over, and while it may be wanted back."""
+    """Pods that the color always has, if more than replicas.min: `hueshift release` sets it, until `hueshift park`."""
     secret_versions: Annotated[Mapping[str, str], Example({"app": "3b1f6c52-7d0e-4e9a-9c41-5a2f8e6d7b30"})] = field(
         default_factory=dict
     )

@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from components import rules
 from components.model import Color
 from components.rules import Problem
+from components.rules.steps import StrategyError, freezes
 from components.spec.marks import Between, Example, Here, Like, Rule, Unset, arn
 from components.spec.service import Cidr, Service
 
@@ -222,6 +223,30 @@ class Alerts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Releases:
+    """What releases of all services go by; see docs/release.md."""
+
+    prometheus: Annotated[
+        str | None,
+        Like(r"https?://[\w.:\[\]-]+(/[\w./~-]*)?", "a URL such as http://prometheus.monitoring:9090"),
+        Example("http://prometheus.monitoring:9090"),
+    ] = None
+    """Where `hueshift release` reaches the Prometheus that reads the pods; unset, CloudWatch counts requests."""
+    zone: str = "UTC"
+    """The time zone of the freezes."""
+    freeze: Annotated[Sequence[Mapping[str, Any]], Example([{"days": ["fri"], "from": "15:00"}])] = ()
+    """When nothing goes forward: days, dates, from, to. A way back is never held."""
+
+    def problems(self) -> Sequence[Problem]:
+        """Return what is wrong with the freezes."""
+        try:
+            freezes(self.freeze, zone=self.zone)
+        except StrategyError as error:
+            return error.problems
+        return []
+
+
+@dataclass(frozen=True, kw_only=True)
 class Stack:
     """One environment."""
 
@@ -256,5 +281,7 @@ class Stack:
     """The cluster's Prometheus Operator."""
     alerts: Alerts = Alerts()
     """Who hears of an alarm."""
+    releases: Releases = Releases()
+    """What releases of all services go by."""
     services: Mapping[Annotated[str, Rule(rules.service_problem)], Service]
     """The services by name."""

@@ -1,13 +1,14 @@
 """How a service is released."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 from components.model import Color
 from components.rules import Problem
-from components.spec.marks import Between
+from components.rules.steps import StrategyError, strategy
+from components.spec.marks import Between, Example
 
 
 class StrategyKind(StrEnum):
@@ -33,11 +34,48 @@ class Strategy:
     """Pods below the wanted number during an update."""
     allow_downtime: bool = False
     """Whether production may use recreate, in which users get 503 for a while."""
+    steps: Annotated[Sequence[int | Mapping[str, Any]] | None, Example([10, {"weight": 50, "bake": "30m"}])] = None
+    """Shares of the new color in a release, in percent or with bake, approval and gates; 100 is always last. Unset, 10
+    and 50 in production, and none elsewhere."""
+    smoke: Annotated[Sequence[Mapping[str, Any]] | None, Example([{"path": "/items", "within": "500ms"}])] = None
+    """What the new color is asked at its test host: path, status, within and contains, or a command; unset, its
+    health."""
+    gates: Annotated[
+        Sequence[Mapping[str, Any]], Example([{"name": "orders", "query": 'orders{color="$color"}', "above": 1}])
+    ] = ()
+    """Questions of your own at every step: a name, and a query with below or above, or a command."""
+    compare: Annotated[Mapping[str, Any] | bool | None, Example({"limit": 0.5})] = None
+    """limit, the percent of failing requests that must not go unseen beside the old color; false for no comparison.
+    Unset, 1."""
+    patience: Annotated[int | str, Example("10m")] = 600
+    """Seconds, or such as 10m, that a release waits for what is missing or unknown before it is undone."""
+
+    def problems(self) -> Sequence[Problem]:
+        """Return what is wrong with how a release goes; what production asks besides, `hueshift plan` says."""
+        said = {
+            "steps": self.steps,
+            "smoke": self.smoke,
+            "gates": self.gates,
+            "compare": self.compare,
+            "patience": self.patience,
+        }
+        try:
+            strategy({key: value for key, value in said.items() if value is not None}, **_ANYWHERE)
+        except StrategyError as error:
+            return error.problems
+        if self.kind is StrategyKind.BLUE_GREEN:
+            return []
+        why = f"means nothing with {self.kind}, which has one color; remove it, or set kind to blueGreen"
+        return [Problem(key, why) for key in ("steps", "gates", "compare") if said[key]]
 
     @property
     def colors(self) -> int:
         """How many colors such a service has."""
         return 2 if self.kind is StrategyKind.BLUE_GREEN else 1
+
+
+_ANYWHERE: Final[Mapping[str, Any]] = {"bake": 1, "least_bake": 0, "production": False, "health_path": "/"}
+"""Of what a strategy is read with, nothing that could refuse it."""
 
 
 def colors_problems(colors: Collection[Color], strategy: Strategy) -> list[Problem]:

@@ -14,7 +14,7 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from components.model import Color, split
-from components.spec import StrategyKind
+from components.spec import Replicas, StrategyKind
 from hueshift.release import counts, view
 from hueshift.release import plan as planned
 from hueshift.release.counts import USUAL, SignalError
@@ -305,6 +305,12 @@ def _prepare(unit: Unit, record: Record, given: Given | None, *, commit: bool) -
                 f"{unit.place.file.name} gives {record.new} of {name} {says or 'what is built here'}, and the release "
                 f"is of {record.images[name]}"
             )
+        floor = record.pods[name]
+        if floor > int(unit.said(name, "replicas", "min") or Replicas.min):
+            # Each color can carry all of the traffic, the new one before its first request, the old one to the last.
+            floors = (f"services.{name}.colors.{color}.minReplicas" for color in (record.old, record.new))
+            unit.place.write(dict.fromkeys(floors, floor))
+            changed = True
     if commit and changed:
         versions = ", ".join(f"{name} {record.versions[name][1]}" for name in record.services)
         keep(unit.place, f"Give {record.new} {versions} in {unit.place.name}")
@@ -565,6 +571,7 @@ def resume(
                 shows.close(None)
                 typer.echo(problem, err=True)
                 continue
+        driver.hear(taken.record)
         codes.append(_driven(at, driver, shows, once=once, as_json=as_json))
     raise typer.Exit(max(codes))
 
@@ -605,6 +612,10 @@ def park(
             if rule.live.get(color):
                 raise RefusedError(f"{name}: {color} has traffic, {shown(rule.live)}, and is not parked")
         there.write({f"services.{name}.colors.{color}.parked": True for name in unit.services})
+        for name, wished in unit.services.items():
+            for each, said in wished.colors.items():
+                if "minReplicas" in said:
+                    there.clear(f"services.{name}.colors.{each}.minReplicas")
         PulumiEngine(there).up()
         if commit:
             keep(there, f"Park {color} of {', '.join(unit.services)} in {there.name}")

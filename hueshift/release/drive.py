@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any, Final, Literal
 
 from components.model import Color, split
-from hueshift.release.strategy import Check, Gate, Step, Strategy
+from components.rules.steps import Check, Gate, Step, Strategy
 
 FORMAT: Final = 1
 SEND: Final = 5

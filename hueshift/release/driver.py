@@ -5,6 +5,7 @@ for the record, its store, the engine or a signal.
 """
 
 import getpass
+import math
 import os
 import socket
 import subprocess
@@ -20,6 +21,7 @@ from uuid import uuid4
 from botocore.exceptions import BotoCoreError, ClientError
 
 from components.model import Color, alarm_name, split
+from components.rules.steps import Freezes
 from hueshift.release import guard
 from hueshift.release.drive import (
     LANDED,
@@ -43,9 +45,8 @@ from hueshift.release.drive import (
     stamp,
     undoing,
 )
-from hueshift.release.signals import Signals, described
+from hueshift.release.signals import LOOK, Signals, described
 from hueshift.release.store import LostError, Store, Stored, StoreError
-from hueshift.release.strategy import Freezes
 from hueshift.release.unit import Unit
 from hueshift.report import RefusedError, explained
 from hueshift.stack import Place, place
@@ -132,12 +133,14 @@ class Driver:
         self._stored: Stored | None = None
         self._rules: Mapping[str, Rule] = {}
         self._asked: Signals | None = None
-        self._events = 0
+        self._heard: Event | None = None
         self._short: dict[str, int] = {}
         """By service: looks in a row in which the new color had too few pods."""
         self._prepared = False
         self._settled: Color | None = None
-        self._images: tuple[float, Mapping[str, Mapping[str, str]]] | None = None
+        self._images: Mapping[str, Mapping[str, str]] = {}
+        self._images_asked = -math.inf
+        self._said = ""
 
     def run(self, *, once: bool = False) -> Record:
         """Drive until the release is closed, is another's, or, with ``once``, nothing is left to do for now.
@@ -186,6 +189,11 @@ class Driver:
         if self._stored is None:
             raise RefusedError(blind or f"there is no release of {self.unit.name}")
         record = self._stored.record
+        if gone := sorted(set(record.services) - self.unit.services.keys()):
+            raise RefusedError(
+                f"release {record.id} of {record.unit} is of {', '.join(gone)}, which {self.unit.place.file.name} does "
+                "not release with it any more; put it back as it was, then `hueshift abort`"
+            )
         now = self.store.now()
         self._tell(record)
         if record.phase.closed or record.owner != self.me:
@@ -262,18 +270,22 @@ class Driver:
     def _ready(self, record: Record) -> bool:
         if record.phase is Phase.TRYING:
             return self._prepared
-        last = record.phase is Phase.BAKING and record.last
-        if self._images is None or self.steady() > self._images[0] + (EVERY if last else OUTPUTS):
-            try:
-                self._images = self.steady(), self.engine.images()
-            except RefusedError:
-                self._images = self.steady(), self._images[1] if self._images else {}
-        runs = self._images[1]
+        if self.steady() > self._images_asked + (EVERY if record.phase is Phase.SETTLING else OUTPUTS):
+            self._images_asked = self.steady()
+            asking = threading.Thread(target=self._ask_images, daemon=True)
+            asking.start()
+            asking.join(LOOK)  # a look waits for no engine
+        runs = self._images
         return all(
             runs[service].get(record.new) == image
             for service, image in record.images.items()
             if image and service in runs
         )
+
+    def _ask_images(self) -> None:
+        """Find out what each color runs; as long as that is not known, what was known counts."""
+        with suppress(RefusedError, ValueError):
+            self._images = self.engine.images()
 
     def _health(self, record: Record, seen: Seen) -> Iterator[Verdict]:
         weight = record.before if record.phase is Phase.MOVING else record.weight
@@ -355,24 +367,26 @@ class Driver:
             with self._kept_fresh():
                 self.prepare(record)
                 self.engine.up()
-            self._images = self.steady(), self.engine.images()
+            self._images, self._images_asked = self.engine.images(), self.steady()
         except RefusedError as error:
             self._give_up(str(error))
             return
         for service, image in record.images.items():
-            runs = self._images[1].get(service, {}).get(record.new)
+            runs = self._images.get(service, {}).get(record.new)
             if image and runs != image:
                 self._give_up(f"{service}: the update gave {record.new} {runs}, and the release is of {image}")
                 return
-        rules = self.forward.rules([self.unit.services[service] for service in record.services])
-        moves = [guard.move(it.arn, it.actions, str(it.group(record.old))) for it in rules.values()]
         now = self.store.now()
         until = now + sum(step.bake + record.patience for step in record.steps) + GUARDED
-        order = guard.order(moves, since=now, until=until)
         try:
-            guard.arm(self.clients.s3, self.bucket, self._alarms(record), order)
+            rules = self.back.rules([self.unit.services[service] for service in record.services])
+            moves = [guard.move(it.arn, it.actions, str(it.group(record.old))) for it in rules.values()]
+            guard.arm(self.clients.s3, self.bucket, self._alarms(record), guard.order(moves, since=now, until=until))
         except (BotoCoreError, ClientError) as error:
             self._give_up(f"the guard could not be armed: {explained(error)}")
+            return
+        except (RefusedError, ValueError) as error:
+            self._give_up(f"the guard could not be armed: {error}")
             return
         self._prepared = True
 
@@ -427,14 +441,20 @@ class Driver:
     # Who is told
 
     def _tell(self, record: Record) -> None:
-        for event in record.events[self._events :]:
+        for event in _after(record.events, self._heard):
             self.told(event)
-        self._events = max(self._events, len(record.events))
+        self.hear(record)
+
+    def hear(self, record: Record) -> None:
+        """Take what a record tells for told."""
+        self._heard = record.events[-1] if record.events else self._heard
 
     def _say(self, what: str) -> None:
-        """Tell what is in no record."""
-        with suppress(StoreError):
-            self.told(Event(at=self.store.now(), what=what, by=self.me))
+        """Tell what is in no record; the same again and again only once."""
+        if what != self._said:
+            self._said = what
+            with suppress(StoreError):
+                self.told(Event(at=self.store.now(), what=what, by=self.me))
 
     def _call(self, record: Record) -> None:
         """Tell the people who hear of the service's alarms; that they cannot be told stops nothing."""
@@ -500,6 +520,12 @@ class Driver:
         finally:
             over.set()
             thread.join()
+
+
+def _after(events: Sequence[Event], last: Event | None) -> Sequence[Event]:
+    """Return the events after the last that was heard; all of them if it is not among them."""
+    heard = [place for place, event in enumerate(events) if event == last]
+    return events[heard[-1] + 1 :] if heard else events
 
 
 def keep(there: Place, message: str, *, seconds: float = 120) -> None:

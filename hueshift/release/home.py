@@ -1,5 +1,6 @@
 """Where a stack keeps its releases, and what a driver of one is made of."""
 
+import os
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,9 +33,10 @@ class PulumiEngine:
         self._place = place
 
     def up(self) -> None:
-        """Bring the stack to what its file says. Raises ``RefusedError``."""
+        """Bring the stack to what its file says, held to the policies. Raises ``RefusedError``."""
         words = ("up", "--yes", "--skip-preview", "--non-interactive", "--color", "never", "--stack", self._place.name)
-        process = subprocess.Popen([program(), *words], cwd=self._place.folder, stdout=STDERR)
+        pack = ("--policy-pack", os.environ.get("HUESHIFT_POLICY_PACK") or "policy")
+        process = subprocess.Popen([program(), *words, *pack], cwd=self._place.folder, stdout=STDERR)
         try:
             status = process.wait()
         except KeyboardInterrupt:

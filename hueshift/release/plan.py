@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from components.model import Color, precedence, split
+from components.rules.steps import Freezes, Step, Strategy
 from hueshift.release.judge import CLUMPING, FLOOR, enough
-from hueshift.release.strategy import Freezes, Step, Strategy
 
 
 @dataclass(frozen=True, kw_only=True)

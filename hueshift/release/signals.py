@@ -16,12 +16,12 @@ from typing import Any, Final
 from botocore.exceptions import BotoCoreError, ClientError
 
 from components.model import Color, alarm_name
+from components.rules.steps import Check, Gate
 from components.traffic.decision import ColorAlarms
 from hueshift.release import guard
 from hueshift.release.counts import USUAL, Counts, Prometheus, SignalError, scrapes
-from hueshift.release.drive import Phase, Record, Verdict, stamp
+from hueshift.release.drive import MOST_EVENTS, Phase, Record, Verdict, stamp
 from hueshift.release.judge import clumping, compare
-from hueshift.release.strategy import Check, Gate
 from hueshift.report import explained
 
 EVERY: Final = 10
@@ -183,7 +183,10 @@ def alerts(prometheus: Prometheus, environment: str, service: str, gate: str) ->
 
 def first_weight(record: Record) -> float:
     """Return when the new color got its first request at the earliest."""
-    return next((event.at for event in record.events if event.what.startswith("to ")), record.since)
+    forward = [event.at for event in record.events if event.what.startswith("to ")]
+    if len(record.events) >= MOST_EVENTS or not forward:  # the first may not be there any more
+        return min([record.since, *(event.at for event in record.events)])
+    return forward[0]
 
 
 def comparison(counts: Counts, service: str, prefix: str) -> Question:

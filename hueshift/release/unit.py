@@ -6,8 +6,8 @@ from typing import Any, Final, TypeVar
 
 from components.model import ALARM_PERIOD, ALARM_PERIODS, Color, color_host
 from components.rules import is_production
+from components.rules.steps import Freezes, Strategy, StrategyError, freezes, seconds, strategy
 from components.spec import Health, StrategyKind, Timing
-from hueshift.release.strategy import Freezes, Strategy, StrategyError, freezes, seconds, strategy
 from hueshift.report import RefusedError, unknown
 from hueshift.stack import Place, Wished
 

@@ -167,12 +167,27 @@ def whole() -> list[dict[str, Any]]:
         "owner": "team-shop",
         "runbooks": "https://example.com/runbooks",
     }
+    first["releases"] = {
+        "prometheus": "http://prometheus.monitoring:9090",
+        "zone": "Europe/Berlin",
+        "freeze": [{"days": ["fri"], "from": "15:00"}, {"dates": ["2026-12-19", "2027-01-06"]}],
+    }
     first["prometheus"] = {"enabled": True, "labels": {"release": "kube-prometheus-stack"}}
     first["services"]["shop"] |= {
         "priorityBand": 7,
         "activeColor": "blue",
         "canaryWeight": 0,
-        "strategy": {"kind": "blueGreen", "maxSurge": 1, "maxUnavailable": 0, "allowDowntime": False},
+        "strategy": {
+            "kind": "blueGreen",
+            "maxSurge": 1,
+            "maxUnavailable": 0,
+            "allowDowntime": False,
+            "steps": [10, {"weight": 50, "bake": "30m", "approval": True}],
+            "smoke": [{"path": "/items", "status": 200, "within": "500ms", "contains": "items"}],
+            "gates": [{"name": "orders", "query": "sum(orders)", "below": 0.2}, {"name": "x", "command": ["true"]}],
+            "compare": {"limit": 0.5},
+            "patience": "10m",
+        },
         "replicas": {"min": 2, "max": 4, "cpuTarget": 70, "memoryTarget": 80, "requestsPerSecond": 50},
         "resources": {"cpu": "250m", "memory": "256Mi"},
         "env": {"LOG_LEVEL": "INFO", "MAX_TOKENS": "5"},
@@ -207,7 +222,7 @@ def whole() -> list[dict[str, Any]]:
     shop["colors"]["green"] |= {
         "build": {"context": "app", "dockerfile": "Dockerfile", "args": {"BASE": "alpine"}, "platform": "linux/arm64"},
         "parked": True,
-        "minReplicas": 3,
+        "minReplicas": 6,
     }
     shop["secrets"]["app"] |= {
         "rotation": {"lambdaArn": arn("lambda", "function:rotate"), "days": 30},

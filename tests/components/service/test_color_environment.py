@@ -176,6 +176,17 @@ async def test_what_only_looks_like_a_secret_is_said_where_it_is(engine: Engine)
 
 
 @in_stack
+@pytest.mark.parametrize(("floor", "bounds"), [(2, (3, 9)), (6, (6, 9)), (12, (12, 12))])
+async def test_a_color_never_has_fewer_pods_than_a_release_asks_for(
+    engine: Engine, floor: int, bounds: tuple[int, int]
+) -> None:
+    replicas = Replicas(min=3, max=9)
+    ColorEnvironment("shop-green", samples.change(samples.ENVIRONMENT, replicas=replicas, min_replicas=floor))
+    scaler = (await engine.inputs("shop-green-autoscaler"))["spec"]
+    assert (scaler["minReplicas"], scaler["maxReplicas"]) == bounds
+
+
+@in_stack
 async def test_the_autoscaler_alone_says_how_many(engine: Engine) -> None:
     ColorEnvironment("shop-green", samples.change(samples.ENVIRONMENT, replicas=Replicas(min=3, max=9, cpu_target=55)))
     scaler = (await engine.inputs("shop-green-autoscaler"))["spec"]

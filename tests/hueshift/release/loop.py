@@ -37,6 +37,7 @@ PULUMI = """#!/bin/sh
 echo "$*" >>"$CALLED"
 case "$*" in
 *"config set"*) exec "$PYTHON" "$SET" "$@" ;;
+*"config rm"*) exec "$PYTHON" remove.py "$@" ;;
 *"stack export"*) cat "$STATE" ;;
 *"stack output"*) cat outputs.json ;;
 "up "*) [ ! -e up-fails ] || { rm up-fails; exit 255; } ;;
@@ -48,6 +49,19 @@ CURL = """#!/bin/sh
 printf 'HTTP/1.1 200 OK\\r\\nx-version: 1.5.0\\r\\n\\r\\n{"items": []}'
 printf '\\n200 0.012' >&2
 """
+
+
+REMOVE = '''"""What `pulumi config rm --path` does to a stack file."""
+import sys, yaml
+stack, key = sys.argv[sys.argv.index("--stack") + 1], sys.argv[-1]
+content = yaml.safe_load(open(f"Pulumi.{stack}.yaml"))
+name, *path, last = key.split(":", 1)[1].split(".")
+place = content["config"][f"hueshift:{name}"]
+for part in path:
+    place = place[part]
+del place[last]
+open(f"Pulumi.{stack}.yaml", "w").write(yaml.safe_dump(content, sort_keys=False))
+'''
 
 
 class KilledError(BaseException):
@@ -255,6 +269,8 @@ def begun(world: World, monkeypatch: pytest.MonkeyPatch) -> Loop:
     (folder / "bin/pulumi").write_text(PULUMI)
     (folder / "bin/curl").write_text(CURL)
     (folder / "outputs.json").write_text(json.dumps({"releases": BUCKET, "guard": None}))
+    (folder / "remove.py").write_text(REMOVE)
+    (folder / "set.py").write_text((folder / "set.py").read_text().replace("int(value)", "yaml.safe_load(value)"))
     clock = Clock()
     clients = Clients(s3=_bucket(clock), states=None, cloudwatch=_alarms(), sns=_sns)
     load = Load(world, clock)

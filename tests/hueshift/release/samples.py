@@ -6,8 +6,8 @@ from random import Random
 from typing import Literal
 
 from components.model import Color, split
+from components.rules.steps import Check, Gate, Step, Strategy
 from hueshift.release.drive import Asked, Held, Hold, Phase, Record, Seen, Verdict
-from hueshift.release.strategy import Check, Gate, Step, Strategy
 
 NOW = 1_800_000_000
 SERVICES = ("shop", "pricing")

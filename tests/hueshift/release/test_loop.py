@@ -1,6 +1,7 @@
 """A release from its first word to its last, on a load balancer, a bucket, alarms and topics that are moto's."""
 
 from contextlib import suppress
+from typing import Any
 
 import pytest
 
@@ -141,3 +142,24 @@ def test_a_stack_without_a_bucket_is_told_to_make_one(loop: Loop, monkeypatch: p
     done = loop.run("plan")
     assert done.exit_code == 1
     assert "staging has no bucket for the records of releases: pulumi up --stack staging" in done.output
+
+
+def test_each_color_is_held_to_the_pods_that_all_of_the_traffic_needs_until_it_is_parked(loop: Loop) -> None:
+    def pods(color: str, last: int) -> None:
+        targets: Any = [{"Id": f"172.31.0.{it}", "Port": 8080} for it in range(1, last + 1)]
+        loop.world.elb.register_targets(TargetGroupArn=loop.world.groups["pricing", color], Targets=targets)
+
+    def colors() -> Any:  # noqa: ANN401 - what YAML holds
+        return loop.world.config["hueshift:services"]["pricing"]["colors"]
+
+    pods("blue", 5)
+    # The pods come a minute after the update: without them only 10 % may be tried.
+    loop.clock.at[loop.clock.now + 60] = lambda: pods("green", 5)
+    assert loop.run("release").exit_code == 0
+    assert {color: said["minReplicas"] for color, said in colors().items()} == {"blue": 5, "green": 5}
+    assert "waits (room): pricing: green has 2 healthy targets and needs 3 for 50 %" in loop.said
+    loop.clock.now += 86_400
+    parked = loop.run("park")
+    assert parked.exit_code == 0, parked.output
+    assert not any("minReplicas" in said for said in colors().values())
+    assert colors()["blue"]["parked"] is True

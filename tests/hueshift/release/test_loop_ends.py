@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from typer.testing import Result
 
 from hueshift.release import commands
@@ -207,9 +208,8 @@ def test_the_last_color_is_the_way_back_for_a_day_and_then_parked(loop: Loop) ->
     assert "blue is the way back of release 1 of pricing until " in again.output
     assert "blue is the way back of release 1" in loop.run("park").output
     loop.clock.now += 86_400
-    (loop.world.folder / "set.py").write_text((loop.world.folder / "set.py").read_text().replace("int(value)", "value"))
     assert loop.run("park").exit_code == 0
-    assert loop.world.config["hueshift:services"]["pricing"]["colors"]["blue"]["parked"] == "true"
+    assert loop.world.config["hueshift:services"]["pricing"]["colors"]["blue"]["parked"] is True
 
 
 def test_history_and_audit_log_tell_what_happened(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -402,3 +402,24 @@ def test_who_is_killed_at_any_effect_is_followed_by_another_process(loop: Loop, 
         assert loop.world.live("pricing") == GREEN
         assert loop.world.config["hueshift:services"]["pricing"]["activeColor"] == "green"
     assert armed(loop) == []
+
+
+def test_without_its_guard_nothing_is_tried(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise ClientError({"Error": {"Code": "AccessDenied"}}, "PutObject")
+
+    monkeypatch.setattr("hueshift.release.guard.arm", refused)
+    assert loop.run("release").exit_code == 3
+    undone(loop, "the guard could not be armed: AWS refused PutObject: AccessDenied")
+    assert "to 10 %" not in loop.said
+
+
+def test_a_service_that_left_its_unit_in_the_middle_is_named(loop: Loop) -> None:
+    loop.load.service = "shop"
+    loop.strategy("shop", "orders", steps=[{"weight": 50, "bake": 100}])
+    assert loop.run("release", "--detach").exit_code == 4
+    loop.world.change(lambda config: config["hueshift:services"]["orders"].update(activeColor="blue"))
+    loop.clock.sleep(SILENCE + 1)
+    done = loop.run("resume", "--once")
+    assert done.exit_code == 4
+    assert "is of orders, which Pulumi.staging.yaml does not release with it any more" in done.output

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.model import Color, split
+from components.rules.steps import Freezes, freezes, strategy
 from hueshift.release.judge import enough
 from hueshift.release.plan import Candidate, Plan, plan, spoken
-from hueshift.release.strategy import Freezes, freezes, strategy
 from tests.hueshift.release.samples import NOW
 
 SHOP = Candidate(

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from components.rules.steps import Check, Gate
 from hueshift.release.counts import SignalError
 from hueshift.release.drive import Phase, Record, Verdict
 from hueshift.release.signals import Question, Signals, alarms, alerts, answers, own, ran
-from hueshift.release.strategy import Check, Gate
 from tests.hueshift.release.samples import NOW, baking
 
 RECORD = baking(services=("shop",))

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, TypeVar
 
 from components.model import Color, split
+from components.rules.steps import Step, Strategy
 from hueshift.release import drive
 from hueshift.release.drive import LANDED, Action, Phase, Record, Seen, Verdict
-from hueshift.release.strategy import Step, Strategy
 
 T = TypeVar("T")
 Decide = Callable[[Record, Seen], Action]

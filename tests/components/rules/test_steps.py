@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hueshift.release.strategy import Check, Gate, Step, Strategy, StrategyError, freezes, seconds, strategy
+from components.rules.steps import Check, Gate, Step, Strategy, StrategyError, freezes, seconds, strategy
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
