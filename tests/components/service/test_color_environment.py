@@ -197,15 +197,6 @@ async def test_the_autoscaler_alone_says_how_many(engine: Engine) -> None:
 
 
 @in_stack
-async def test_a_color_has_no_fewer_pods_than_its_own_floor(engine: Engine) -> None:
-    ColorEnvironment("shop-green", samples.change(samples.ENVIRONMENT, replicas=Replicas(min=3, max=9), min_replicas=7))
-    assert (await engine.inputs("shop-green-autoscaler"))["spec"]["minReplicas"] == 7
-    lower = samples.change(samples.ENVIRONMENT, replicas=Replicas(min=3, max=9), min_replicas=2)
-    ColorEnvironment("web-green", lower)
-    assert (await engine.inputs("web-green-autoscaler"))["spec"]["minReplicas"] == 3
-
-
-@in_stack
 async def test_more_pods_come_for_cpu_alone_unless_memory_and_requests_are_stated(engine: Engine) -> None:
     ColorEnvironment("shop-green", samples.ENVIRONMENT)
     asked = Replicas(memory_target=80, requests_per_second=50)
