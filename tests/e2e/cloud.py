@@ -24,8 +24,8 @@ from tests.support.shell import Shell
 
 HOST = "shop.localhost"
 NAMESPACE = "sandbox-shop"
-RATE = 750
-"""Requests a second: above the 300 asked for, and less than two thirds of what the two cores of CI can serve."""
+RATE = 600
+"""Requests a second: above the 300 asked for, and half of what the two cores of CI can serve."""
 FAST = 10
 """How many minutes of CloudWatch pass in one where a test has asked for that. No more: Envoy tells response times every
 five seconds, and a minute without any looks fast."""

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The tests on the local cloud: brings it up, runs them, and takes it down again unless it was up before.
 # A machine that cannot run a node is told what did not run; with CI=true that is a failure.
+# shellcheck disable=SC2046 # names of files have no blanks
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

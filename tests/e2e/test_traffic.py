@@ -63,13 +63,13 @@ def test_no_request_is_lost_while_traffic_moves_and_pods_come_and_go() -> None:
     with cloud.stack_file():
         load = Load(limit=600)
         try:
-            steady = phase("blue", lambda: None, 8)
-            canary = phase("canary 10 %", lambda: set_and_update(canaryWeight=10), 32)
-            flipped = phase("flip to green", lambda: set_and_update(canaryWeight=0, activeColor="green"), 11)
-            phase("redeploy idle blue", lambda: redeploy("blue"), 3)
-            phase("redeploy active green", lambda: redeploy("green"), 6)
-            phase("delete green's pods", delete_pods, 6)
-            back = phase("back to blue", lambda: set_and_update(activeColor="blue"), 8)
+            steady = phase("blue", lambda: None, 10)
+            canary = phase("canary 10 %", lambda: set_and_update(canaryWeight=10), 40)
+            flipped = phase("flip to green", lambda: set_and_update(canaryWeight=0, activeColor="green"), 14)
+            phase("redeploy idle blue", lambda: redeploy("blue"), 4)
+            phase("redeploy active green", lambda: redeploy("green"), 7)
+            phase("delete green's pods", delete_pods, 7)
+            back = phase("back to blue", lambda: set_and_update(activeColor="blue"), 10)
             missing = AT_LEAST / cloud.RATE + 5 - (time.time() - phases[0].started)
             phase("blue again", lambda: None, max(1.0, missing))
         finally:
