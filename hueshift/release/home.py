@@ -157,6 +157,61 @@ def open_record(store: Store, unit: Unit) -> Record | None:
     return found.record if found and not found.record.phase.closed else None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Latest:
+    """The last release of a unit, open or not."""
+
+    record: Record
+    kept_until: float | None
+    """When a promoted one no longer keeps the old color, in seconds since 1970; None if it keeps none now."""
+
+    def __str__(self) -> str:
+        """Return a line for a person."""
+        record = self.record
+        if record.phase.closed:
+            until = f"; {record.old} is kept until {stamp(self.kept_until)}" if self.kept_until else ""
+            return f"release {record.id}: {record.phase}{until}"
+        step = f" at {record.weight} %, step {record.step} of {len(record.steps)}" if record.step else ""
+        held = f", waits ({record.held.kind})" if record.held else ""
+        return f"release {record.id}: {record.phase}{step}{held}, driven by {record.owner}"
+
+    def as_json(self) -> Mapping[str, Any]:
+        """Return it for a machine."""
+        record = self.record
+        return {
+            "id": record.id,
+            "open": not record.phase.closed,
+            "phase": record.phase,
+            "step": record.step,
+            "steps": len(record.steps),
+            "weight": record.weight,
+            "old": record.old,
+            "new": record.new,
+            "owner": record.owner,
+            "since": stamp(record.since),
+            "waits": record.held.kind if record.held else None,
+            "keptUntil": stamp(self.kept_until) if self.kept_until else None,
+        }
+
+
+def latest(place: Place) -> Mapping[str, Latest]:
+    """Return the last release of each service that had one, by service.
+
+    Raises ``RefusedError`` or ``StoreError`` if that cannot be known.
+    """
+    if "releases" not in place.ask("stack", "output"):
+        return {}
+    store, found = home(place).store, {}
+    for unit in units(place):
+        if (stored := store.read(unit.name)) is None:
+            continue
+        record = stored.record
+        until = record.since + unit.keep_old
+        keeps = record.phase is Phase.PROMOTED and unit.old is record.new and store.now() < until
+        found.update(dict.fromkeys(unit.services, Latest(record=record, kept_until=until if keeps else None)))
+    return found
+
+
 def kept(store: Store, unit: Unit, *, color: Color) -> str | None:
     """Return why a color may be given nothing else to run: a release is open, or it is the way back of the last one.
 

@@ -5,9 +5,9 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
@@ -19,8 +19,13 @@ from hueshift.traffic.balancer import PATIENCE, Balancer, Rule
 from hueshift.traffic.live import disagreement, idle, shown
 from hueshift.traffic.way_back import back
 
+if TYPE_CHECKING:
+    from hueshift.release.home import Latest
+
 DIFFERS: Final = 3
 """The exit status where the load balancer has something else than the stack file."""
+OPEN: Final = 4
+"""The exit status of --closed where a release is open."""
 EVERY: Final = 5
 """Seconds between two looks of --watch."""
 _BAR: Final = 10
@@ -46,6 +51,8 @@ class Seen:
     """The services that flip with it, itself among them."""
     way_back: Color | None
     """What `hueshift rollback` would give all traffic to."""
+    release: "Latest | None"
+    """The last release; None if there is none, or that is not known."""
 
     def as_json(self) -> Mapping[str, Any]:
         """Return it for a machine."""
@@ -61,6 +68,7 @@ class Seen:
             "healthy": self.healthy,
             "alarms": self.alarms,
             "wayBack": self.way_back,
+            "release": self.release.as_json() if self.release else None,
             "problem": self.problem,
         }
 
@@ -70,13 +78,15 @@ def status(
     service: Annotated[str | None, typer.Option(help="One service alone.", metavar="S")] = None,
     stack: StackName = None,
     watch: Annotated[bool, typer.Option("--watch", help=f"Look again every {EVERY} seconds, until Ctrl-C.")] = False,
+    closed: Annotated[bool, typer.Option("--closed", help="End with 4 if a release is open.")] = False,
     as_json: Json = False,
 ) -> None:
     """Show what users get, and what the stack file says.
 
-    Asked of the load balancer and of the alarms; the versions are those of the stack file.
+    Asked of the load balancer, of the alarms, and of the record of releases; the versions are those of the stack file.
 
-    Exit status: 0 the load balancer has what the stack file says; 1 it could not be asked; 3 it has something else.
+    Exit status: 0 the load balancer has what the stack file says; 1 it could not be asked; 3 it has something else; 4
+    with --closed, a release is open.
     """
     with reported():
         there = place(stack)
@@ -87,12 +97,16 @@ def status(
         def served(name: str, color: Color) -> bool | None:
             return trusted_before(there, there.services[name], color)
 
-        def look() -> tuple[list[Seen], str | None]:
-            on, unknown = _alarms(balancer, there)
-            rules = balancer.search(wanted)
-            with ThreadPoolExecutor(4) as pool:
-                seen = pool.map(lambda one: _seen(there, balancer, one, rules[one.name], on, served), wanted)
-                return list(seen), unknown
+        def look() -> tuple[list[Seen], Sequence[str]]:
+            with ThreadPoolExecutor(5) as pool:
+                recorded = pool.submit(_releases, there)
+                on, unasked = _alarms(balancer, there)
+                rules = balancer.search(wanted)
+                seen = list(pool.map(lambda one: _seen(there, balancer, one, rules[one.name], on, served), wanted))
+                releases, unread = recorded.result()
+            unknown = [f"alarms: not known: {unasked}"] if unasked else []
+            unknown += [f"release: not known: {unread}"] if unread else []
+            return [replace(item, release=releases.get(item.wished.name)) for item in seen], unknown
 
         found, unknown = look()
         while watch:
@@ -107,12 +121,15 @@ def status(
         else:
             typer.echo("\n".join(_page(there, found, unknown)))
         problems = [item.problem for item in found if item.problem]
+        busy = [item for item in found if closed and item.release and not item.release.record.phase.closed]
+        if busy:
+            problems = [f"{item.wished.name}: {item.release}" for item in busy]
         if any(item.live is None for item in found):
             raise RefusedError("\n  ".join(problems))
     for problem in problems:
         typer.echo(f"error: {problem}", err=True)
     if problems:
-        raise typer.Exit(DIFFERS)
+        raise typer.Exit(OPEN if busy else DIFFERS)
 
 
 def _seen(
@@ -151,7 +168,19 @@ def _seen(
         idle=free,
         together=together,
         way_back=to if to is not None and live is not None and live.get(to) != 100 else None,
+        release=None,
     )
+
+
+def _releases(there: Place) -> tuple[Mapping[str, "Latest"], str | None]:
+    """Return the last releases by service, and why they are not known."""
+    from hueshift.release.home import latest  # what the way back has no time for
+    from hueshift.release.store import StoreError
+
+    try:
+        return latest(there), None
+    except (RefusedError, StoreError, BotoCoreError, ClientError, ValueError) as error:
+        return {}, explained(error) if isinstance(error, BotoCoreError | ClientError) else str(error)
 
 
 def _alarms(balancer: Balancer, there: Place) -> tuple[Mapping[str, Sequence[str]], str | None]:
@@ -180,7 +209,7 @@ def _alarms(balancer: Balancer, there: Place) -> tuple[Mapping[str, Sequence[str
     return found, None
 
 
-def _page(there: Place, found: Sequence[Seen], unknown: str | None) -> Iterator[str]:
+def _page(there: Place, found: Sequence[Seen], unknown: Sequence[str]) -> Iterator[str]:
     """Yield the lines for a person."""
     for item in found:
         wished = item.wished
@@ -194,8 +223,9 @@ def _page(there: Place, found: Sequence[Seen], unknown: str | None) -> Iterator[
         yield f"  stack file: {shown(wished.weights)}"
         for alarm in item.alarms:
             yield f"  alarm: {alarm}"
-        if unknown:
-            yield f"  alarms: not known: {unknown}"
+        yield from (f"  {what}" for what in unknown)
+        if item.release is not None:
+            yield f"  {item.release}"
         if item.way_back is not None:
             name = f" --service {wished.name}" if wished.own else ""
             yield f"  way back: {item.way_back} {wished.versions[item.way_back]}: hueshift rollback{name}"

@@ -1,5 +1,6 @@
 """A release from its first word to its last, on a load balancer, a bucket, alarms and topics that are moto's."""
 
+import json
 from contextlib import suppress
 from typing import Any
 
@@ -163,3 +164,18 @@ def test_each_color_is_held_to_the_pods_that_all_of_the_traffic_needs_until_it_i
     assert parked.exit_code == 0, parked.output
     assert not any("minReplicas" in said for said in colors().values())
     assert colors()["blue"]["parked"] is True
+
+
+def test_the_status_names_the_open_release_and_afterwards_until_when_the_old_color_is_kept(loop: Loop) -> None:
+    assert loop.run("release", "--detach").exit_code == 4
+    done = loop.run("status", "--closed")
+    assert done.exit_code == 4, done.output
+    assert "release 1: baking at 10 %, step 1 of 3, driven by " in done.output
+    loop.clock.now += 61
+    assert loop.run("resume").exit_code == 0
+    done = loop.run("status", "--closed")
+    assert done.exit_code == 0, done.output
+    assert "release 1: promoted; blue is kept until " in done.output
+    (said,) = json.loads(loop.run("status", "--json").output)["services"].values()
+    assert (said["release"]["open"], said["release"]["phase"]) == (False, "promoted")
+    assert said["release"]["keptUntil"]

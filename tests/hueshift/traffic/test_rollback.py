@@ -235,6 +235,7 @@ def test_the_status_is_what_is_live_beside_the_file_with_the_way_back(world: Wor
         "healthy": {"blue": 0, "green": 2},
         "alarms": [],
         "wayBack": "blue",
+        "release": None,
         "problem": None,
     }
     assert "way back: blue 1.4.0: hueshift rollback\n" in world.run("status", "--stack", "staging").stdout
