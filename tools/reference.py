@@ -299,9 +299,9 @@ def commands() -> str:
 def _helps(title: str, command: Any) -> Iterator[tuple[str, str]]:  # noqa: ANN401 - of typer's own copy of click
     with command.make_context(title, [], resilient_parsing=True, terminal_width=110, max_content_width=110) as context:
         yield title, "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
-    if isinstance(command, TyperGroup):
-        for name, part in command.commands.items():
-            yield from _helps(f"{title} {name}", part)
+        # By the group's own methods, for the command's parts are imported when they are asked for.
+        for name in command.list_commands(context) if isinstance(command, TyperGroup) else ():
+            yield from _helps(f"{title} {name}", command.get_command(context, name))
 
 
 def policies() -> str:

@@ -14,6 +14,7 @@ from pydantic.alias_generators import to_camel
 from components.settings import KEYS
 from components.settings.schema import _read
 from components.spec import Example
+from hueshift.cli import PARTS
 from tests.support import strategies as some
 from tests.support.program import ROOT, STACKS
 from tools import reference
@@ -125,3 +126,9 @@ def test_the_schema_has_every_key_of_the_settings_described() -> None:
 
     assert [place for place in undescribed(SCHEMA["definitions"], "") if "properties" in place] == []
     assert SCHEMA["definitions"].keys() == KEYS.json_schema()["$defs"].keys()
+
+
+def test_the_reference_has_a_section_for_each_command() -> None:
+    text = (ROOT / "docs/reference/cli.md").read_text()
+    assert {name for name in PARTS if f"\n## hueshift {name}\n" not in text} == set()
+    assert "\n## hueshift secrets put\n" in text
