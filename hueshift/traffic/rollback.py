@@ -17,6 +17,7 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from components.model import Color
+from components.model.tokens import PRODUCTION_RULE
 from hueshift import STARTED
 from hueshift.report import Json, RefusedError, StackName, emit, explained, reported
 from hueshift.stack import Place, Wished, place, trusted_before
@@ -290,7 +291,7 @@ def learn(there: Place, services: Sequence[str]) -> str:
 
     Raises ``RefusedError``.
     """
-    ours = {f"::{service}-traffic-production" for service in services}
+    ours = {f"::{service}{PRODUCTION_RULE}" for service in services}
     # Those that are there: a pattern would reach a rule that waits to be made too, and what that needs is no target.
     targets = [
         f"--target={resource['urn']}"
