@@ -81,12 +81,13 @@ def test_after_a_refused_flip_the_color_that_serves_is_not_taken_for_idle() -> N
         assert (refused.returncode, refused.stdout) == (1, "")
         assert differ in refused.stderr
         assert file.read_text() == before
-        asked = hueshift("live", "shop")
-        assert (asked.returncode, asked.stdout) == (1, "shop in sandbox: blue 100 %, green 0 %\n")
+        asked = hueshift("status", "--service", "shop")
+        assert asked.returncode == 3
+        assert asked.stdout.splitlines()[1].startswith("  blue  100 %  ██████████  1.4.0")
         mend = "pulumi config set --path activeColor blue --stack sandbox"
         assert mend in asked.stderr
         cloud.run(*mend.split())
-        assert hueshift("live", "shop").returncode == 0
+        assert hueshift("status", "--service", "shop").returncode == 0
         assert "green, which is idle, gets shop 1.6.0" in hueshift(*image).stdout
 
 
