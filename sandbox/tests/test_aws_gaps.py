@@ -21,7 +21,7 @@ from hueshift.images import registry
 from hueshift.images.scans import Image
 from hueshift.report import RefusedError
 from sandbox import paths
-from sandbox.aws import gaps, scans
+from sandbox.aws import buckets, gaps, scans
 from sandbox.aws.log_delivery import PRINCIPAL, admits
 from sandbox.aws.server import Seeds, seed
 
@@ -760,3 +760,14 @@ def test_a_bucket_has_the_tags_that_it_is_created_with(client: Client) -> None:
     place: Any = {"LocationConstraint": paths.REGION, "Tags": [{"Key": "environment", "Value": "sandbox"}]}
     s3.create_bucket(Bucket="logs-with-tags", CreateBucketConfiguration=place)
     assert s3.get_bucket_tagging(Bucket="logs-with-tags")["TagSet"] == place["Tags"]
+
+
+def test_a_bucket_that_refuses_calls_without_tls_takes_those_of_the_local_endpoint(client: Client) -> None:
+    s3 = client("s3")
+    s3.create_bucket(Bucket="records", CreateBucketConfiguration={"LocationConstraint": REGION})
+    deny: dict[str, Any] = {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": "arn:aws:s3:::records/*"}
+    for condition, code in (({"Condition": buckets.WITHOUT_TLS}, "NoSuchKey"), ({}, "403")):
+        s3.put_bucket_policy(Bucket="records", Policy=json.dumps(_policy({**deny, **condition})))
+        with pytest.raises(ClientError) as refused:
+            s3.get_object(Bucket="records", Key="shop.json")
+        assert refused.value.response["Error"]["Code"] == code
