@@ -1,7 +1,7 @@
 """What moto's S3 leaves out: the tags that a bucket is created with, and that a condition can be unmet.
 
-moto takes a statement with a condition that it cannot judge for a refusal. The endpoint of the local cloud, which has no
-TLS, stands for one that has: what a policy refuses without TLS it lets pass.
+moto takes a statement with a condition that it cannot judge for a refusal. The endpoint of the local cloud, which has
+no TLS, stands for one that has: what a policy refuses without TLS it lets pass.
 """
 
 import json
