@@ -88,7 +88,7 @@ def test_after_a_refused_flip_the_color_that_serves_is_not_taken_for_idle() -> N
         assert mend in asked.stderr
         cloud.run(*mend.split())
         assert hueshift("status", "--service", "shop").returncode == 0
-        assert "green, which is idle, gets shop 1.6.0" in hueshift(*image).stdout
+        assert "the idle color green gets shop 1.6.0" in hueshift(*image).stdout
 
 
 def test_what_was_moved_by_hand_is_in_the_comment_and_is_never_idle() -> None:
