@@ -120,7 +120,7 @@ def test_staging_tries_the_image_while_nobody_uses_it(sample: Sample, built: Bui
     before = sample.file("staging").read_text()
     sample.configure("staging", "services.shop.colors.green.version", "1.6.2")
     said = refused(sample.step("smoke", "staging", "shop", check=False))
-    assert "answers as version 1.6.1, and Pulumi.staging.yaml says 1.6.2" in said
+    assert "answers as version 1.6.1, and should as 1.6.2; Pulumi.staging.yaml says so" in said
     sample.file("staging").write_text(before)
 
 
