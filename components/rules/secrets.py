@@ -1,9 +1,11 @@
-"""Secrets in clear, and the versions that a color pins."""
+"""Secrets in clear, what a message may repeat, and the versions that a color pins."""
 
+import json
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final
 
+from components.model.written import JSON
 from components.rules.text import Problem
 
 _SECRET_NAME: Final = re.compile(
@@ -22,6 +24,31 @@ _SECRET_VALUES: Final = {
 def secret_kind(value: str) -> str | None:
     """Return the kind of secret that a text looks like; None for none."""
     return next((kind for kind, pattern in _SECRET_VALUES.items() if pattern.search(value)), None)
+
+
+def may_hold_a_secret(text: str) -> bool:
+    """Return whether a text looks like a secret, or is misplaced JSON that may contain one."""
+    return any(mark in text for mark in JSON) or secret_kind(text) is not None
+
+
+LONGEST: Final = 80
+"""Characters of a value that a message repeats."""
+
+
+def shortened(text: str, longest: int = LONGEST) -> str:
+    """Return the beginning of a text, and a mark where something is left out."""
+    return text if len(text) <= longest else f"{text[:longest]}…"
+
+
+def shown(value: object) -> str:
+    """Return what a message says of a value: nothing of what may hold a secret, and no container's content."""
+    if isinstance(value, Mapping):
+        return "a mapping"
+    if isinstance(value, list | tuple):
+        return "a list"
+    if isinstance(value, str) and may_hold_a_secret(value):
+        return "a value that is not shown here"
+    return shortened(json.dumps(value, default=str))
 
 
 NOT_SECRETS: Final = "hueshift.dev/not-secrets"

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from components.rules import Problem, unknown_key
+from components.rules import Problem, shown, unknown_key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +116,7 @@ def strategy(data: Mapping[str, object], *, bake: int, least_bake: int, producti
         read.known("compare", compare, ("limit",))
         limit = read.number("compare.limit", compare.get("limit", limit), least=0.1, most=100)
     else:
-        read.refuse("compare", f"must be false or a mapping with limit; got {compare!r}")
+        read.refuse("compare", f"must be false or a mapping with limit; got {shown(compare)}")
     found = Strategy(
         steps=tuple(steps),
         smoke=tuple(read.check(f"smoke[{place}]", check) for place, check in enumerate(smoke)),
@@ -148,12 +148,12 @@ class _Reader:
     def items(self, key: str, value: object) -> Sequence[object]:
         if isinstance(value, list | tuple):
             return value
-        self.refuse(key, f"must be a list; got {value!r}")
+        self.refuse(key, f"must be a list; got {shown(value)}")
         return []
 
     def mapping(self, key: str, value: object, allowed: Sequence[str]) -> Mapping[str, object]:
         if not isinstance(value, Mapping):
-            self.refuse(key, f"must be a mapping; got {value!r}")
+            self.refuse(key, f"must be a mapping; got {shown(value)}")
             return {}
         self.known(key, value, allowed)
         return value
@@ -161,7 +161,7 @@ class _Reader:
     def duration(self, key: str, value: object, *, least: float = 0) -> float:
         found = seconds(value)
         if found is None:
-            self.refuse(key, f"must be seconds, or such as 90s, 30m or 24h; got {value!r}")
+            self.refuse(key, f"must be seconds, or such as 90s, 30m or 24h; got {shown(value)}")
         elif found < least:
             self.refuse(key, f"{value} is too short; raise it to {least:.0f}s")
         return found or 0
@@ -169,13 +169,13 @@ class _Reader:
     def number(self, key: str, value: object, *, least: float, most: float) -> float:
         if isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most:
             return value
-        self.refuse(key, f"must be a number from {least:g} to {most:g}; got {value!r}")
+        self.refuse(key, f"must be a number from {least:g} to {most:g}; got {shown(value)}")
         return least
 
     def text(self, key: str, value: object) -> str | None:
         if value is None or (isinstance(value, str) and value):
             return value
-        self.refuse(key, f"must be text in quotes; got {value!r}")
+        self.refuse(key, f"must be text in quotes; got {shown(value)}")
         return None
 
     def command(self, key: str, value: object) -> tuple[str, ...]:
@@ -193,10 +193,10 @@ class _Reader:
         data = self.mapping(key, value, ("weight", "bake", "approval", "gates"))
         weight, approval = data.get("weight"), data.get("approval", False)
         if not isinstance(weight, int) or isinstance(weight, bool) or not 1 <= weight <= 100:
-            self.refuse(f"{key}.weight", f"must be a whole percentage from 1 to 100; got {weight!r}")
+            self.refuse(f"{key}.weight", f"must be a whole percentage from 1 to 100; got {shown(weight)}")
             weight = 1
         if not isinstance(approval, bool):
-            self.refuse(f"{key}.approval", f"must be true or false; got {approval!r}")
+            self.refuse(f"{key}.approval", f"must be true or false; got {shown(approval)}")
         return Step(
             weight=weight,
             bake=int(self.duration(f"{key}.bake", data["bake"], least=least_bake)) if "bake" in data else bake,
@@ -305,7 +305,7 @@ def freezes(data: Sequence[object], *, zone: str = "UTC") -> Freezes:
     try:
         place = ZoneInfo(zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        read.refuse("zone", f"{zone!r} is no time zone; allowed is such as Europe/Berlin")
+        read.refuse("zone", f"{shown(zone)} is no time zone; allowed is such as Europe/Berlin")
         place = ZoneInfo("UTC")
     found = Freezes(place, [_freeze(read, f"freeze[{n}]", item) for n, item in enumerate(data)])
     if (end := found.until(_LATE)) is not None and end >= _LATE + _YEAR:
@@ -320,7 +320,7 @@ def _freeze(read: _Reader, key: str, value: object) -> Freeze:
         read.refuse(key, "must have days, dates, from or to")
     days = [str(day) for day in read.items(f"{key}.days", data.get("days", DAYS))]
     if wrong := sorted(set(days) - set(DAYS)):
-        read.refuse(f"{key}.days", f"{', '.join(wrong)}: no day; allowed are {', '.join(DAYS)}")
+        read.refuse(f"{key}.days", f"{', '.join(map(shown, wrong))}: no day; allowed are {', '.join(DAYS)}")
     dates = [_day(item) for item in read.items(f"{key}.dates", data.get("dates", [date.min, date.max]))]
     match dates:
         case [date() as first, date() as last] if first <= last:
@@ -334,7 +334,7 @@ def _freeze(read: _Reader, key: str, value: object) -> Freeze:
         if isinstance(given, str) and re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", given, re.ASCII):
             times.append(time.fromisoformat(given))
         else:
-            read.refuse(f"{key}.{name}", f'must be an hour in quotes, such as "15:00"; got {given!r}')
+            read.refuse(f"{key}.{name}", f'must be an hour in quotes, such as "15:00"; got {shown(given)}')
             times.append(time.min)
     return Freeze([DAYS.index(day) for day in days if day in DAYS], first, last, *times)
 

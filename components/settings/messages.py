@@ -1,6 +1,5 @@
 """What pydantic found, in words that name the key, the value and what is allowed."""
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
@@ -10,7 +9,6 @@ import pulumi
 from pydantic_core import ErrorDetails
 
 from components import rules
-from components.model.written import JSON
 from components.rules import Problem
 from components.rules.advice import unknown_key
 from components.settings.schema import KEYS, ProblemsError
@@ -37,10 +35,8 @@ _ALLOWED: Final = {
 _CONTAINERS: Final = {"a list", "a mapping"}
 _PRIVATE: Final = {"env", "secrets", "secretVersions", "args"}
 """Below these keys a value may be a secret that got into the wrong place."""
-_LONGEST: Final = 80
-"""Characters of a value that a message repeats, and..."""
 _MOST_OF_A_KEY, _MOST_OF_A_REASON = 250, 1500
-"""...of the rest of it, of which names are a part."""
+"""Characters of a message, of which names are a part."""
 
 
 def lines_of(error: ErrorDetails) -> Iterator[str]:
@@ -49,8 +45,8 @@ def lines_of(error: ErrorDetails) -> Iterator[str]:
     kind = error["type"]
     cause = error.get("ctx", {}).get("error")
     value = error["input"]
-    private = not _PRIVATE.isdisjoint(error["loc"]) or (isinstance(value, str) and _may_hold_a_secret(value))
-    got = "" if private else f"; got {_shown(value)}"
+    private = not _PRIVATE.isdisjoint(error["loc"]) or (isinstance(value, str) and rules.may_hold_a_secret(value))
+    got = "" if private else f"; got {rules.shown(value)}"
     if kind == "missing":
         reason = f"is required: {_meaning(_schema(parents)['properties'][last])}"
     elif kind in ("extra_forbidden", "unexpected_keyword_argument"):
@@ -60,8 +56,8 @@ def lines_of(error: ErrorDetails) -> Iterator[str]:
     elif kind == "value_error":
         reason = str(cause)
         if isinstance(value, str):
-            shown = "a value that is not shown here" if private else _shortened(repr(value))
-            reason = reason.replace(repr(value), shown)
+            repeated = "a value that is not shown here" if private else rules.shortened(repr(value))
+            reason = reason.replace(repr(value), repeated)
     else:
         allowed = _ALLOWED.get(kind.split("_")[0], "something else")
         if allowed in _CONTAINERS and isinstance(value, str):
@@ -76,12 +72,7 @@ def lines_of(error: ErrorDetails) -> Iterator[str]:
             for part in (*(part if part != "" else '""' for part in error["loc"]), key)
             if part not in ("[key]", "")
         )
-        yield f"{full_key(path.removeprefix('.'))}: {_shortened(text, _MOST_OF_A_REASON)}"
-
-
-def _may_hold_a_secret(text: str) -> bool:
-    """Return whether a text looks like a secret, or is misplaced JSON that may contain one."""
-    return any(mark in text for mark in JSON) or rules.secret_kind(text) is not None
+        yield f"{full_key(path.removeprefix('.'))}: {rules.shortened(text, _MOST_OF_A_REASON)}"
 
 
 _BELOW_PRIVATE: Final = re.compile(rf"(?:^|\.)(?:{'|'.join(sorted(_PRIVATE))})\.")
@@ -93,16 +84,8 @@ def full_key(path: str) -> str:
         path = f"{path[: private.end()]}…"
     # Colons and spaces would end the key for who reads the message.
     path = path or '""'
-    shown = re.sub(r"[^!-9;-~…]", lambda found: f"\\u{{{ord(found[0]):x}}}", _shortened(path, _MOST_OF_A_KEY))
-    return f"hueshift:{_shortened(shown, _MOST_OF_A_KEY)}"
-
-
-def _shortened(text: str, longest: int = _LONGEST) -> str:
-    return text if len(text) <= longest else f"{text[:longest]}…"
-
-
-def _shown(value: object) -> str:
-    return f"a {type(value).__name__}" if isinstance(value, dict | list) else _shortened(json.dumps(value, default=str))
+    shown = re.sub(r"[^!-9;-~…]", lambda found: f"\\u{{{ord(found[0]):x}}}", rules.shortened(path, _MOST_OF_A_KEY))
+    return f"hueshift:{rules.shortened(shown, _MOST_OF_A_KEY)}"
 
 
 @cache

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from components.rules.steps import Check, Gate, Step, Strategy, StrategyError, freezes, seconds, strategy
 
 BERLIN = ZoneInfo("Europe/Berlin")
+SECRET = "postgresql://shop:hunter2@db/shop"
 
 
 def read(staging: object = False, **data: object) -> Strategy:
@@ -82,16 +83,16 @@ def test_what_is_no_time_is_none(value: object) -> None:
         ({"steps": [50, 10]}, "steps: weights must rise; got 50, 10, 100"),
         ({"steps": [10, 10]}, "steps: weights must rise; got 10, 10, 100"),
         ({"steps": [0]}, "steps[0].weight: must be a whole percentage from 1 to 100; got 0"),
-        ({"steps": [True]}, "steps[0]: must be a mapping; got True"),
+        ({"steps": [True]}, "steps[0]: must be a mapping; got true"),
         ({"steps": list(range(1, 30))}, "steps: 30 steps; allowed are 20"),
         ({"steps": 10}, "steps: must be a list; got 10"),
         ({"steps": [{"weight": 5, "bake": "10s"}]}, "steps[0].bake: 10s is too short; raise it to 300s"),
         ({"steps": [{"weight": 5, "bake": "a day"}]}, "steps[0].bake: must be seconds, or such as 90s, 30m or 24h"),
         ({"steps": [{"weight": 5, "aproval": True}]}, "steps[0].aproval: unknown key; did you mean approval?"),
-        ({"steps": [{"weight": 5, "approval": "yes"}]}, "steps[0].approval: must be true or false; got 'yes'"),
+        ({"steps": [{"weight": 5, "approval": "yes"}]}, 'steps[0].approval: must be true or false; got "yes"'),
         ({"steps": [{"shadow": 20}]}, "steps[0].shadow: there is no mirror of traffic to shadow with"),
         ({"canary": 1}, "canary: unknown key; known here: steps, smoke, gates, compare, patience"),
-        ({"compare": True}, "compare: must be false or a mapping with limit; got True"),
+        ({"compare": True}, "compare: must be false or a mapping with limit; got true"),
         ({"compare": {"limit": 0}}, "compare.limit: must be a number from 0.1 to 100; got 0"),
         ({"patience": "5s"}, "patience: 5s is too short; raise it to 60s"),
         ({"gates": [{"name": "x", "query": "y"}]}, "gates[0]: must have a query with below or above, or a command"),
@@ -206,14 +207,14 @@ def test_an_hour_that_a_clock_change_repeats_is_frozen_both_times_and_one_that_i
     ("item", "problem"),
     [
         ({}, "freeze[0]: must have days, dates, from or to"),
-        ({"days": ["freitag"]}, "freeze[0].days: freitag: no day; allowed are mon, tue, wed, thu, fri, sat, sun"),
+        ({"days": ["freitag"]}, 'freeze[0].days: "freitag": no day; allowed are mon, tue, wed, thu, fri, sat, sun'),
         ({"from": 900}, 'freeze[0].from: must be an hour in quotes, such as "15:00"; got 900'),
         ({"from": "15:00", "to": "25:00"}, "freeze[0].to: must be an hour in quotes"),
         ({"dates": ["2027-01-06", "2026-12-19"]}, "freeze[0].dates: must be the first and the last day"),
         ({"dates": ["2027-01-06"]}, "freeze[0].dates: must be the first and the last day"),
         ({"hours": 3}, "freeze[0].hours: unknown key"),
         ({"days": ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]}, "freeze: never ends: no release could be made"),
-        ("fri", "freeze[0]: must be a mapping; got 'fri'"),
+        ("fri", 'freeze[0]: must be a mapping; got "fri"'),
     ],
 )
 def test_a_freeze_that_is_none_is_refused(item: object, problem: str) -> None:
@@ -224,7 +225,7 @@ def test_a_freeze_that_is_none_is_refused(item: object, problem: str) -> None:
 
 def test_a_place_without_a_clock_is_refused() -> None:
     with pytest.raises(
-        StrategyError, match="zone: 'Europe/Atlantis' is no time zone; allowed is such as Europe/Berlin"
+        StrategyError, match='zone: "Europe/Atlantis" is no time zone; allowed is such as Europe/Berlin'
     ):
         freezes([], zone="Europe/Atlantis")
 
@@ -237,3 +238,25 @@ def test_when_a_freeze_ends_none_holds(now: int) -> None:
         assert until > now
         assert found.until(until) is None
         assert found.until(until - 1) == until
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"steps": SECRET},
+        {"steps": [{"weight": SECRET, "bake": SECRET, "approval": SECRET}]},
+        {"smoke": [{"path": "/items", "status": SECRET, "within": SECRET, "contains": [SECRET]}]},
+        {"gates": [{"name": [SECRET], "query": "up", "above": SECRET}], "compare": SECRET, "patience": SECRET},
+        {"smoke": [{"command": {"password": SECRET}}], "compare": {"limit": SECRET}},
+    ],
+)
+def test_no_refusal_repeats_what_may_be_a_secret(data: dict[str, object]) -> None:
+    with pytest.raises(StrategyError) as refused:
+        strategy(data, bake=300, least_bake=60, production=True, health_path="/health/ready")
+    assert "hunter2" not in str(refused.value)
+
+
+def test_no_refusal_of_a_freeze_repeats_what_may_be_a_secret() -> None:
+    with pytest.raises(StrategyError) as refused:
+        freezes([{"days": [SECRET], "from": SECRET, "to": [SECRET]}, SECRET], zone=SECRET)
+    assert "hunter2" not in str(refused.value)
