@@ -380,12 +380,12 @@ class Driver:
         until = now + sum(step.bake + record.patience for step in record.steps) + GUARDED
         try:
             rules = self.back.rules([self.unit.services[service] for service in record.services])
-            moves = [guard.move(it.arn, it.actions, str(it.group(record.old))) for it in rules.values()]
+            moves = [guard.move(rule, record.old) for rule in rules.values()]
             guard.arm(self.clients.s3, self.bucket, self._alarms(record), guard.order(moves, since=now, until=until))
         except (BotoCoreError, ClientError) as error:
             self._give_up(f"the guard could not be armed: {explained(error)}")
             return
-        except (RefusedError, ValueError) as error:
+        except RefusedError as error:
             self._give_up(f"the guard could not be armed: {error}")
             return
         self._prepared = True

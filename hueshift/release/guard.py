@@ -7,14 +7,14 @@ request goes to the new color, and disarms it once the release is over, before t
 Pure but for what takes a client; those raise ``ClientError`` and ``BotoCoreError``.
 """
 
-import copy
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from components.model import Color, alarm_name
+from components.model import Color, alarm_name, split
+from hueshift.traffic.balancer import Rule
 
 # The alert that judges a color that is only tried; the other alarm that is armed is the color's composite.
 _TRIED: Final = "canary-errors"
@@ -28,32 +28,9 @@ def alarms(environment: str, services: Iterable[str], new: Color) -> list[str]:
     return [alarm_name(environment, service, new.value, *more) for service in services for more in ((), (_TRIED,))]
 
 
-def back(actions: Sequence[Mapping[str, Any]], old: str) -> list[dict[str, Any]]:
-    """Return a rule's actions, as ``DescribeRules`` has them, for ``ModifyRule`` to send all requests to one group.
-
-    ``old`` is the group's ARN. Stickiness is off: a client's cookie comes before the weights (ELB guide, sticky
-    sessions).
-
-    Raises ``ValueError`` if the rule does not forward to several groups, of which it is one.
-    """
-    found = [dict(copy.deepcopy(action)) for action in actions]
-    forward = next((action for action in found if action["Type"] == "forward"), {})
-    groups = forward.get("ForwardConfig", {}).get("TargetGroups", [])
-    if old not in [group["TargetGroupArn"] for group in groups]:
-        raise ValueError(f"the rule forwards to {[group['TargetGroupArn'] for group in groups]}, and not to {old}")
-    for group in groups:
-        group["Weight"] = 100 if group["TargetGroupArn"] == old else 0
-    # With its duration, which is there though it is off: else a refresh would find a difference.
-    forward["ForwardConfig"].setdefault("TargetGroupStickinessConfig", {})["Enabled"] = False
-    return found
-
-
-def move(rule: str, actions: Sequence[Mapping[str, Any]], old: str) -> dict[str, Any]:
-    """Return the way back of one service: the rule's ARN and its actions as they are now, the old color's group's ARN.
-
-    Raises ``ValueError`` as ``back`` does.
-    """
-    return {"rule": rule, "old": old, "actions": back(actions, old)}
+def move(rule: Rule, old: Color) -> dict[str, Any]:
+    """Return the way back of one service by its rule as it is now. Raises ``RefusedError`` as ``Rule.moved`` does."""
+    return {"rule": rule.arn, "old": rule.group(old), "actions": rule.moved(split(old, 0))}
 
 
 def order(moves: Sequence[Mapping[str, Any]], *, since: float, until: float) -> dict[str, Any]:

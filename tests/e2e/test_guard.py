@@ -9,6 +9,7 @@ import pytest
 
 from components.model import Color
 from hueshift.release import guard
+from hueshift.traffic.balancer import Rule
 from tests.e2e import cloud
 from tests.e2e.failing import EVERYTHING_OFF, fail, load, wait_for
 
@@ -40,14 +41,13 @@ def tried() -> Iterator[float]:
     client, s3 = boto3.client("elbv2"), boto3.client("s3")
     bucket = cloud.output("releases")
     rule = production_rule()
-    (old,) = [
-        group["TargetGroupArn"]
+    groups = {
+        group["TargetGroupArn"]: Color.BLUE if "-blue-" in group["TargetGroupArn"] else Color.GREEN
         for group in rule["Actions"][0]["ForwardConfig"]["TargetGroups"]
-        if "-blue-" in group["TargetGroupArn"]
-    ]
+    }
     since = time.time()
-    move = guard.move(rule["RuleArn"], rule["Actions"], old)
-    guard.arm(s3, bucket, NAMES, guard.order([move], since=since, until=since + 3600))
+    found = Rule(service="shop", arn=rule["RuleArn"], actions=rule["Actions"], groups=groups)
+    guard.arm(s3, bucket, NAMES, guard.order([guard.move(found, Color.BLUE)], since=since, until=since + 3600))
     client.modify_rule(RuleArn=rule["RuleArn"], Actions=weighted(rule["Actions"], 90))
     try:
         yield since

@@ -16,8 +16,10 @@ import pytest
 from moto import mock_aws
 from moto.events.models import EventPattern
 
+from components.model import Color
 from components.traffic.guard import POLICY, Guard, GuardArgs, definition, pattern
 from hueshift.release import guard
+from hueshift.traffic.balancer import Rule
 from sandbox.aws import gaps
 from sandbox.aws.envoy import Host
 from sandbox.aws.translate import cluster_name
@@ -278,11 +280,13 @@ class World:
     def weights(self, service: str = "shop") -> list[int]:
         return [group["Weight"] for group in self.actions(service)[0]["ForwardConfig"]["TargetGroups"]]
 
+    def back(self, service: str) -> dict[str, Any]:
+        groups = {self.groups[f"{service}-{color}"]: color for color in Color}
+        rule = Rule(service=service, arn=self.rules[service], actions=self.actions(service), groups=groups)
+        return guard.move(rule, Color.BLUE)
+
     def arm(self, *services: str, alarm: str = ALARM, times: Mapping[str, float] = {}) -> None:
-        moves = [
-            guard.move(self.rules[service], self.actions(service), self.groups[f"{service}-blue"])
-            for service in services
-        ]
+        moves = [self.back(service) for service in services]
         guard.arm(self.s3, BUCKET, [alarm], guard.order(moves, **{**TIMES, **times}))
 
     def run(self) -> str:
@@ -373,10 +377,7 @@ def test_nothing_is_sent_to_a_color_without_pods(world: World) -> None:
 
 def test_a_call_that_is_refused_is_left_and_the_others_are_sent_back(world: World) -> None:
     gone = f"{world.rules['shop']}0"
-    moves = [
-        guard.move(rule, world.actions(service), world.groups[f"{service}-blue"])
-        for service, rule in (("shop", gone), ("pricing", world.rules["pricing"]))
-    ]
+    moves = [{**world.back("shop"), "rule": gone}, world.back("pricing")]
     guard.arm(world.s3, BUCKET, [ALARM], guard.order(moves, **TIMES))
     assert world.run() == "FAILED"
     assert world.weights("pricing") == [100, 0]
@@ -385,7 +386,7 @@ def test_a_call_that_is_refused_is_left_and_the_others_are_sent_back(world: Worl
 
 
 def test_health_that_cannot_be_read_does_not_keep_the_traffic_with_a_color_that_fails(world: World) -> None:
-    unreadable = {**guard.move(world.rules["shop"], world.actions("shop"), world.groups["shop-blue"]), "old": "gone"}
+    unreadable = {**world.back("shop"), "old": "gone"}
     guard.arm(world.s3, BUCKET, [ALARM], guard.order([unreadable], **TIMES))
     assert world.run() == "SUCCEEDED"
     assert world.weights() == [100, 0]

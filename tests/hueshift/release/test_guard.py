@@ -4,6 +4,7 @@
 import copy
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import boto3
@@ -12,9 +13,10 @@ from moto import mock_aws
 
 from components.model import Color
 from hueshift.release import guard
+from hueshift.report import RefusedError
+from hueshift.traffic.balancer import Rule
 
 BLUE, GREEN = (f"arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/{color}/0" for color in Color)
-RULE = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:listener-rule/app/edge/0/0/0"
 ACTIONS: list[dict[str, Any]] = [
     {
         "Type": "forward",
@@ -25,6 +27,8 @@ ACTIONS: list[dict[str, Any]] = [
         },
     }
 ]
+ARN = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:listener-rule/app/edge/0/0/0"
+RULE = Rule(service="shop", arn=ARN, actions=ACTIONS, groups={BLUE: Color.BLUE, GREEN: Color.GREEN})
 SINCE, UNTIL = 1_796_047_200.9, 1_796_050_800.0
 """14:00 and 15:00 on 30 November 2026 in UTC."""
 ALARMS = ["production-shop-green", "production-shop-green-canary-errors"]
@@ -68,14 +72,12 @@ def test_two_alarms_of_the_new_color_of_each_service_send_a_release_back() -> No
 
 def test_the_way_back_is_the_rule_as_it_is_but_for_weights_and_stickiness() -> None:
     before = copy.deepcopy(ACTIONS)
-    (action,) = guard.back(ACTIONS, BLUE)
+    (action,) = guard.move(RULE, Color.BLUE)["actions"]
     forward = action["ForwardConfig"]
     assert {group["TargetGroupArn"]: group["Weight"] for group in forward["TargetGroups"]} == {BLUE: 100, GREEN: 0}
     assert forward["TargetGroupStickinessConfig"] == {"Enabled": False, "DurationSeconds": 600}
     assert (action["Type"], action["Order"]) == ("forward", 1)
     assert before == ACTIONS, "what was given stays as it was"
-    del before[0]["ForwardConfig"]["TargetGroupStickinessConfig"]
-    assert guard.back(before, BLUE)[0]["ForwardConfig"]["TargetGroupStickinessConfig"] == {"Enabled": False}
 
 
 @pytest.mark.parametrize(
@@ -88,16 +90,16 @@ def test_the_way_back_is_the_rule_as_it_is_but_for_weights_and_stickiness() -> N
     ],
 )
 def test_a_rule_without_the_old_color_has_no_way_back(actions: list[dict[str, Any]]) -> None:
-    with pytest.raises(ValueError, match=f"and not to {BLUE}"):
-        guard.move(RULE, actions, BLUE)
+    with pytest.raises(RefusedError, match="the production rule"):
+        guard.move(replace(RULE, actions=actions, groups={GREEN: Color.GREEN}), Color.BLUE)
 
 
 def test_each_alarm_has_the_whole_order_and_arming_again_changes_nothing(s3: Any) -> None:
-    wanted = guard.order([guard.move(RULE, ACTIONS, BLUE)], since=SINCE, until=UNTIL)
+    wanted = guard.order([guard.move(RULE, Color.BLUE)], since=SINCE, until=UNTIL)
     assert wanted == {
         "since": "2026-11-30T14:00:00Z",
         "until": "2026-11-30T15:00:00Z",
-        "moves": [{"rule": RULE, "old": BLUE, "actions": guard.back(ACTIONS, BLUE)}],
+        "moves": [{"rule": ARN, "old": BLUE, "actions": RULE.moved({Color.BLUE: 100})}],
     }
     for _ in range(2):
         guard.arm(s3, BUCKET, ALARMS, wanted)
