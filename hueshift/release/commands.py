@@ -268,7 +268,7 @@ def _begin(
         steps=tuple(found.steps),
         pods={it.service: it.healthy.get(found.old, 1) for it in found.candidates},
         slow=looked.slow,
-        rules={name: {"arn": rule.arn, "back": rule.moved(split(found.old, 0))} for name, rule in looked.rules.items()},
+        rules={name: rule.arn for name, rule in looked.rules.items()},
         commit=git(at.place.folder, "rev-parse", "--short", "HEAD"),
         forced=force,
         since=now,
@@ -499,8 +499,7 @@ def abort(*, service: Service = None, stack: StackName = None, commit: Commit = 
 
 def _take_back(driver: Driver, unit: Unit, record: Record) -> None:
     """Give the old color all traffic, if it can serve it; what it cannot is for the driver to judge."""
-    known = {service: said["arn"] for service, said in record.rules.items()}
-    for rule in driver.back.rules([unit.services[it] for it in record.services], known).values():
+    for rule in driver.back.rules([unit.services[it] for it in record.services], record.rules).values():
         if not same(rule.live, split(record.old, 0)):
             if not driver.back.healthy(rule).get(record.old):
                 raise RefusedError(f"{rule.service}: {record.old} has no healthy target, so {shown(rule.live)} stays")

@@ -69,7 +69,7 @@ class Hold(StrEnum):
     FREEZE = "freeze"
     APPROVAL = "approval"
     ROOM = "room"
-    """The new color has too few pods for what it would get, or the gate refuses it."""
+    """The new color has too few pods for what it would get."""
 
     @property
     def calls(self) -> bool:
@@ -121,8 +121,8 @@ class Record:
     """By service: how many carry all of its traffic, the healthy targets of the old color at the start."""
     slow: Mapping[str, float] = field(default_factory=dict)
     """By service: the seconds in which 95 % of the old color's requests were answered at the start."""
-    rules: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """By service: what the way back needs to know of the load balancer, as plain data."""
+    rules: Mapping[str, str] = field(default_factory=dict)
+    """By service: the ARN of its production rule."""
     commit: str | None = None
     forced: str | None = None
     """The reason of a person who released in a freeze, or what was refused before."""
@@ -199,8 +199,6 @@ class Seen:
     """Whether the new color runs what the record names and, before the first step, the guard is armed."""
     settled: Color | None = None
     """What the stack file trusts, once the guard is disarmed and none of its executions runs; None before."""
-    refusals: Sequence[str] = ()
-    """Why the gate would not let the next step pass."""
     verdicts: Sequence[Verdict] = ()
     frozen_until: float | None = None
 
@@ -359,7 +357,7 @@ def _hold(record: Record, seen: Seen, after: Record, *, bakes: bool) -> tuple[Ho
         has, needed = seen.healthy.get(service, {}).get(record.new, 0), room(record, seen, service, after.weight)
         if has < needed:
             short.append(f"{service}: {record.new} has {has} healthy targets and needs {needed} for {after.weight} %")
-    return (Hold.ROOM, "; ".join([*short, *seen.refusals])) if short or seen.refusals else None
+    return (Hold.ROOM, "; ".join(short)) if short else None
 
 
 def room(record: Record, seen: Seen, service: str, weight: int) -> int:

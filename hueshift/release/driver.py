@@ -254,8 +254,7 @@ class Driver:
         healthy: dict[str, Mapping[Color, int]] = {}
         try:
             if self._rules.keys() != set(record.services):
-                known = {service: said["arn"] for service, said in record.rules.items()}
-                self._rules = self.forward.rules([self.unit.services[it] for it in record.services], known)
+                self._rules = self.forward.rules([self.unit.services[it] for it in record.services], record.rules)
             else:
                 self._rules = {name: self.forward.read(rule) for name, rule in self._rules.items()}
             live = {name: rule.live for name, rule in self._rules.items()}

@@ -29,7 +29,7 @@ RELEASE = Record(
     strategies=dict.fromkeys(SERVICES, PLAN),
     steps=STEPS,
     pods=dict.fromkeys(SERVICES, 12),
-    rules={"shop": {"arn": "rule", "back": [{"Type": "forward"}]}},
+    rules={"shop": "rule"},
     slow={"shop": 0.25},
     since=NOW,
     owner="anna",
@@ -96,7 +96,6 @@ def look(dice: Random, of: Record) -> Seen:
         healthy=dice.choice([well, well, well, {"shop": {c: dice.randrange(20) for c in dice.choices([*Color], k=2)}}]),
         prepared=dice.random() < 0.9,
         settled=dice.choice([None, *Color]),
-        refusals=dice.choice([[], [], [], ["no"]]),
         verdicts=[
             Verdict(gate="failed", state=dice.choice(states), why="because", needs=dice.choice([None, 7]))
             for _ in range(dice.randrange(3))

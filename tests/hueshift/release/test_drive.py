@@ -64,7 +64,6 @@ def test_traffic_goes_forward_only_by_steps_that_rise_and_only_for_a_color_that_
             assert action.record.weight > record.weight
         assert action.record.intent == look.now
         assert action.record.owner == look.me == record.owner
-        assert not look.refusals
         assert look.prepared
         assert look.frozen_until is None or record.forced
         assert record.asked not in (Asked.ABORT, Asked.PAUSE)
