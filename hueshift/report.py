@@ -47,9 +47,7 @@ def reported() -> Iterator[None]:
     """Turn errors that a person can fix into a message and exit status 1."""
     try:
         yield
-    except RefusedError as error:
-        _refuse(str(error))
-    except (BotoCoreError, ClientError) as error:
+    except (RefusedError, BotoCoreError, ClientError) as error:
         _refuse(explained(error))
     except _settings_error() as error:
         _refuse(str(error))
@@ -62,15 +60,15 @@ def _settings_error() -> type[Exception]:
     return SettingsError
 
 
-def explained(error: BotoCoreError | ClientError) -> str:
-    """Return what to do about an error of AWS. AWS's own text is left out, because it may repeat what was sent."""
-    if isinstance(error, AssumeRolesError):
-        return str(error)
+def explained(error: Exception) -> str:
+    """Return what to do about an error. AWS's own text is left out, because it may repeat what was sent."""
     if isinstance(error, NoCredentialsError):
         return "no AWS credentials; log in first, or name a profile with AWS_PROFILE"
     if isinstance(error, ClientError):
         return f"AWS refused {error.operation_name}: {error.response['Error'].get('Code')}; see its CloudTrail event"
-    return f"no answer from AWS: {type(error).__name__}; check the region and the network"
+    if isinstance(error, BotoCoreError) and not isinstance(error, AssumeRolesError):
+        return f"no answer from AWS: {type(error).__name__}; check the region and the network"
+    return str(error)
 
 
 def _refuse(text: str) -> None:

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -166,9 +167,45 @@ class Place:
 
     def update(self, *arguments: str) -> None:
         """Run ``pulumi up``, whose lines go to standard error. Raises ``RefusedError`` if it fails."""
-        command = [program(), "up", "--yes", "--non-interactive", "--color", "never", "--stack", self.name, *arguments]
-        if subprocess.run(command, cwd=self.folder, stdout=STDERR, check=False).returncode:
+        words = ("up", "--yes", "--skip-preview", "--non-interactive", "--color", "never", "--stack", self.name)
+        process = subprocess.Popen([program(), *words, *arguments], cwd=self.folder, stdout=STDERR)
+        try:
+            status = process.wait()
+        except KeyboardInterrupt:
+            process.wait()  # it got the signal as well, and ends by itself; killed, it would leave its lock behind
+            raise
+        if status:
             raise RefusedError(f"pulumi up --stack {self.name} failed, for the reason above")
+
+    def up(self) -> None:
+        """Bring the stack to what its file says, held to the policies. Raises ``RefusedError`` if that fails."""
+        self.update("--policy-pack", os.environ.get("HUESHIFT_POLICY_PACK") or "policy")
+
+    def commit(self, message: str, *, seconds: float = 120) -> str:
+        """Commit the stack file by ``pipeline/keep.sh``, and return what that says.
+
+        Raises ``RefusedError`` if it fails, or takes longer.
+        """
+        process = subprocess.Popen(
+            ["pipeline/keep.sh", message, self.file.name],
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            said, problem = process.communicate(timeout=seconds)
+        except BaseException as error:
+            os.killpg(process.pid, signal.SIGTERM)  # with its git: what is given up must not be pushed later
+            process.wait()
+            if isinstance(error, subprocess.TimeoutExpired):
+                why = f"{self.file.name} was not committed within {seconds:.0f} s: {message}"
+                raise RefusedError(why) from None
+            raise
+        if process.returncode:
+            raise RefusedError(f"{self.file.name} was not committed: {problem.strip()}")
+        return said.strip()
 
 
 @dataclass(frozen=True, kw_only=True)

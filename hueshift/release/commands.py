@@ -20,7 +20,7 @@ from hueshift.release import plan as planned
 from hueshift.release.counts import USUAL, SignalError
 from hueshift.release.drive import Asked, Event, Phase, Record, noted, to_data, undoing
 from hueshift.release.driver import Driver, name_of_me
-from hueshift.release.home import Home, PulumiEngine, home, kept, open_record
+from hueshift.release.home import Home, home, kept, open_record
 from hueshift.release.plan import Candidate, Plan
 from hueshift.release.signals import answers, ran
 from hueshift.release.store import BusyError, LostError, StoreError
@@ -286,7 +286,6 @@ def _prepare(unit: Unit, record: Record, given: Given | None, *, commit: bool) -
     """Let the stack file give the new color what the record names, and its pods. Raises ``RefusedError``."""
     from components.settings import SettingsError  # a second of imports, which nothing else here needs
     from hueshift.images.command import give
-    from hueshift.release.driver import keep
     from hueshift.stack import load
 
     changed = False
@@ -313,7 +312,7 @@ def _prepare(unit: Unit, record: Record, given: Given | None, *, commit: bool) -
             changed = True
     if commit and changed:
         versions = ", ".join(f"{name} {record.versions[name][1]}" for name in record.services)
-        keep(unit.place, f"Give {record.new} {versions} in {unit.place.name}")
+        unit.place.commit(f"Give {record.new} {versions} in {unit.place.name}")
 
 
 def _view(at: Home, unit: Unit, as_json: bool) -> view.View:
@@ -328,12 +327,8 @@ def _driven(at: Home, driver: Driver, shows: view.View, *, once: bool, as_json: 
         record = driver.run(once=once)
     except KeyboardInterrupt:
         problem = "stopped; what is live stays as it is"
-    except RefusedError as error:
-        problem = str(error)
-    except (BotoCoreError, ClientError) as error:
+    except (RefusedError, BotoCoreError, ClientError, StoreError, ValueError) as error:
         problem = explained(error)
-    except (StoreError, ValueError) as error:
-        problem = str(error)
     finally:
         shows.close(record)
     if problem:
@@ -379,10 +374,9 @@ def _in_place(unit: Unit, given: Given | None, *, commit: bool) -> None:
     """Update a service with one color, try it, and go back to what it ran. Exits 0 or 3."""
     from components.settings import SettingsError  # as above
     from hueshift.images.command import give
-    from hueshift.release.driver import keep
     from hueshift.stack import load
 
-    (name, wished), engine = next(iter(unit.services.items())), PulumiEngine(unit.place)
+    name, wished = next(iter(unit.services.items()))
     (color,) = wished.colors
     summary = unit.place.ask("stack", "output").get("services", {}).get(name, {})
     before = {
@@ -399,19 +393,19 @@ def _in_place(unit: Unit, given: Given | None, *, commit: bool) -> None:
     except SettingsError as error:
         raise RefusedError(str(error)) from None
     try:
-        engine.up()
+        unit.place.up()
         problem = _tried(unit, name, color, str(wanted.get("version")))
     except RefusedError as error:
         problem = str(error)
     if problem is None:
         if commit:
-            keep(unit.place, f"Release {name} {wanted.get('version')} in {unit.place.name}")
+            unit.place.commit(f"Release {name} {wanted.get('version')} in {unit.place.name}")
         typer.echo(f"{name} {wanted.get('version')} runs in {unit.place.name}")
         return
     typer.echo(f"{problem}; {name} goes back to {before['version']}", err=True)
     stack = load(unit.place.name)
     give(stack, name, color, before)
-    engine.up()
+    unit.place.up()
     typer.echo(f"{name} runs {before['version']} again; a schema that was migrated stays as it is", err=True)
     raise typer.Exit(UNDONE)
 
@@ -596,8 +590,6 @@ def park(
 
     Exit status: 0 parked; 1 refused.
     """
-    from hueshift.release.driver import keep
-
     with _reported():
         there = place(stack)
         unit = unit_of(there, service)
@@ -615,9 +607,9 @@ def park(
             for each, said in wished.colors.items():
                 if "minReplicas" in said:
                     there.clear(f"services.{name}.colors.{each}.minReplicas")
-        PulumiEngine(there).up()
+        there.up()
         if commit:
-            keep(there, f"Park {color} of {', '.join(unit.services)} in {there.name}")
+            there.commit(f"Park {color} of {', '.join(unit.services)} in {there.name}")
         if as_json:
             emit({"unit": unit.name, "parked": color, "services": list(unit.services)})
         else:

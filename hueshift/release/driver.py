@@ -8,7 +8,6 @@ import getpass
 import math
 import os
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -49,7 +48,7 @@ from hueshift.release.signals import LOOK, Signals, described
 from hueshift.release.store import LostError, Store, Stored, StoreError
 from hueshift.release.unit import Unit
 from hueshift.report import RefusedError, explained
-from hueshift.stack import Place, place
+from hueshift.stack import place
 from hueshift.traffic.balancer import Balancer, Rule, transient
 from hueshift.traffic.rollback import settings_of
 
@@ -260,7 +259,7 @@ class Driver:
             live = {name: rule.live for name, rule in self._rules.items()}
         except (RefusedError, BotoCoreError, ClientError) as error:
             live = None
-            self._say(str(error) if isinstance(error, RefusedError) else explained(error))
+            self._say(explained(error))
         for name, rule in self._rules.items():
             with suppress(BotoCoreError, ClientError):
                 healthy[name] = self.forward.healthy(rule)
@@ -334,7 +333,7 @@ class Driver:
                 moved: Any = rule.moved(weights[service])
                 self.forward.elb.modify_rule(RuleArn=rule.arn, Actions=moved)
             except (RefusedError, BotoCoreError, ClientError) as error:
-                self._say(f"{service}: {error if isinstance(error, RefusedError) else explained(error)}")
+                self._say(f"{service}: {explained(error)}")
 
         with ThreadPoolExecutor(len(weights)) as pool:
             list(pool.map(one, weights))
@@ -349,7 +348,7 @@ class Driver:
                 if dict(rule.live) != wanted or rule.sticky:
                     self.back.move(rule, wanted)
             except (RefusedError, BotoCoreError, ClientError) as error:
-                return f"{rule.service}: {error if isinstance(error, RefusedError) else explained(error)}"
+                return f"{rule.service}: {explained(error)}"
             return None
 
         with ThreadPoolExecutor(8) as pool:
@@ -381,11 +380,8 @@ class Driver:
             rules = self.back.rules([self.unit.services[service] for service in record.services])
             moves = [guard.move(rule, record.old) for rule in rules.values()]
             guard.arm(self.clients.s3, self.bucket, self._alarms(record), guard.order(moves, since=now, until=until))
-        except (BotoCoreError, ClientError) as error:
+        except (RefusedError, BotoCoreError, ClientError) as error:
             self._give_up(f"the guard could not be armed: {explained(error)}")
-            return
-        except RefusedError as error:
-            self._give_up(f"the guard could not be armed: {error}")
             return
         self._prepared = True
 
@@ -419,7 +415,7 @@ class Driver:
             left = COMMIT - (self.steady() - began)
             what = f"{', '.join(record.services)} to {self._version(record, color)} ({color})"
             verb = "Release" if color is record.new else "Go back with"
-            keep(there, f"{verb} {what} in {there.name}", seconds=max(1, left))
+            there.commit(f"{verb} {what} in {there.name}", seconds=max(1, left))
         self._settled = color
 
     def _version(self, record: Record, color: Color) -> str:
@@ -525,17 +521,6 @@ def _after(events: Sequence[Event], last: Event | None) -> Sequence[Event]:
     """Return the events after the last that was heard; all of them if it is not among them."""
     heard = [place for place, event in enumerate(events) if event == last]
     return events[heard[-1] + 1 :] if heard else events
-
-
-def keep(there: Place, message: str, *, seconds: float = 120) -> None:
-    """Commit a stack file. Raises ``RefusedError`` if that fails, or takes longer."""
-    command = ["pipeline/keep.sh", message, there.file.name]
-    try:
-        done = subprocess.run(command, cwd=there.folder, capture_output=True, text=True, timeout=seconds, check=False)
-    except subprocess.TimeoutExpired:
-        raise RefusedError(f"{there.file.name} was not committed within {seconds:.0f} s: {message}") from None
-    if done.returncode:
-        raise RefusedError(f"{there.file.name} was not committed: {done.stderr.strip()}")
 
 
 def name_of_me() -> str:

@@ -1,7 +1,5 @@
 """Where a stack keeps its releases, and what a driver of one is made of."""
 
-import os
-import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,7 +16,7 @@ from hueshift.release.signals import Signals, questions
 from hueshift.release.store import LostError, Store, StoreError
 from hueshift.release.unit import Unit, unit_of, units
 from hueshift.report import RefusedError
-from hueshift.stack import STDERR, Place, program
+from hueshift.stack import Place
 from hueshift.traffic.balancer import PATIENCE, Balancer, Rule
 from hueshift.traffic.rollback import learn
 
@@ -34,16 +32,7 @@ class PulumiEngine:
 
     def up(self) -> None:
         """Bring the stack to what its file says, held to the policies. Raises ``RefusedError``."""
-        words = ("up", "--yes", "--skip-preview", "--non-interactive", "--color", "never", "--stack", self._place.name)
-        pack = ("--policy-pack", os.environ.get("HUESHIFT_POLICY_PACK") or "policy")
-        process = subprocess.Popen([program(), *words, *pack], cwd=self._place.folder, stdout=STDERR)
-        try:
-            status = process.wait()
-        except KeyboardInterrupt:
-            process.wait()  # it got the signal as well, and ends by itself; killed, it would leave its lock behind
-            raise
-        if status:
-            raise RefusedError(f"pulumi up --stack {self._place.name} failed, for the reason above")
+        self._place.up()
 
     def images(self) -> Mapping[str, Mapping[str, str]]:
         """Return what each color of each service runs, by the last update. Raises ``RefusedError``."""

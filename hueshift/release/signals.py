@@ -104,9 +104,7 @@ class Signals:
 def _answered(name: str, future: "Future[Sequence[Verdict]]") -> Sequence[Verdict]:
     try:
         return future.result()
-    except SignalError as error:
-        why = str(error)
-    except (BotoCoreError, ClientError) as error:
+    except (SignalError, BotoCoreError, ClientError) as error:
         why = explained(error)
     except OSError as error:
         why = f"cannot be asked: {error}"

@@ -1,6 +1,5 @@
 """`hueshift flip`: all traffic of a service to its other color by the engine, if nothing but that would change."""
 
-import os
 import subprocess
 import sys
 from typing import Annotated
@@ -56,7 +55,7 @@ def _apply(place: Place, services: list[str], color: Color) -> None:
                 "nothing was changed, for the reason above; what is pending is applied first, alone: "
                 f"pulumi up --stack {place.name}"
             )
-        place.update("--skip-preview", "--policy-pack", os.environ.get("HUESHIFT_POLICY_PACK") or "policy")
+        place.up()
     except BaseException:
         place.file.write_bytes(before)
         raise

@@ -4,7 +4,6 @@ The live rule is moved first. The stack file, its commit and the state follow as
 them is needed for the traffic, and each later `pulumi up` finds nothing left to move.
 """
 
-import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -146,8 +145,7 @@ def _moved(
             if rule.given.get(color) != 100 or rule.sticky:
                 balancer.move(rule, {color: 100})
         except (BotoCoreError, ClientError, RefusedError) as error:
-            said = str(error) if isinstance(error, RefusedError) else explained(error)
-            return f"{wished.name} still has {shown(rule.given)}: {said}"
+            return f"{wished.name} still has {shown(rule.given)}: {explained(error)}"
         move = Move(
             service=wished.name,
             color=color,
@@ -214,7 +212,7 @@ def _kept(what: str, write: Callable[[], str], *, needed: bool = True) -> Kept:
     try:
         return Kept(what=what, done=True, said=write(), needed=needed)
     except (RefusedError, BotoCoreError, ClientError, OSError) as error:
-        return Kept(what=what, done=False, said=f"not written: {error}", needed=needed)
+        return Kept(what=what, done=False, said=f"not written: {explained(error)}", needed=needed)
 
 
 def _record(there: Place, moves: Sequence[Move]) -> str:
@@ -274,16 +272,7 @@ def _write(there: Place, moves: Sequence[Move]) -> str:
 
 def _commit(there: Place, moves: Sequence[Move]) -> str:
     what = ", ".join(f"{move.service} to {move.version} ({move.color})" for move in moves)
-    done = subprocess.run(
-        ["pipeline/keep.sh", f"Roll back {what} in {there.name}", there.file.name],
-        cwd=there.folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise RefusedError(done.stderr.strip())
-    return done.stdout.strip()
+    return there.commit(f"Roll back {what} in {there.name}")
 
 
 def learn(there: Place, services: Sequence[str]) -> str:
@@ -302,7 +291,7 @@ def learn(there: Place, services: Sequence[str]) -> str:
     if not targets:
         raise RefusedError("the state names no production rule; the next update makes it")
     try:
-        there.update("--skip-preview", "--refresh", *targets)
+        there.update("--refresh", *targets)
     except RefusedError as error:
         raise RefusedError(
             f"{error}; it waits for the next pulumi up, which finds the traffic where it is to be"

@@ -150,7 +150,7 @@ def _seen(
         live = {color: rule.live.get(color, 0) for color in wished.colors}
         problem = disagreement(there, wished.name, live)
     except (RefusedError, BotoCoreError, ClientError) as error:
-        problem = f"{wished.name}: {error if isinstance(error, RefusedError) else explained(error)}"
+        problem = f"{wished.name}: {explained(error)}"
     if live is not None:
         with suppress(RefusedError):
             free = idle(live)
@@ -180,7 +180,7 @@ def _releases(there: Place) -> tuple[Mapping[str, "Latest"], str | None]:
     try:
         return latest(there), None
     except (RefusedError, StoreError, BotoCoreError, ClientError, ValueError) as error:
-        return {}, explained(error) if isinstance(error, BotoCoreError | ClientError) else str(error)
+        return {}, explained(error)
 
 
 def _alarms(balancer: Balancer, there: Place) -> tuple[Mapping[str, Sequence[str]], str | None]:

@@ -1,11 +1,15 @@
 """`hueshift rollback` and `hueshift status` against a load balancer on loopback; pulumi and git push are played."""
 
 import json
+from contextlib import chdir
 from fnmatch import fnmatch
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
+from hueshift.stack import place
+from hueshift.traffic.rollback import keep
 from tests.support.balancers import World
 from tests.support.program import ROOT
 
@@ -133,6 +137,18 @@ def test_a_commit_that_the_branch_does_not_take_is_told_by_the_exit_status(world
     assert done.exit_code == 4
     assert world.live() == {"blue": 100, "green": 0}
     assert "commit: not written" in done.stderr
+
+
+def test_of_what_aws_refuses_its_code_is_said_and_nothing_of_what_it_repeats(world: World) -> None:
+    def refused(_: object) -> str:
+        raise ClientError({"Error": {"Code": "AccessDenied", "Message": "hunter2"}}, "PutObject")
+
+    with chdir(world.folder):
+        item = next(keep(place("staging"), [], commit=False, record=refused))
+    assert (item.done, item.said) == (
+        False,
+        "not written: AWS refused PutObject: AccessDenied; see its CloudTrail event",
+    )
 
 
 def test_a_third_of_the_calls_throttled_holds_up_nothing_but_time(world: World) -> None:
