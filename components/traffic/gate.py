@@ -28,8 +28,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from components.context.aws_session import session
 from components.context.balancer import group_weights
 from components.context.balancer import healthy as healthy_targets
-from components.model import ALARM_PERIOD, Color, alarm_name
-from components.observe.alert_catalog import CANARY_ERRORS, CANARY_MINUTES, CANARY_REQUESTS
+from components.model import ALARM_PERIOD, Color, color_alarms
+from components.observe.alert_catalog import CANARY_MINUTES, CANARY_REQUESTS
 from components.traffic.decision import ColorAlarms, traffic_gate
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ def check(
     ]
     return [
         f"{service}: not judged: {color} {few}; the silence of its alarm "
-        f"{alarm_name(environment, service, color, CANARY_ERRORS.name)} proves nothing; send it more, or look yourself"
+        f"{color_alarms(environment, service, color)[1]} proves nothing; send it more, or look yourself"
         for color in tried
         if (few := _too_few(cloudwatch, args.id, groups[color]))
     ]
@@ -215,10 +215,7 @@ def _too_few(cloudwatch: "CloudWatchClient", rule: str, group: str) -> str | Non
 def _alarms(
     cloudwatch: "CloudWatchClient", service: str, environment: str, colors: Sequence[Color]
 ) -> Mapping[Color, ColorAlarms]:
-    names = {
-        color: [alarm_name(environment, service, color), alarm_name(environment, service, color, "canary-errors")]
-        for color in colors
-    }
+    names = {color: color_alarms(environment, service, color) for color in colors}
     asked = [name for pair in names.values() for name in pair]
     try:
         found = cloudwatch.describe_alarms(AlarmNames=asked, AlarmTypes=["CompositeAlarm", "MetricAlarm"])
