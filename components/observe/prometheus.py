@@ -8,9 +8,7 @@ import pulumi
 from pulumi_kubernetes.apiextensions import CustomResource
 
 from components.model import namespace
-from components.observe.alert_catalog import (
-    Alert,
-)
+from components.observe.alert_catalog import Alert
 from components.observe.cloudwatch import AlarmContext
 from components.spec import Resources
 
