@@ -8,7 +8,6 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError
-from moto import mock_aws
 
 from components.traffic.guard import POLICY, definition, pattern
 from sandbox import paths
@@ -16,6 +15,7 @@ from sandbox.aws import events, gaps, iam
 from sandbox.tests.envoy_world import World, client, fetch, forward, until
 from sandbox.tests.envoy_world import cloud as cloud
 from sandbox.tests.envoy_world import world as world
+from tests.support import moto
 
 pytestmark = pytest.mark.slow  # the local cloud's own parts: `make test` runs them
 
@@ -27,11 +27,7 @@ FAILS = {"StartAt": "Told", "States": {"Told": {"Type": "Fail", "Error": "No", "
 
 @pytest.fixture
 def mocked(monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
-    for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE"):
-        monkeypatch.delenv(name, raising=False)
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    with mock_aws():
+    with moto.mocked(monkeypatch):
         yield lambda service: boto3.client(service, region_name="eu-west-1")  # type: ignore[call-overload]
 
 
