@@ -43,6 +43,11 @@ def alarm_name(environment: str, *parts: str) -> str:
     return "-".join((environment, *parts))
 
 
+def color_alarms(environment: str, service: str, color: Color) -> tuple[str, str]:
+    """Return the names of the alarms that judge a color: its composite, and canary-errors, which is no part of that."""
+    return alarm_name(environment, service, color), alarm_name(environment, service, color, "canary-errors")
+
+
 def color_host(color: Color, host: str) -> str:
     """Return the host by which the test listener reaches one color at any weights."""
     return f"{color}.{host}"

@@ -7,14 +7,7 @@ from typing import Final
 import pulumi
 from pulumi_aws import cloudwatch
 
-from components.observe.alert_catalog import (
-    RUNBOOKS,
-    Alert,
-    CloudWatch,
-    Comparison,
-    Metric,
-    Severity,
-)
+from components.observe.alert_catalog import RUNBOOKS, Alert, CloudWatch, Comparison, Metric, Severity
 
 WAIT: Final = 60
 """Seconds that a composite alarm waits for its suppressor, which is on as many minutes after a move of traffic as the

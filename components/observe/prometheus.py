@@ -2,19 +2,16 @@
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any
 
 import pulumi
 from pulumi_kubernetes.apiextensions import CustomResource
 
 from components.model import namespace
-from components.observe.alert_catalog import (
-    Alert,
-)
+from components.observe.alert_catalog import Alert
 from components.observe.cloudwatch import AlarmContext
+from components.rules import MEMORY_UNITS
 from components.spec import Resources
-
-_BYTES: Final = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "k": 10**3, "M": 10**6, "G": 10**9}
 
 
 def prometheus_rules(
@@ -78,10 +75,8 @@ def prometheus_rule(
 
 
 def _bytes(memory: str) -> int:
-    for unit, factor in _BYTES.items():
-        if memory.endswith(unit):
-            return int(memory.removesuffix(unit)) * factor
-    raise ValueError(f"{memory!r} is no amount of memory such as 128Mi")
+    unit = memory.lstrip("0123456789")
+    return int(memory.removesuffix(unit)) * MEMORY_UNITS[unit]
 
 
 def _cores(cpu: str) -> float:

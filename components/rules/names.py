@@ -4,12 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from components.model import (
-    Color,
-    Given,
-    color_host,
-    precedence,
-)
+from components.model import Color, Given, color_host, precedence
 
 
 def is_production(environment: str, stated: bool | None = None) -> bool:

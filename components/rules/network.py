@@ -5,12 +5,7 @@ from collections.abc import Mapping, Sequence
 from ipaddress import AddressValueError, IPv4Network, NetmaskValueError, collapse_addresses
 from typing import Final
 
-from components.model import (
-    CERTIFICATES,
-    CERTIFIED_SERVICES,
-    MAX_SERVICES,
-    RuleKind,
-)
+from components.model import CERTIFICATES, CERTIFIED_SERVICES, MAX_SERVICES, RuleKind
 from components.rules.names import HOST_LABEL
 from components.rules.text import Problem
 

@@ -33,7 +33,7 @@ _MOST_CPU: Final = 1000
 """Cores, and..."""
 _MOST_MEMORY: Final = 32 * 1024**4
 """...bytes, more than any instance of EC2 has: a pod cannot be larger than its node."""
-_MEMORY_UNITS: Final = {"M": 10**6, "Mi": 1024**2, "G": 10**9, "Gi": 1024**3}
+MEMORY_UNITS: Final = {"M": 10**6, "Mi": 1024**2, "G": 10**9, "Gi": 1024**3}
 
 
 def cpu_problem(cpu: str) -> str | None:
@@ -52,7 +52,7 @@ def cpu_problem(cpu: str) -> str | None:
 def memory_problem(memory: str) -> str | None:
     """Return why this is no memory quantity with a unit: a bare number means bytes, ``m`` thousandths of one."""
     amount = re.fullmatch(r"([1-9][0-9]{0,11})([MG]i?)", memory)
-    if amount and int(amount[1]) * _MEMORY_UNITS[amount[2]] <= _MOST_MEMORY:
+    if amount and int(amount[1]) * MEMORY_UNITS[amount[2]] <= _MOST_MEMORY:
         return None
     return (
         f"{memory!r} is no amount of memory; allowed are a number and Mi, Gi, M or G, such as 128Mi, "

@@ -45,7 +45,7 @@ class BlueGreenServiceArgs:
 
 
 class BlueGreenService(pulumi.ComponentResource):
-    """A namespace with two complete environments; `canary_weight` and `active` decide who gets what.
+    """A namespace with two complete environments; `active_color` and `canary_weight` decide who gets what.
 
     The order of creation is the point: the namespace's label makes readiness gates, test rules keep
     the groups health-checked, Service and binding exist before pods, secrets and schema too, and

@@ -7,9 +7,7 @@ from typing import Final
 import pulumi
 from pulumi.runtime import get_config_env, is_config_secret
 from pulumi.runtime.config import CONFIG
-from pydantic import (
-    ValidationError,
-)
+from pydantic import ValidationError
 
 from components import rules
 from components.model.written import JSON, decoded, from_json

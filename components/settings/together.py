@@ -77,9 +77,8 @@ def service_problems(name: str, service: Service, environment: str) -> Iterator[
         if settings.parked and parked is not None:
             yield Problem(f"colors.{color}.parked", parked)
         for entry in service.secrets:
-            known = (
-                rules.entry_problem(entry) is None
-            )  # else it is refused for that, and a message should not repeat it
+            # What is no name of an entry is refused for that; a message should not repeat it.
+            known = rules.entry_problem(entry) is None
             if known and entry not in settings.secret_versions and not settings.parked:
                 yield Problem(
                     f"colors.{color}.secretVersions.{entry}",

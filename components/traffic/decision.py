@@ -3,10 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from components.model import (
-    Color,
-    alarm_name,
-)
+from components.model import Color, color_alarms
 
 
 class ColorAlarms(NamedTuple):
@@ -96,8 +93,7 @@ def alarm_refusal(color: Color, *, alarms: Mapping[Color, ColorAlarms], service:
     is not known of the color that is left is no reason to stay.
     """
     gains, loses = alarms[color], alarms[color.other]
-    composite = alarm_name(environment, service, color)
-    canary_errors = alarm_name(environment, service, color, "canary-errors")
+    composite, canary_errors = color_alarms(environment, service, color)
     look = (
         "look with `aws cloudwatch describe-alarms --alarm-types CompositeAlarm MetricAlarm --alarm-names "
         f"{composite} {canary_errors} --query '[CompositeAlarms, MetricAlarms][].[AlarmName, StateValue, StateReason]'`"

@@ -19,22 +19,22 @@ import threading
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import pulumi
 import pulumi_aws as aws
 from botocore.exceptions import BotoCoreError, ClientError
 
 from components.context.aws_session import session
+from components.context.balancer import group_weights
 from components.context.balancer import healthy as healthy_targets
-from components.model import ALARM_PERIOD, Color, alarm_name
-from components.observe.alert_catalog import CANARY_ERRORS, CANARY_MINUTES, CANARY_REQUESTS
+from components.model import ALARM_PERIOD, Color, color_alarms
+from components.observe.alert_catalog import CANARY_MINUTES, CANARY_REQUESTS
 from components.traffic.decision import ColorAlarms, traffic_gate
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
-    from mypy_boto3_elbv2.type_defs import RuleTypeDef
 
 
 EMERGENCY: Final = 'in an emergency: docs/operations.md, "Emergency without Pulumi"'
@@ -138,14 +138,14 @@ def check(
             of the state, or one of these could not be read.
 
     """
-    wanted = _Action.of_inputs(args.new_inputs)[0].weights
+    wanted, _ = group_weights(_as_held(args.new_inputs))
     groups = dict(zip(colors, wanted, strict=True))  # TrafficSplit writes them in this order
     after = {color: wanted[arn] for color, arn in groups.items()}
     # A color that gets another group starts there with nothing, whatever its weight was.
-    before, stated = _shares(_Action.of_inputs(args.old_inputs), groups)
+    before, stated = _shares(_as_held(args.old_inputs), groups)
     try:
         rules = client.describe_rules(RuleArns=[args.id])["Rules"]
-        live, held = _shares(_Action.of_rule(rules[0]) if rules else [], groups)
+        live, held = _shares(rules[0] if rules else {"Actions": []}, groups)
         healthy = {color: healthy_targets(client, arn) for color, arn in groups.items()}
     except client.exceptions.RuleNotFoundException as error:
         raise TrafficRefusedError(
@@ -181,7 +181,7 @@ def check(
     ]
     return [
         f"{service}: not judged: {color} {few}; the silence of its alarm "
-        f"{alarm_name(environment, service, color, CANARY_ERRORS.name)} proves nothing; send it more, or look yourself"
+        f"{color_alarms(environment, service, color)[1]} proves nothing; send it more, or look yourself"
         for color in tried
         if (few := _too_few(cloudwatch, args.id, groups[color]))
     ]
@@ -215,10 +215,7 @@ def _too_few(cloudwatch: "CloudWatchClient", rule: str, group: str) -> str | Non
 def _alarms(
     cloudwatch: "CloudWatchClient", service: str, environment: str, colors: Sequence[Color]
 ) -> Mapping[Color, ColorAlarms]:
-    names = {
-        color: [alarm_name(environment, service, color), alarm_name(environment, service, color, "canary-errors")]
-        for color in colors
-    }
+    names = {color: color_alarms(environment, service, color) for color in colors}
     asked = [name for pair in names.values() for name in pair]
     try:
         found = cloudwatch.describe_alarms(AlarmNames=asked, AlarmTypes=["CompositeAlarm", "MetricAlarm"])
@@ -232,52 +229,22 @@ def _alarms(
     return {color: ColorAlarms(*(states.get(name) for name in pair)) for color, pair in names.items()}
 
 
-class _Action(NamedTuple):
-    """What a rule does, as somebody may have set it by hand: forward by weights or to one group, or something else."""
+def _as_held(inputs: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """Return a rule's inputs, of the state or the program, as the load balancer tells what it holds."""
 
-    kind: str
-    weights: dict[str, int]
-    """By group, in the order of the rule, which a refresh may have changed in the state."""
-
-    @classmethod
-    def of_inputs(cls, inputs: Mapping[str, Any] | None) -> "list[_Action]":
-        """Return those of a rule's inputs in the state or the program."""
-        return [
-            cls._made(
-                action["type"],
-                action.get("targetGroupArn"),
-                [
-                    (group["arn"], group.get("weight"))
-                    for group in (action.get("forward") or {}).get("targetGroups", [])
-                ],
-            )
-            for action in (inputs or {}).get("actions") or []
+    def told(action: Mapping[str, Any]) -> Mapping[str, Any]:
+        groups = [
+            {"TargetGroupArn": group["arn"], "Weight": group.get("weight") or 0}
+            for group in (action.get("forward") or {}).get("targetGroups", [])
         ]
+        alone = action.get("targetGroupArn")
+        return {"Type": action["type"], "TargetGroupArn": alone, "ForwardConfig": {"TargetGroups": groups}}
 
-    @classmethod
-    def of_rule(cls, rule: "RuleTypeDef") -> "list[_Action]":
-        """Return those that the load balancer holds."""
-        return [
-            cls._made(
-                action["Type"],
-                action.get("TargetGroupArn"),
-                [
-                    (group["TargetGroupArn"], group.get("Weight"))
-                    for group in action.get("ForwardConfig", {}).get("TargetGroups", [])
-                ],
-            )
-            for action in rule["Actions"]
-        ]
-
-    @classmethod
-    def _made(cls, kind: str, alone: str | None, groups: "Sequence[tuple[str, int | None]]") -> "_Action":
-        weights = {arn: int(weight or 0) for arn, weight in groups} or ({alone: 100} if alone else {})
-        return cls(kind, dict.fromkeys(weights, 100) if len(weights) == 1 else weights)  # one alone gets everything
+    return {"Actions": [told(action) for action in (inputs or {}).get("actions") or []]}
 
 
-def _shares(actions: Sequence[_Action], groups: Mapping[Color, str]) -> tuple[dict[Color, int], str]:
-    """Return the weights by color, and what else the actions do: other kinds than forward, and other groups."""
-    weights = {arn: weight for action in actions for arn, weight in action.weights.items()}
-    kinds = [action.kind for action in actions if action.kind != "forward"]
+def _shares(rule: Mapping[str, Any], groups: Mapping[Color, str]) -> tuple[dict[Color, int], str]:
+    """Return the weights by color, and what else a rule does: actions of other kinds than forward, and other groups."""
+    weights, kinds = group_weights(rule)
     strangers = [arn.rpartition(":")[2] for arn, weight in weights.items() if weight and arn not in groups.values()]
     return {color: weights.get(arn, 0) for color, arn in groups.items()}, ", ".join([*kinds, *strangers])

@@ -11,13 +11,10 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
-from components.model import Color, alarm_name, split
+from components.model import Color, color_alarms, split
 from hueshift.traffic.balancer import Rule
-
-# The alert that judges a color that is only tried; the other alarm that is armed is the color's composite.
-_TRIED: Final = "canary-errors"
 
 
 def alarms(environment: str, services: Iterable[str], new: Color) -> list[str]:
@@ -25,7 +22,7 @@ def alarms(environment: str, services: Iterable[str], new: Color) -> list[str]:
 
     The composite tells of all that people are called for; ``canary-errors``, which is not part of it, of 1 % of errors.
     """
-    return [alarm_name(environment, service, new.value, *more) for service in services for more in ((), (_TRIED,))]
+    return [name for service in services for name in color_alarms(environment, service, new)]
 
 
 def move(rule: Rule, old: Color) -> dict[str, Any]:

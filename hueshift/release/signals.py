@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from components.model import Color, alarm_name
+from components.model import Color, color_alarms
 from components.rules.steps import Check, Gate
 from components.traffic.decision import ColorAlarms
 from hueshift.release import guard
@@ -128,10 +128,7 @@ def alarms(cloudwatch: Any, environment: str, service: str, gate: str) -> Questi
     """Return the question for a service's alarms: whether the new color is in more trouble than the old."""
 
     def ask(record: Record, _: float) -> Sequence[Verdict]:
-        names = {
-            color: (alarm_name(environment, service, color), alarm_name(environment, service, color, "canary-errors"))
-            for color in Color
-        }
+        names = {color: color_alarms(environment, service, color) for color in Color}
         found = described(cloudwatch, [name for pair in names.values() for name in pair])
         states = {alarm["AlarmName"]: alarm["StateValue"] for alarm in found}
         new, old = (ColorAlarms(*(states.get(name) for name in names[color])) for color in (record.new, record.old))

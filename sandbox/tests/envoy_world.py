@@ -262,3 +262,11 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
     cloud.start()
     yield cloud
     cloud.stop()
+
+
+@pytest.fixture
+def world(cloud: LocalAws) -> Iterator[World]:
+    world = World(cloud, client("elbv2"))
+    yield world
+    for end in [*world.ends, *reversed(world.made)]:
+        end()

@@ -7,7 +7,7 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -22,19 +22,19 @@ from sandbox.aws.alarms import AlarmRule, Missing, Rule, RuleError, State, Suppr
 from sandbox.aws.clock import Clock, parse_scale
 from sandbox.aws.cloudwatch import CloudWatch
 from sandbox.aws.metric_math import Kind, MathError, Plan, Series, Value
-from sandbox.aws.server import LocalAws, parse_lateness
+from sandbox.aws.server import parse_lateness
 from sandbox.tests.envoy_world import (
     NET,
-    OFFSET,
     World,
     client,
     fetch,
     fixed,
     forward,
     paths_like,
-    place_targets,
     until,
 )
+from sandbox.tests.envoy_world import cloud as cloud
+from sandbox.tests.envoy_world import world as world
 
 pytestmark = pytest.mark.slow  # the local cloud's own parts: `make test` runs them
 
@@ -442,34 +442,6 @@ def test_a_lateness_out_of_range_is_refused(text: str) -> None:
 SCALE = 20
 
 
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
-    place = tmp_path_factory.mktemp("cloud")
-    cloud = LocalAws(
-        directory=place / "envoy",
-        log=place / "envoy.log",
-        authority=(place / "ca.crt", place / "ca.key"),
-        endpoint=(f"{NET}.0.251", 14566),
-        admin=(f"{NET}.0.250", 19901),
-        bind=lambda number, port: (f"{NET}.0.{number}", OFFSET + port),
-        delay=0,
-        lateness=0,
-    )
-    place_targets(cloud)
-    cloud.start()
-    yield cloud
-    scale(1)
-    cloud.stop()
-
-
-@pytest.fixture
-def world(cloud: LocalAws) -> Iterator[World]:
-    world = World(cloud, client("elbv2"))
-    yield world
-    for end in [*world.ends, *reversed(world.made)]:
-        end()
-
-
 def scale(number: float) -> object:
     url = f"http://{NET}.0.251:14566/_hueshift/alarm-time"
     with urllib.request.urlopen(
@@ -711,6 +683,7 @@ def test_failing_requests_raise_the_alarm_good_ones_end_it_and_a_suppressor_mute
     def becomes(name: str, state: str) -> None:
         until(lambda: describe(cloudwatch, name)["StateValue"] == state, 30)
 
+    world.ends.append(lambda: scale(1))
     assert scale(SCALE) == {"scale": SCALE}
     sender = threading.Thread(target=load, daemon=True)
     sender.start()

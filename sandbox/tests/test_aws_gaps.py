@@ -14,7 +14,6 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError
-from moto import mock_aws
 from moto.route53.models import route53_backends
 
 from hueshift.images import registry
@@ -24,6 +23,7 @@ from sandbox import paths
 from sandbox.aws import buckets, gaps, scans
 from sandbox.aws.log_delivery import PRINCIPAL, admits
 from sandbox.aws.server import Seeds, seed
+from tests.support.moto import mocked
 
 pytestmark = pytest.mark.slow  # the local cloud's own parts: `make test` runs them
 
@@ -42,12 +42,7 @@ def _made(service: str) -> Any:
 
 @pytest.fixture
 def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
-    for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE"):
-        monkeypatch.delenv(name, raising=False)
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    monkeypatch.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")  # a second for each test
-    with mock_aws():
+    with mocked(monkeypatch):
         yield _made
 
 

@@ -12,7 +12,7 @@ import threading
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -41,16 +41,9 @@ from sandbox.tests.envoy_world import (
     until,
 )
 from sandbox.tests.envoy_world import cloud as cloud
+from sandbox.tests.envoy_world import world as world
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def world(cloud: LocalAws) -> Iterator[World]:
-    world = World(cloud, client("elbv2"))
-    yield world
-    for end in [*world.ends, *reversed(world.made)]:
-        end()
 
 
 def shares(listener: ListenerHandle, number: int, path: str = "/") -> Counter[str]:

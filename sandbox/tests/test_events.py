@@ -8,14 +8,14 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError
-from moto import mock_aws
 
 from components.traffic.guard import POLICY, definition, pattern
 from sandbox import paths
 from sandbox.aws import events, gaps, iam
-from sandbox.aws.server import LocalAws
 from sandbox.tests.envoy_world import World, client, fetch, forward, until
 from sandbox.tests.envoy_world import cloud as cloud
+from sandbox.tests.envoy_world import world as world
+from tests.support import moto
 
 pytestmark = pytest.mark.slow  # the local cloud's own parts: `make test` runs them
 
@@ -27,11 +27,7 @@ FAILS = {"StartAt": "Told", "States": {"Told": {"Type": "Fail", "Error": "No", "
 
 @pytest.fixture
 def mocked(monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
-    for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE"):
-        monkeypatch.delenv(name, raising=False)
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    with mock_aws():
+    with moto.mocked(monkeypatch):
         yield lambda service: boto3.client(service, region_name="eu-west-1")  # type: ignore[call-overload]
 
 
@@ -158,27 +154,22 @@ def test_the_policy_of_the_guard_is_in_the_account_for_its_role_once(mocked: Cli
 # Through the server and Envoy
 
 
-def test_an_alarm_takes_requests_away_from_a_color_through_the_guard(cloud: LocalAws) -> None:
+def test_an_alarm_takes_requests_away_from_a_color_through_the_guard(world: World) -> None:
     assert events.Calls.endpoint is not None
-    world = World(cloud, client("elbv2"))
-    try:
-        blue, green = world.group(world.backend("blue")), world.group(world.backend("green"))
-        listener = world.listener(world.balancer(), forward({blue: 100, green: 0}))
-        rule = listener.rule(forward({blue: 0, green: 100}), {"Field": "path-pattern", "Values": ["/*"]}, priority=1)
-        world.healthy(blue, green)
-        assert fetch(listener.connect()).body == "green"
-        s3 = client("s3")
-        s3.create_bucket(Bucket="releases", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
-        machine(client, definition("releases"))
-        order = {
-            "since": "2020-01-01T00:00:00Z",
-            "until": "2099-01-01T00:00:00Z",
-            "moves": [{"rule": rule, "old": blue, "actions": [forward({blue: 100, green: 0})]}],
-        }
-        s3.put_object(Bucket="releases", Key="guard/production-shop-green.json", Body=json.dumps(order).encode())
-        alarm(client)
-        change(client, "ALARM")
-        until(lambda: fetch(listener.connect()).body == "blue")
-    finally:
-        for end in [*world.ends, *reversed(world.made)]:
-            end()
+    blue, green = world.group(world.backend("blue")), world.group(world.backend("green"))
+    listener = world.listener(world.balancer(), forward({blue: 100, green: 0}))
+    rule = listener.rule(forward({blue: 0, green: 100}), {"Field": "path-pattern", "Values": ["/*"]}, priority=1)
+    world.healthy(blue, green)
+    assert fetch(listener.connect()).body == "green"
+    s3 = client("s3")
+    s3.create_bucket(Bucket="releases", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    machine(client, definition("releases"))
+    order = {
+        "since": "2020-01-01T00:00:00Z",
+        "until": "2099-01-01T00:00:00Z",
+        "moves": [{"rule": rule, "old": blue, "actions": [forward({blue: 100, green: 0})]}],
+    }
+    s3.put_object(Bucket="releases", Key="guard/production-shop-green.json", Body=json.dumps(order).encode())
+    alarm(client)
+    change(client, "ALARM")
+    until(lambda: fetch(listener.connect()).body == "blue")

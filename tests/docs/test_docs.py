@@ -125,7 +125,9 @@ def test_no_page_asks_outputs_who_has_the_traffic_for_they_are_wishes() -> None:
 
 def test_every_file_that_the_coverage_names_exists() -> None:
     named = set(
-        re.findall(r"`((?:tests|app|components|pipeline)/[\w/]+\.(?:py|sh)|app/Dockerfile)`", COVERAGE.read_text())
+        re.findall(
+            r"`((?:tests|app|components|pipeline|sandbox)/[\w/]+\.(?:py|sh)|app/Dockerfile)`", COVERAGE.read_text()
+        )
     )
     assert len(named) > 30
     assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
@@ -135,6 +137,23 @@ def test_every_test_that_the_coverage_names_exists() -> None:
     named = re.findall(r"`((?:sandbox/)?tests/[\w/]+\.py)::(\w+)`", COVERAGE.read_text())
     assert len(named) > 60
     assert [name for file, name in named if f"def {name}(" not in (ROOT / file).read_text()] == []
+
+
+def test_every_test_that_a_page_of_a_component_names_exists() -> None:
+    there = {
+        name for file in (ROOT / "tests").rglob("test_*.py") for name in re.findall(r"def (test_\w+)", file.read_text())
+    }
+    named = [
+        (page.stem, *found)
+        for page in PAGES
+        for found in re.findall(r"`(?:[\w/.]+::|…::)?(test_\w+)(…?)`", page.read_text())
+    ]
+    assert len(named) > 20
+    assert [
+        name
+        for _, name, cut in named
+        if name not in there and not (cut and any(each.startswith(name) for each in there))
+    ] == []
 
 
 def test_every_test_on_the_local_cloud_is_in_the_coverage() -> None:

@@ -6,9 +6,9 @@ from typing import Any
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from hueshift import recover
+from tests.support.moto import mocked
 from tests.support.program import ROOT
 
 TAGS = {"environment": "review-42", "managed-by": "pulumi"}
@@ -28,8 +28,7 @@ def state(*pending: tuple[str, str, dict[str, Any]], recorded: tuple[str, ...] =
 
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[boto3.Session]:
-    monkeypatch.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
-    with mock_aws():
+    with mocked(monkeypatch):
         yield boto3.Session(region_name="eu-west-1")
 
 

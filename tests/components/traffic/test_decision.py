@@ -7,10 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.model import (
-    Color,
-    split,
-)
+from components.model import Color, split
 from components.traffic.decision import ColorAlarms, traffic_gate
 from tests.support import strategies as some
 

@@ -13,7 +13,6 @@ from typing import Any
 
 import boto3
 import pytest
-from moto import mock_aws
 from moto.events.models import EventPattern
 
 from components.model import Color
@@ -25,6 +24,7 @@ from sandbox.aws.envoy import Host
 from sandbox.aws.translate import cluster_name
 from tests.support import samples
 from tests.support.engine import Engine, in_stack
+from tests.support.moto import mocked
 from tests.support.program import ROOT
 
 BUCKET = "staging-releases-bucket-1a2b3c4"
@@ -303,14 +303,9 @@ class World:
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE"):
-        monkeypatch.delenv(name, raising=False)
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
-    monkeypatch.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
     gaps.fill()
-    with mock_aws():
+    with mocked(monkeypatch):
         made = World()
         monkeypatch.setattr(gaps.Elbv2, "observe", staticmethod(made.observe))
         yield made

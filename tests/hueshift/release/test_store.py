@@ -10,12 +10,12 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
-from moto import mock_aws
 
 from hueshift.release import drive
 from hueshift.release.drive import Asked, Phase, Record
 from hueshift.release.store import KEPT, SILENCE, BusyError, LostError, Store, Stored, StoreError
 from tests.hueshift.release.samples import NOW, RELEASE, baking
+from tests.support.moto import mocked
 
 BUCKET = "releases"
 S3 = Any
@@ -46,9 +46,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def client(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    with mock_aws():
+    with mocked(monkeypatch):
         made = boto3.client("s3", region_name="us-east-1")
         made.create_bucket(Bucket=BUCKET)
         made.meta.events.register("after-call.s3", clock.answered)
