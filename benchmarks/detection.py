@@ -3,7 +3,8 @@
 Needs the local cloud: `eval "$(make -s sandbox-env)"; .venv/bin/python -m benchmarks.detection [ROUNDS] [CASE…]`. Each
 round releases green over blue at 10, 50 and 100 percent under 380 requests a second, with one fault in green. Prints
 medians: bad answers (no 200, or later than half a second), seconds from the first of them to the last, and seconds from
-the first step live until blue has everything again.
+the first step live until blue has everything again. `… -m benchmarks.detection same RELEASES` releases one image over
+itself, and prints how many of the live steps were condemned.
 """
 
 import json
@@ -84,8 +85,29 @@ def played(case: str) -> Round:
     )
 
 
+def same(releases: int) -> None:
+    """Release one image over itself by twenty steps, and print how many of the live ones were condemned."""
+    steps = undone = 0
+    with releasing.by_steps(), releasing.load(7200):
+        cloud.configure("services.shop.strategy.compare.limit", 5)
+        for place, weight in enumerate(range(24, 101, 4)):
+            cloud.configure(f"services.shop.strategy.steps[{place}].weight", weight)
+            cloud.configure(f"services.shop.strategy.steps[{place}].bake", 5)
+        time.sleep(LEAD)
+        for _ in range(releases):
+            code, output = releasing.ended(releasing.released(), 4000)
+            said = releasing.said()
+            steps += sum(what.endswith("% live") for what in said)
+            undone += code != 0
+            print(code, output.splitlines()[-1], file=sys.stderr)  # noqa: T201
+    print(f"{steps} live steps of one image in both colors, {undone} condemned")  # noqa: T201
+
+
 def main() -> None:
     """Run them."""
+    if sys.argv[1:2] == ["same"]:
+        same(int(sys.argv[2]))
+        return
     rounds, cases = int([*sys.argv, "5"][1]), sys.argv[2:] or list(CASES)
     print("| fault | outcome | bad answers | first to last | first step live to the way back |")  # noqa: T201
     print("| --- | --- | ---: | ---: | ---: |")  # noqa: T201

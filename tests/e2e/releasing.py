@@ -59,10 +59,10 @@ def fail(**faults: float) -> None:
 
 
 @contextmanager
-def load() -> Iterator[list[cloud.Answer]]:
+def load(limit: float = 880) -> Iterator[list[cloud.Answer]]:
     """Ask all the while; afterwards the list has every answer."""
     answers: list[cloud.Answer] = []
-    begun = cloud.Load(880, rate=RATE)
+    begun = cloud.Load(limit, rate=RATE)
     try:
         yield answers
     finally:
