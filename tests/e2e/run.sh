@@ -18,7 +18,7 @@ make -s sandbox
 # What has stacks of its own runs beside the rest, which changes the sandbox's own stack or looks at all of it, one file
 # after the other; test_gate first, for it wants CloudWatch's minutes as they are.
 alone=(traffic rollback image node world)
-apart=(plugins review state operations)
+apart=(policy plugins review state operations)
 by_hand=(release) # has not been green yet: docs/limits.md
 
 files() { printf 'tests/e2e/test_%s.py\n' "$@"; }
