@@ -142,7 +142,9 @@ def test_cloudwatch_counts_whole_minutes_that_are_not_late_by_target_group() -> 
         actions=[],
         groups={f"{arn}targetgroup/shop-{color}/{number}": color for number, color in enumerate(Color)},
     )
-    found = CloudWatchCounts(client, {"shop": rule}).ticks("shop", since=BEGAN + 20, now=BEGAN + 250, slow=None)
+    found = CloudWatchCounts(client, {"shop": rule}, "staging").ticks(
+        "shop", since=BEGAN + 20, now=BEGAN + 250, slow=None
+    )
     assert [tick.at - BEGAN for tick in found] == [60, 120]
     assert (found[1].requests[GREEN], found[1].failed[GREEN]) == (20, 4)
     assert (found[0].requests, found[0].failed) == ({BLUE: 90, GREEN: 0}, {BLUE: 0, GREEN: 0})
@@ -151,7 +153,9 @@ def test_cloudwatch_counts_whole_minutes_that_are_not_late_by_target_group() -> 
         {"Name": "LoadBalancer", "Value": "app/edge-alb/50dc"},
         {"Name": "TargetGroup", "Value": "targetgroup/shop-blue/0"},
     ]
-    assert CloudWatchCounts(client, {"shop": rule}).ticks("shop", since=BEGAN, now=BEGAN + 90, slow=None) == []
+    assert (
+        CloudWatchCounts(client, {"shop": rule}, "staging").ticks("shop", since=BEGAN, now=BEGAN + 90, slow=None) == []
+    )
 
 
 def test_the_judge_reads_old_and_new_and_the_plan_the_old_colors_usual() -> None:
