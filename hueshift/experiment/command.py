@@ -107,7 +107,7 @@ class Found:
         begins = f"begins in {spoken(self.since - self.now)}"
         state = over if self.over else begins if self.now < self.since else left
         yield f"  {said.get('since')} to {said.get('until')}: {state}; counted by {self.source}"
-        yield f"  {'per request':<24}{control:>20}{variant:>20}{'difference':>14}   {SURE:.0%} interval"
+        yield f"  {'per request':<24}{control:>20}{variant:>20}{'difference':>14}   {SURE:.0%} interval, in points"
         for name, measure in self.measures.items():
             cells = "".join(
                 f"{f'{events:,.0f} of {requests:,.0f}':>20}"
@@ -139,7 +139,7 @@ def _cohort(said: Mapping[str, Any]) -> str:
 
 
 def _points(rate: float) -> str:
-    return f"{100 * rate:+.3f} %"
+    return f"{100 * rate:+.3f}"
 
 
 def _interval(measure: Difference) -> str:

@@ -67,11 +67,13 @@ def difference(ticks: Sequence[Scrape]) -> Difference:
 def scatter(ticks: Sequence[Scrape]) -> float:
     """Return how much more the colors' parts of the events vary from tick to tick than those of independent ones."""
     old, old_events, new, new_events = map(sum, zip(*ticks, strict=True))
-    ratio = (new_events / new) / (old_events / old) if old_events and new_events else 1.0
+    if not old_events or not new_events:
+        return CLUMPING
+    ratio = (new_events / new) / (old_events / old)
     squares = expected = 0.0
     for tick in ticks:
         share = tick.new_requests * ratio / (tick.new_requests * ratio + tick.old_requests)
         events = tick.old_bad + tick.new_bad
         squares += (tick.new_bad - events * share) ** 2
         expected += events * share * (1 - share)
-    return max(CLUMPING, squares / expected if expected else 0.0)
+    return max(CLUMPING, squares / expected)

@@ -41,6 +41,27 @@ def test_a_cookie_is_told_by_its_whole_name_and_value_wherever_it_stands(
     assert matches(cookie(*sent[-1]), header)
 
 
+@pytest.mark.parametrize(
+    ("header", "told"),
+    [
+        ("cohort=b", True),
+        ("COHORT=B; a=1", True),
+        ("a=1; cohort=b", True),
+        ("a=1; cohort=b; z=2", True),
+        ("cohort=b2", False),
+        ("cohort=b2; a=1", False),
+        ("a=1; cohort=b2", False),
+        ("a=1; cohort=b2; z=2", False),
+        ("mycohort=b", False),
+        ("a=1; mycohort=b; z=2", False),
+        ("cohort=a", False),
+        ("", False),
+    ],
+)
+def test_no_cookie_that_looks_like_it_is_taken_for_it(header: str, told: bool) -> None:
+    assert matches(cookie("cohort", "b"), header) == told
+
+
 @given(_texts, _texts)
 def test_the_rules_of_a_cohort_keep_within_what_a_load_balancer_takes(name: str, value: str) -> None:
     for _, values in cookie(name, value).conditions:
