@@ -3,7 +3,7 @@
 The interval may be looked at as often as one likes, and the experiment may be ended for what it shows: it holds the
 true difference at all looks together with a probability of ``SURE``. It is the inverse of a sequential test with a
 normal mixture (Robbins 1970; Johari, Pekelis, Walsh 2015, "Always valid inference"); one for a fixed horizon would be
-some 40 % narrower, but true at one look alone, fixed before.
+about a third narrower, and true at one look alone, fixed before.
 
 What is counted are events per request. Requests of one client are not independent, so counts are taken for more
 scattered than such would be: by what the ticks show, both colors in the same tick, and at least by ``CLUMPING``.

@@ -16,7 +16,9 @@ from components.model import Color
 from hueshift import stack
 from hueshift.cli import app
 from hueshift.experiment import command
+from hueshift.experiment.difference import difference
 from hueshift.release.counts import Tick
+from hueshift.release.judge import Scrape
 from hueshift.release.unit import unit_of
 from hueshift.report import RefusedError
 from hueshift.traffic.live import disagreement
@@ -26,6 +28,7 @@ from tests.support.program import ROOT
 
 BLUE, GREEN = Color.BLUE, Color.GREEN
 NOW = datetime.now(UTC)
+BEGAN = datetime(2027, 3, 1, 9, tzinfo=UTC).timestamp()
 
 
 @dataclass
@@ -221,6 +224,37 @@ def test_without_an_experiment_there_is_nothing_to_show(project: Project) -> Non
     named = status(project, "--service", "shop")
     assert (named.exit_code, named.stdout) == (1, "")
     assert "shop has no experiment" in named.stderr
+
+
+def test_the_page_shows_what_is_printed(project: Project) -> None:
+    """Three days and twenty hours, in ticks of a thousandth of that."""
+    project.experiment(percent=50, metric="orders_total")
+    found = command.Found(
+        wished=project.place.services["shop"],
+        said={
+            "name": "short-checkout",
+            "since": "2027-03-01T09:00:00Z",
+            "until": "2027-03-08T09:00:00Z",
+            "percent": 50,
+        },
+        now=BEGAN + 92 * 3600,
+        since=BEGAN,
+        until=BEGAN + 7 * 24 * 3600,
+        source="Prometheus",
+        measures={
+            name: difference([Scrape(1204.117, control / 1000, 1203.87, variant / 1000)] * 1000)
+            for name, control, variant in (
+                ("errors", 1210, 1293),
+                ("slower than 250 ms", 48_211, 48_090),
+                ("orders_total", 24_082, 26_485),
+            )
+        },
+        seconds={BLUE: 0.041, GREEN: 0.044},
+    )
+    page = (ROOT / "docs/ab-tests.md").read_text()
+    assert page.partition("$ hueshift experiment status\n")[2].partition("\n```")[0].splitlines() == [
+        *found.lines("production")
+    ]
 
 
 # What else knows of it
