@@ -56,7 +56,7 @@ class Counts(Protocol):
         """
 
     def bound(self, service: str, color: Color) -> float | None:
-        """Return the seconds, `INSTANT` at least, in which 95 % of a color's requests were answered lately, if known."""
+        """Return the seconds, `INSTANT` at least, in which a color lately answered 95 % of its requests, if known."""
 
 
 class Usual(NamedTuple):
