@@ -9,6 +9,8 @@ from components.rules.alerts import *
 from components.rules.images import *
 from components.rules.names import *
 from components.rules.network import *
+from components.rules.pod_merge import *
+from components.rules.pod_template import *
 from components.rules.secrets import *
 from components.rules.sizes import *
 from components.rules.text import *

@@ -241,6 +241,7 @@ class BlueGreenService(pulumi.ComponentResource):
                     namespace=home,
                     schema=schema,
                     image=images[color],
+                    env=args.spec.env_of(color),
                     secrets=mounts[color],
                     after=[closed, declared, *(earlier.job for earlier in migrations.values())],
                 ),

@@ -1,7 +1,7 @@
 """Rules about several settings of a stack."""
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from components import model, rules, spec
 from components.model import Color
@@ -91,7 +91,7 @@ def service_problems(name: str, service: Service, environment: str) -> Iterator[
                 yield Problem(f"colors.{color}.secretVersions.{entry}", unknown_key(entry, entries))
             elif reason := rules.secret_version_problem(version, external=service.secrets[entry].source is not None):
                 yield Problem(f"colors.{color}.secretVersions.{entry}", reason)
-    owners = dict.fromkeys(service.env, "env")
+    owners = dict.fromkeys((name for color in service.colors for name in service.env_of(color)), "env")
     for entry, variables in service.secrets.items():
         for variable in variables.keys:
             if (
@@ -99,13 +99,45 @@ def service_problems(name: str, service: Service, environment: str) -> Iterator[
                 and (owner := owners.setdefault(variable, f"secrets.{entry}")) != f"secrets.{entry}"
             ):
                 yield Problem(f"secrets.{entry}.keys", f"{variable} is set by {owner} too; name it once")
-    yield from rules.not_secrets_problems(service.not_secrets, env=service.env)
-    for variable, value in service.env.items():
-        reason = rules.plaintext_secret_problem(variable, value, known=service.not_secrets)
-        if reason is not None and rules.env_name_problem(variable) is None:
-            yield Problem(f"env.{variable}", reason)
+    for color in service.colors:
+        if reason := rules.variables_problem(service.env_of(color)):
+            yield Problem(f"colors.{color}.env", f"with env of the service {reason}")
+    own = {f"colors.{color}.env": release.env for color, release in service.colors.items()}
+    for place, values in {"env": service.env, **own}.items():
+        for variable, value in values.items():
+            reason = rules.plaintext_secret_problem(variable, value, known=service.not_secrets)
+            if reason is not None and rules.env_name_problem(variable) is None:
+                yield Problem(f"{place}.{variable}", reason)
+    yield from _template_problems(service, owners)
     if (reason := rules.maximum_problem(service.replicas.max, minimum=service.replicas.min)) is not None:
         yield Problem("replicas.max", reason)
+
+
+def _templates(service: Service) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield the place and content of every template of a service."""
+    yield "podTemplate", service.pod_template.overlay
+    for color, release in service.colors.items():
+        yield f"colors.{color}.podTemplate", release.pod_template.overlay
+
+
+def _template_problems(service: Service, owners: Mapping[str, str]) -> Iterator[Problem]:
+    """Yield what of a service's templates contradicts its other settings; ``owners`` say who sets a variable."""
+    known = {name for name, owner in owners.items() if owner == "env"}
+    for place, template in _templates(service):
+        for variable in rules.template_variables(template):
+            key = f"{place}.{variable.path}"
+            if variable.container == rules.APP and variable.name in owners:
+                yield Problem(key, f"is set by {owners[variable.name]} too; name it once")
+            if variable.value is None:
+                continue
+            known.add(variable.name)
+            reason = rules.plaintext_secret_problem(variable.name, variable.value, known=service.not_secrets)
+            if reason is not None and rules.env_name_problem(variable.name) is None:
+                yield Problem(key, reason)
+        for path, number in rules.template_ports(template):
+            if number == service.port:
+                yield Problem(f"{place}.{path}", "is where the service itself listens, which port says; remove it here")
+    yield from rules.not_secrets_problems(service.not_secrets, env=known)
 
 
 def fit_problems(name: str, service: Service, stack: Surroundings) -> Iterator[Problem]:
@@ -130,6 +162,10 @@ def fit_problems(name: str, service: Service, stack: Surroundings) -> Iterator[P
                 )
         if stack.region in secret.replica_regions:
             yield Problem(f"secrets.{entry}.replicaRegions", f"{stack.region} is where the entry is; name others")
+    for place, template in _templates(service):
+        for path, image in rules.template_images(template):
+            if reason := rules.image_problem(image, production=stack.production):
+                yield Problem(f"{place}.{path}", reason.replace(repr(image), rules.shown(image)))
     for color, release in service.colors.items():
         if release.build and name not in stack.registry.repositories:
             yield Problem(f"colors.{color}.build", "has nowhere to push to; name the service in registry.repositories")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from components import rules
 from components.model import BANDS, Color, canary_color
@@ -114,6 +114,41 @@ class Build:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PodTemplate:
+    """What is laid over the pods' template of Kubernetes, in its own words.
+
+    Items of lists are told apart as `kubectl patch` does, such as containers by name; the service's own container is
+    app.
+    """
+
+    metadata: Annotated[Mapping[str, Any], Example({"annotations": {"example.com/scan": "true"}})] = field(
+        default_factory=dict
+    )
+    """Labels and annotations of the pods."""
+    spec: Annotated[
+        Mapping[str, Any],
+        Example(
+            {
+                "containers": [{"name": "app", "volumeMounts": [{"name": "cache", "mountPath": "/var/cache"}]}],
+                "volumes": [{"name": "cache", "emptyDir": {}}],
+            }
+        ),
+    ] = field(default_factory=dict)
+    """A PodSpec, or a part of one."""
+    allow: Annotated[Sequence[str], Example(["spec.containers[app].readinessProbe"])] = ()
+    """Paths in this template that give up a promise of the program, and were reviewed."""
+
+    def problems(self) -> Iterator[Problem]:
+        """Yield what is no template of a pod, and what would break a promise."""
+        yield from rules.template_problems({"metadata": self.metadata, "spec": self.spec}, allow=self.allow)
+
+    @property
+    def overlay(self) -> Mapping[str, Any]:
+        """What is merged."""
+        return {key: value for key, value in (("metadata", self.metadata), ("spec", self.spec)) if value}
+
+
+@dataclass(frozen=True, kw_only=True)
 class Release:
     """What one color of a service runs."""
 
@@ -139,6 +174,12 @@ class Release:
         default_factory=dict
     )
     """The version of each entry of secrets, by entry; required while the color runs."""
+    env: Annotated[Mapping[_Variable, str], Rule(rules.variables_problem), Example({"LOG_LEVEL": "DEBUG"})] = field(
+        default_factory=dict
+    )
+    """Environment variables of this color alone, over those of the service."""
+    pod_template: PodTemplate = PodTemplate()
+    """What is laid over the pods' template of this color alone, over that of the service."""
 
     def problems(self) -> Iterator[Problem]:
         """Yield what is wrong between the keys."""
@@ -173,9 +214,12 @@ class Service:
     env: Annotated[Mapping[_Variable, str], Rule(rules.variables_problem), Example({"LOG_LEVEL": "INFO"})] = field(
         default_factory=dict
     )
-    """Environment variables; text only: of a number YAML keeps the value, not how it was written."""
+    """Environment variables of both colors, whose pods all roll when they change; text only: of a number YAML keeps
+    the value, not how it was written."""
     not_secrets: Annotated[Sequence[_Variable], Example(["MAX_TOKENS"])] = ()
-    """Names in env that look like those of secrets, and whose values are none."""
+    """Names of variables that look like those of secrets, and whose values are none."""
+    pod_template: PodTemplate = PodTemplate()
+    """What is laid over the pods' template of both colors, whose pods all roll when it changes."""
     secrets: Mapping[Annotated[str, Rule(rules.entry_problem)], SecretEntry] = field(default_factory=dict)
     """Entries of secret values, by name."""
     egress: Sequence[Egress] = ()
@@ -194,6 +238,10 @@ class Service:
     """The times of the service, in seconds."""
     health: Health = Health()
     """How a pod is asked whether it can serve."""
+
+    def env_of(self, color: Color) -> Mapping[str, str]:
+        """Return the environment variables of a color's pods: its own over those of the service."""
+        return {**self.env, **self.colors[color].env}
 
     @property
     def header_color(self) -> Color | None:

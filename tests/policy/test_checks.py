@@ -28,7 +28,7 @@ from policy.checks import CHECKS, Check, Resource
 from sandbox.engine import Engine as SandboxEngine
 from tests.support import samples
 from tests.support.engine import Engine, in_stack, installed
-from tests.support.program import ROOT, unchanged
+from tests.support.program import ROOT, Config, run, unchanged
 
 Change = Callable[[dict[str, Any]], None]
 
@@ -69,6 +69,24 @@ def found(stack: list[Resource]) -> dict[str, list[str]]:
 
 def test_the_production_stack_passes_every_check() -> None:
     assert found(list(compliant())) == {}
+
+
+def test_what_is_laid_over_the_pods_is_judged_as_it_comes_out() -> None:
+    sidecar = {
+        "name": "proxy",
+        "image": f"proxy@sha256:{'a' * 64}",
+        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "32Mi"}},
+    }
+
+    def beside(values: Config) -> None:
+        app = {"name": "app", "securityContext": {"readOnlyRootFilesystem": False}}
+        values["hueshift:services"]["shop"]["podTemplate"] = {
+            "spec": {"containers": [app, sidecar]},
+            "allow": ["spec.containers[app].securityContext.readOnlyRootFilesystem"],
+        }
+
+    shops = ["shop-blue-deployment", "shop-green-deployment"]
+    assert found(resources(run("production", beside))) == {"health-probes": shops, "restricted-pods": shops}
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)

@@ -112,6 +112,7 @@ MIGRATION = MigrationArgs(
     namespace="staging-shop",
     schema="0002",
     image="registry.example.com/shop:1.5.0",
+    env=SERVICE.env,
     secrets=[MOUNT],
 )
 ENVIRONMENT = ColorEnvironmentArgs(

@@ -191,7 +191,22 @@ def whole() -> list[dict[str, Any]]:
         "replicas": {"min": 2, "max": 4, "cpuTarget": 70, "memoryTarget": 80, "requestsPerSecond": 50},
         "resources": {"cpu": "250m", "memory": "256Mi"},
         "env": {"LOG_LEVEL": "INFO", "MAX_TOKENS": "5"},
-        "notSecrets": ["MAX_TOKENS"],
+        "notSecrets": ["MAX_TOKENS", "SORT_KEY"],
+        "podTemplate": {
+            "metadata": {"labels": {"team": "shop"}, "annotations": {"example.com/scan": "true"}},
+            "spec": {
+                "nodeSelector": {"pool": "web"},
+                "containers": [
+                    {
+                        "name": "app",
+                        "args": ["--verbose"],
+                        "env": [{"name": "SORT_KEY", "value": "id"}],
+                        "readinessProbe": {"periodSeconds": 3},
+                    }
+                ],
+            },
+            "allow": ["spec.containers[app].readinessProbe"],
+        },
         "egress": [{"cidr": "10.2.0.0/16", "ports": [5432, 443]}, {"cidr": "0.0.0.0/0", "ports": [443]}],
         "policyArns": ["arn:aws:iam::111122223333:policy/shop"],
         "priorityClass": "high",
@@ -231,6 +246,14 @@ def whole() -> list[dict[str, Any]]:
     shop["secrets"]["bank"] = {"keys": ["BANK_TOKEN"], "source": {"store": "vault", "path": "kv/shop/bank"}}
     for each in shop["colors"].values():
         each["secretVersions"]["bank"] = "3"
+    shop["colors"]["blue"] |= {
+        "env": {"LOG_LEVEL": "DEBUG"},
+        "podTemplate": {
+            "metadata": {"annotations": {"example.com/scan": "false"}},
+            "spec": {"terminationGracePeriodSeconds": 90},
+            "allow": ["spec.terminationGracePeriodSeconds"],
+        },
+    }
     second = stack()
     second["network"] = {"lookup": {"vpcTags": {"Name": "main"}, "subnetTags": {"tier": "private"}}}
     third = stack()

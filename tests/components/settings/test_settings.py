@@ -328,6 +328,17 @@ TIMING_FIELDS = {
 SHOP = "services.shop"
 GREEN = f"{SHOP}.colors.green"
 BUILT = {key: value for key, value in some.color("1.5.0").items() if key != "image"} | {"build": {"context": "app"}}
+SIDECAR = {
+    "spec": {
+        "containers": [
+            {
+                "name": "proxy",
+                "image": "proxy:latest",
+                "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "32Mi"}},
+            }
+        ]
+    }
+}
 BAD: list[tuple[str, object, str]] = [
     # (where, what, the line that refuses it, after `hueshift:`)
     ("canaryWieght", 10, "canaryWieght: unknown key; did you mean canaryWeight?"),
@@ -462,6 +473,41 @@ BAD: list[tuple[str, object, str]] = [
         f"{GREEN}.secretVersions.app: not a version id; allowed is what `aws secretsmanager",
     ),
     (f"{GREEN}.secretVersions.ap", "0" * 36, f"{GREEN}.secretVersions.ap: unknown key; did you mean app?"),
+    (
+        f"{SHOP}.podTemplate",
+        {"spec": {"contaners": []}},
+        f"{SHOP}.podTemplate.spec.contaners: unknown key; did you mean containers?",
+    ),
+    (f"{SHOP}.podTemplate", {"allow": ["x"]}, f"{SHOP}.podTemplate.allow[0]: is nothing that can be allowed"),
+    (
+        f"{GREEN}.podTemplate",
+        {"spec": {"containers": [{"name": "app", "livenessProbe": {"periodSeconds": 9}}]}},
+        f"{GREEN}.podTemplate.spec.containers[app].livenessProbe.periodSeconds: is made of health, as the load "
+        "balancer's own check is; remove it here, or name spec.containers[app].livenessProbe under allow",
+    ),
+    (
+        f"{SHOP}.podTemplate",
+        {"spec": {"containers": [{"name": "app", "env": [{"name": "LOG_LEVEL", "value": "x"}]}]}},
+        f"{SHOP}.podTemplate.spec.containers[app].env[LOG_LEVEL]: is set by env too; name it once",
+    ),
+    (
+        f"{SHOP}.podTemplate",
+        {"spec": {"containers": [{"name": "app", "env": [{"name": "DB_PASSWORD", "value": "x"}]}]}},
+        f"{SHOP}.podTemplate.spec.containers[app].env[DB_PASSWORD]: the name is that of a secret, and",
+    ),
+    (
+        f"{SHOP}.podTemplate",
+        {"spec": {"containers": [{"name": "app", "ports": [{"containerPort": 8080, "name": "x"}]}]}},
+        f"{SHOP}.podTemplate.spec.containers[app].ports[8080]: is where the service itself listens, which port says",
+    ),
+    (f"{SHOP}.podTemplate", SIDECAR, f'{SHOP}.podTemplate.spec.containers[proxy].image: "proxy:latest" has'),
+    (
+        f"{GREEN}.env",
+        {"DB_PASSWORD": "x"},
+        f"{GREEN}.env.DB_PASSWORD: the name is that of a secret, and everybody can read this file",
+    ),
+    (f"{GREEN}.env.PORT", "9000", f"{GREEN}.env.PORT: set by the program already; remove it here"),
+    (f"{GREEN}.env", {"JWT_SECRET": "x"}, f"{SHOP}.secrets.app.keys: JWT_SECRET is set by env too; name it once"),
     (f"{SHOP}.priorityBand", 500, f"{SHOP}.priorityBand: 500 is out of range; allowed are 1 to 499"),
     ("services", {}, "services: 0 services; allowed are 1 to 24"),
     ("services", ..., "services: is required: the services by name"),
@@ -960,8 +1006,8 @@ def test_every_list_refuses_an_item_that_comes_twice() -> None:
             found: Any = values
             for part in place:
                 found = found[part]
-            # The words of a command may repeat, and a freeze may be of one day.
-            free = {"freeze", "gates"} & {str(part) for part in place[:-1]}
+            # The words of a command may repeat, and a freeze may be of one day. What Kubernetes takes is its own.
+            free = {"freeze", "gates", "podTemplate"} & {str(part) for part in place[:-1]}
             if isinstance(found, list) and not free:
                 spoilt: Any = copy.deepcopy(values)
                 parent = spoilt
@@ -1059,7 +1105,7 @@ def test_a_name_that_only_looks_like_a_secrets_is_stated_and_the_list_holds_noth
     put(f"{SHOP}.notSecrets", ["MAX_TOKENS", "LOG_LEVEL", "SORT_KEY"], values)
     assert problems(values) == (
         f"{PREFIX}{SHOP}.notSecrets[1]: does not look like the name of a secret; remove it here",
-        f"{PREFIX}{SHOP}.notSecrets[2]: is no name in env; remove it here",
+        f"{PREFIX}{SHOP}.notSecrets[2]: names no variable; remove it here",
     )
 
 
