@@ -114,7 +114,7 @@ class AlertRules(pulumi.ComponentResource):
             f"{name}-prometheus",
             self,
             {"name": context.name, "namespace": args.namespace, "labels": context.labels},
-            [prometheus_rule(alert, whose, own, args.spec.resources) for alert in alerts if alert.prometheus],
+            [prometheus_rule(alert, whose, own, args.spec.resources) for alert in alerts if _told(alert, args.spec)],
             args.prometheus_labels,
         )
         self.register_outputs({"alarm_names": self.alarm_names, "composite_name": self.composite_name})
@@ -125,13 +125,12 @@ class ServiceAlertsArgs:
     """What the load balancer supplies is an Input; the rest is plain."""
 
     context: ServiceContext
+    spec: Service
     namespace: pulumi.Input[str]
     load_balancer: pulumi.Input[str]
     """``arn_suffix`` of the load balancer."""
     target_groups: Mapping[Color, pulumi.Input[str]]
     """``arn_suffix`` of the target group of each color that the service has."""
-    expects_traffic: bool = True
-    """Whether five minutes without a request are wrong; not so for a service that may be quiet at night."""
     prometheus_labels: Mapping[str, str] | None
     """By which the Prometheus Operator selects its rules; None where there is none, and no rules are made."""
     routing: AlertRouting
@@ -152,7 +151,8 @@ class ServiceAlerts(pulumi.ComponentResource):
         watched = [
             alert
             for alert in SERVICE_ALERTS
-            if (alert is not TRAFFIC or args.expects_traffic) and (alert is not MOVING or len(args.target_groups) > 1)
+            if (alert is not TRAFFIC or args.spec.expects_traffic)
+            and (alert is not MOVING or len(args.target_groups) > 1)
         ]
 
         def of_color(color: str, _: Metric) -> Dimensions | None:
@@ -186,7 +186,7 @@ class ServiceAlerts(pulumi.ComponentResource):
             [
                 prometheus_rule(alert, whose, {"service": context.service, "environment": context.environment})
                 for alert in watched
-                if alert.prometheus
+                if _told(alert, args.spec)
             ],
             args.prometheus_labels,
         )
@@ -234,6 +234,11 @@ class EdgeAlerts(pulumi.ComponentResource):
             names[suffix] = alarm(CERTIFICATE, suffix, f"certificate {certificate}", {"CertificateArn": arn})
         self.alarm_names = names
         self.register_outputs({"alarm_names": self.alarm_names})
+
+
+def _told(alert: Alert, spec: Service) -> bool:
+    """Return whether Prometheus can find out: of requests it knows what the pods tell."""
+    return alert.prometheus is not None and (spec.metrics.enabled or "%(own)s" not in alert.prometheus.value)
 
 
 def _of_color(args: AlertRulesArgs) -> Callable[[str, Metric], Dimensions]:

@@ -104,7 +104,7 @@ class MigrationArgs:
     namespace: pulumi.Input[str]
     schema: str
     image: pulumi.Input[str]
-    """An image that knows this schema version: that of the color which needs it."""
+    """An image that knows this schema version: that of the color which needs it, unless the service names one."""
     env: Mapping[str, str]
     """The variables of that color."""
     secrets: Sequence[SecretMount]
@@ -114,7 +114,7 @@ class MigrationArgs:
 
 
 class Migration(pulumi.ComponentResource):
-    """One run of ``python3 -m app.migrate <schema>``, which refuses what a color could not live with.
+    """One run of the service's command for schemas (`Migrations`), which refuses what a color could not live with.
 
     The Job is named after the schema version and never changes: a new image that needs the same
     schema does not run it again, nor does a rollback. A Job that failed is run again by the next
@@ -187,8 +187,8 @@ class Migration(pulumi.ComponentResource):
                         "containers": [
                             {
                                 "name": "migrate",
-                                "image": args.image,
-                                "command": ["python3", "-m", "app.migrate", args.schema],
+                                "image": spec.migration.image or args.image,
+                                "command": [word.replace("{schema}", args.schema) for word in spec.migration.command],
                                 "env": environment_variables(
                                     {
                                         Given.APP_ENV: app_env(context.environment, production=context.production),

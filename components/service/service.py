@@ -102,23 +102,23 @@ class BlueGreenService(pulumi.ComponentResource):
             spec=network_policy({}, egress=spec.egress),
             opts=child,
         )
-        if args.prometheus_labels is not None:
+        if args.prometheus_labels is not None and spec.metrics.enabled:
             CustomResource(
                 f"{name}-monitor",
                 api_version="monitoring.coreos.com/v1",
                 kind="PodMonitor",
                 metadata={"name": name, "namespace": home, "labels": {**context.labels, **args.prometheus_labels}},
-                spec=pod_monitor(name),
+                spec=pod_monitor(name, spec.metrics.path),
                 opts=child,
             )
         whole = ServiceAlerts(
             f"{name}-alerts",
             ServiceAlertsArgs(
+                spec=spec,
                 context=context,
                 namespace=home,
                 load_balancer=args.load_balancer.arn_suffix,
                 target_groups=groups.arn_suffixes,
-                expects_traffic=spec.expects_traffic,
                 prometheus_labels=args.prometheus_labels,
                 routing=args.routing,
             ),

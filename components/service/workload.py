@@ -52,7 +52,7 @@ _SAMPLE_LABELS: Final = {
 """What the samples of a pod are told apart by, and the pod's labels that say it."""
 
 
-def pod_monitor(service: str) -> dict[str, Any]:
+def pod_monitor(service: str, path: str) -> dict[str, Any]:
     """Return the ``spec`` of a PodMonitor: what the Prometheus Operator has read of the pods of both colors.
 
     Of a service's namespace, where a migration's pods have no port. Prometheus knows the label ``a.b/c`` of a pod as
@@ -64,7 +64,7 @@ def pod_monitor(service: str) -> dict[str, Any]:
         "podMetricsEndpoints": [
             {
                 "port": "http",
-                "path": "/metrics",
+                "path": path,
                 "interval": "30s",
                 "relabelings": [
                     {

@@ -109,6 +109,9 @@ def service_problems(name: str, service: Service, environment: str) -> Iterator[
             if reason is not None and rules.env_name_problem(variable) is None:
                 yield Problem(f"{place}.{variable}", reason)
     yield from _template_problems(service, owners)
+    stated = service.migration.image or tuple(service.migration.command) != spec.Migrations.command
+    if stated and not any(release.schema for release in service.colors.values()):
+        yield Problem("migration", "runs nothing, for no color names a schema; set colors.<color>.schema, or remove it")
     if (reason := rules.maximum_problem(service.replicas.max, minimum=service.replicas.min)) is not None:
         yield Problem("replicas.max", reason)
 

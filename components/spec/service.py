@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 from components import rules
 from components.model import BANDS, Color, canary_color
 from components.rules import Problem
-from components.spec.marks import Beside, Between, Example, Here, Like, Rule, Unset, arn
+from components.spec.marks import Beside, Between, Example, Here, Like, Rule, Unset, Words, arn
 from components.spec.strategy import Strategy, colors_problems
-from components.spec.timing import Health, Timing
+from components.spec.timing import Health, Path, Timing
 
 Cidr = Annotated[str, Rule(rules.cidr_problem)]
 """An IPv4 network."""
@@ -188,6 +188,33 @@ class Release:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Migrations:
+    """What brings a database to the schema that a color names, as a Job before its pods."""
+
+    command: Annotated[Sequence[str], Words(), Rule(rules.command_problem)] = (
+        *("python3", "-m", "app.migrate", "{schema}"),
+    )
+    """What is run; {schema} stands for the schema, and $(NAME) for a variable. It ends with 0 if the schema is there,
+    with 1 to refuse, and with anything else to be tried again."""
+    image: Annotated[
+        str | None,
+        Rule(rules.image_problem, by_environment=True),
+        Example(f"registry.example.com/shop-schema@sha256:{'0a1b' * 16}"),
+    ] = None
+    """The image that has the command; unset, that of the first color that names the schema."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metrics:
+    """What the pods tell Prometheus of their requests."""
+
+    enabled: bool = True
+    """Whether they do; if not, CloudWatch alone judges requests, and Prometheus what the cluster tells of the pods."""
+    path: Path = "/metrics"
+    """Where they tell it, on the port of the service."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Service:
     """One HTTP service."""
 
@@ -238,6 +265,10 @@ class Service:
     """The times of the service, in seconds."""
     health: Health = Health()
     """How a pod is asked whether it can serve."""
+    migration: Migrations = Migrations()
+    """What brings the database to a schema; a color without a schema needs none."""
+    metrics: Metrics = Metrics()
+    """What the pods tell Prometheus of their requests."""
 
     def env_of(self, color: Color) -> Mapping[str, str]:
         """Return the environment variables of a color's pods: its own over those of the service."""

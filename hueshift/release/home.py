@@ -64,8 +64,8 @@ class Home:
         return Prometheus(unit.prometheus, self.place.environment) if unit.prometheus else None
 
     def counts(self, unit: Unit, rules: Mapping[str, Rule]) -> Counts:
-        """Return who counts requests: Prometheus, where there is one, else CloudWatch."""
-        return self.prometheus(unit) or CloudWatchCounts(self.clients.cloudwatch, rules)
+        """Return who counts requests: Prometheus, where it knows of all of them, else CloudWatch."""
+        return (self.prometheus(unit) if unit.measured else None) or CloudWatchCounts(self.clients.cloudwatch, rules)
 
     def driver(
         self,

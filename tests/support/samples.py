@@ -137,6 +137,7 @@ ALERTS = AlertRulesArgs(
     routing=HEARERS,
 )
 SERVICE_ALERTS = ServiceAlertsArgs(
+    spec=SERVICE,
     context=SHOP,
     namespace="staging-shop",
     load_balancer="app/edge/0",

@@ -231,6 +231,11 @@ def whole() -> list[dict[str, Any]]:
             "healthyThreshold": 2,
             "unhealthyThreshold": 2,
         },
+        "migration": {
+            "command": ["/migrate", "-to", "{schema}", "-to", "{schema}"],
+            "image": f"registry.example.com/shop-schema@sha256:{'b' * 64}",
+        },
+        "metrics": {"enabled": True, "path": "/metrics"},
     }
     shop = first["services"]["shop"]
     del shop["colors"]["green"]["image"]

@@ -328,6 +328,7 @@ TIMING_FIELDS = {
 SHOP = "services.shop"
 GREEN = f"{SHOP}.colors.green"
 BUILT = {key: value for key, value in some.color("1.5.0").items() if key != "image"} | {"build": {"context": "app"}}
+NO_SCHEMAS = {"blue": some.color("1.4.0"), "green": some.color("1.5.0")}
 SIDECAR = {
     "spec": {
         "containers": [
@@ -508,6 +509,19 @@ BAD: list[tuple[str, object, str]] = [
     ),
     (f"{GREEN}.env.PORT", "9000", f"{GREEN}.env.PORT: set by the program already; remove it here"),
     (f"{GREEN}.env", {"JWT_SECRET": "x"}, f"{SHOP}.secrets.app.keys: JWT_SECRET is set by env too; name it once"),
+    (f"{SHOP}.migration", {"command": []}, f"{SHOP}.migration.command: is empty; name the program and its arguments"),
+    (
+        f"{SHOP}.migration.command",
+        ["/migrate", "postgresql://u:obviously-fake@db/x"],
+        f"{SHOP}.migration.command: has a word that looks like a URL with a password, and everybody can read this file",
+    ),
+    (f"{SHOP}.migration.image", "migrate", f"{SHOP}.migration.image: 'migrate' has no tag, which means latest"),
+    (
+        SHOP,
+        {**some.stack()["services"]["shop"], "colors": NO_SCHEMAS, "migration": {"command": ["/migrate"]}},
+        f"{SHOP}.migration: runs nothing, for no color names a schema; set colors.<color>.schema, or remove it",
+    ),
+    (f"{SHOP}.metrics.path", "metrics", f"{SHOP}.metrics.path: 'metrics' has the wrong form; allowed is an absolute"),
     (f"{SHOP}.priorityBand", 500, f"{SHOP}.priorityBand: 500 is out of range; allowed are 1 to 499"),
     ("services", {}, "services: 0 services; allowed are 1 to 24"),
     ("services", ..., "services: is required: the services by name"),
@@ -1007,7 +1021,7 @@ def test_every_list_refuses_an_item_that_comes_twice() -> None:
             for part in place:
                 found = found[part]
             # The words of a command may repeat, and a freeze may be of one day. What Kubernetes takes is its own.
-            free = {"freeze", "gates", "podTemplate"} & {str(part) for part in place[:-1]}
+            free = {"freeze", "gates", "podTemplate", "command"} & set(map(str, (*place[:-1], *place[-1:]))) - {"allow"}
             if isinstance(found, list) and not free:
                 spoilt: Any = copy.deepcopy(values)
                 parent = spoilt
