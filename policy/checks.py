@@ -214,14 +214,25 @@ def _tls(resource: Resource) -> Iterator[str]:
 
 _TLS: Final = re.compile(r"-TLS13-1-[23]-(?!Ext[12])")
 """TLS 1.2 or 1.3 at least; Ext1 and Ext2 add ciphers without forward secrecy (ELB guide, security policies)."""
-_HEADERS: Final = ("StrictTransportSecurity", "ContentSecurityPolicy", "XContentTypeOptions", "XFrameOptions")
+_HEADERS: Final = {
+    "strict-transport-security": "StrictTransportSecurity",
+    "content-security-policy": "ContentSecurityPolicy",
+    "x-content-type-options": "XContentTypeOptions",
+    "x-frame-options": "XFrameOptions",
+}
+"""By what AWS calls each."""
 
 
 def _headers(resource: Resource) -> Iterator[str]:
     listener = resource.properties
     if listener.get("protocol") != "HTTPS":
         return
-    missing = [name for name in _HEADERS if not listener.get(f"routingHttpResponse{name}HeaderValue")]
+    left = ((listener.get("tags") or {}).get(rules.FROM_SERVICES) or "").split()
+    missing = [
+        called
+        for name, called in _HEADERS.items()
+        if name not in left and not listener.get(f"routingHttpResponse{called}HeaderValue")
+    ]
     if missing:
         yield f"response headers not set: {', '.join(missing)}"
     if listener.get("routingHttpResponseAccessControlAllowOriginHeaderValue") == "*":
@@ -441,7 +452,8 @@ CHECKS: Final = (
     Check(
         name="security-headers",
         reason="Responses tell browsers what a page may do and which other origin may read it.",
-        remedy="the routingHttpResponse…HeaderValue arguments of the listener; loadBalancer.corsOrigin for one origin",
+        remedy="the routingHttpResponse…HeaderValue arguments of the listener, or loadBalancer.headersFromServices; "
+        "loadBalancer.corsOrigin for one origin",
         types=(LISTENER,),
         problems=_headers,
     ),

@@ -1,7 +1,7 @@
 """The alerts of a color, a service and a load balancer, in CloudWatch and in Prometheus."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pulumi
 from pulumi_aws import cloudwatch
@@ -19,6 +19,7 @@ from components.observe.alert_catalog import (
     Alert,
     Metric,
     Severity,
+    alerts_of,
 )
 from components.observe.cloudwatch import (
     EXTENSION,
@@ -66,11 +67,8 @@ class AlertRules(pulumi.ComponentResource):
         about = f"{context.service} {context.color} in {context.environment}"
         whose = AlarmContext(about, args.routing, context.tags)
         prefix = (context.environment, context.service, context.color.value)
-        alerts = [
-            replace(alert, threshold=args.spec.replicas.min) if alert is TOO_FEW else alert
-            for alert in COLOR_ALERTS
-            if alert is not TOO_FEW or not args.spec.colors[context.color].parked
-        ]
+        parked = args.spec.colors[context.color].parked
+        alerts = alerts_of(args.spec, (alert for alert in COLOR_ALERTS if alert is not TOO_FEW or not parked))
         # Without Container Insights only Prometheus knows of memory and CPU.
         watched = [
             alert
@@ -148,12 +146,15 @@ class ServiceAlerts(pulumi.ComponentResource):
         super().__init__("hueshift:alert_rules:ServiceAlerts", name, None, opts)
         context = args.context
         whose = AlarmContext(f"{context.service} in {context.environment}", args.routing, context.tags)
-        watched = [
-            alert
-            for alert in SERVICE_ALERTS
-            if (alert is not TRAFFIC or args.spec.expects_traffic)
-            and (alert is not MOVING or len(args.target_groups) > 1)
-        ]
+        watched = alerts_of(
+            args.spec,
+            (
+                alert
+                for alert in SERVICE_ALERTS
+                if (alert is not TRAFFIC or args.spec.expects_traffic)
+                and (alert is not MOVING or len(args.target_groups) > 1)
+            ),
+        )
 
         def of_color(color: str, _: Metric) -> Dimensions | None:
             group = args.target_groups.get(Color(color))

@@ -214,6 +214,8 @@ class StackSettings(Stack):
         facing = "network" in info.data and not info.data["network"].internal
         reason = rules.private_testers_problem(load_balancer.test_listener_cidrs, internet_facing=facing)
         _refuse([Problem("testListenerCidrs", reason)] if reason else [])
+        reason = rules.private_testers_problem(load_balancer.client_cidrs or (), internet_facing=facing)
+        _refuse([Problem("clientCidrs", reason)] if reason else [])
         return load_balancer
 
     @field_validator("alerts")

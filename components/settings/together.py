@@ -48,7 +48,12 @@ def timing_problems(service: Service, idle_timeout: int | None, needed_idle_time
     """Yield what is wrong between the times of a service; both idle timeouts None where that key is wrong."""
     timing, health = service.timing, service.health
     if idle_timeout is not None and needed_idle_timeout is not None:
-        reason = spec.timing_problem(timing, idle_timeout=idle_timeout, needed_idle_timeout=needed_idle_timeout)
+        reason = spec.timing_problem(
+            timing,
+            idle_timeout=idle_timeout,
+            needed_idle_timeout=needed_idle_timeout,
+            alarm=service.alerts.minutes * model.ALARM_PERIOD,
+        )
         if reason is not None:
             yield Problem("timing", reason)
     if (reason := spec.interval_problem(health.interval, timeout=health.timeout)) is not None:

@@ -214,6 +214,49 @@ class Metrics:
     """Where they tell it, on the port of the service."""
 
 
+Watched = Literal[
+    "errors",
+    "latency-p95",
+    "latency-p99",
+    "unhealthy",
+    "too-few",
+    "memory",
+    "cpu",
+    "restarts",
+    "traffic",
+    "traffic-drop",
+    "no-metrics",
+]
+"""The alerts of a service and its colors of which somebody hears."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Thresholds:
+    """When the alarms of a service and its colors are on. What judges a canary, 1 % of its requests, is for all."""
+
+    error_percent: Annotated[int, Between(1, 20, "beyond that one user in five would fail unheard")] = 5
+    """Percent of failing requests: far above what retries and aborts cause, while most users still succeed."""
+    p95_milliseconds: Annotated[int, Between(10, 3_600_000, "no request takes longer")] = 1000
+    """Within which 95 of 100 requests are answered; beyond a second people notice."""
+    p99_milliseconds: Annotated[int, Between(10, 3_600_000, "no request takes longer")] = 2500
+    """Within which 99 of 100 requests are answered. Name a bound of the service's histogram: between two bounds
+    Prometheus guesses."""
+    minutes: Annotated[int, Between(5, 15, "the counts of the newest minutes are late; timing.bake covers them")] = 5
+    """Over which failures and slow answers are looked at, of which all but one must be wrong."""
+    severities: Annotated[
+        Mapping[Watched, Literal["critical", "warning"]], Example({"latency-p99": "critical", "traffic": "warning"})
+    ] = field(default_factory=dict)
+    """How soon a person must look, by alert, where that is not as docs/alerts says: critical is now, warning today."""
+
+    def problems(self) -> Iterator[Problem]:
+        """Yield what is wrong between the keys."""
+        if self.p99_milliseconds < self.p95_milliseconds:
+            yield Problem(
+                "p99Milliseconds",
+                f"{self.p99_milliseconds} is less than p95Milliseconds; set it to {self.p95_milliseconds} or more",
+            )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Service:
     """One HTTP service."""
@@ -269,6 +312,8 @@ class Service:
     """What brings the database to a schema; a color without a schema needs none."""
     metrics: Metrics = Metrics()
     """What the pods tell Prometheus of their requests."""
+    alerts: Thresholds = Thresholds()
+    """When its alarms are on."""
 
     def env_of(self, color: Color) -> Mapping[str, str]:
         """Return the environment variables of a color's pods: its own over those of the service."""

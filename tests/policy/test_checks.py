@@ -71,6 +71,18 @@ def test_the_production_stack_passes_every_check() -> None:
     assert found(list(compliant())) == {}
 
 
+def test_headers_that_services_send_are_missing_nowhere_but_where_that_is_said() -> None:
+    def left(values: Config) -> None:
+        values["hueshift:loadBalancer"]["headersFromServices"] = ["content-security-policy"]
+
+    stack = resources(run("production", left))
+    assert found(stack) == {}
+    for resource in stack:
+        if resource.type == ready.LISTENER:
+            resource.properties["tags"].pop("headers-from-services", None)
+    assert found(stack) == {"security-headers": ["edge-https", "edge-test"]}
+
+
 def test_what_is_laid_over_the_pods_is_judged_as_it_comes_out() -> None:
     sidecar = {
         "name": "proxy",

@@ -159,6 +159,8 @@ def whole() -> list[dict[str, Any]]:
         "accessLogs": True,
         "waf": True,
         "rateLimit": 2000,
+        "clientCidrs": ["10.0.0.0/8", "192.168.7.0/24"],
+        "headersFromServices": ["content-security-policy", "x-frame-options"],
         "contentSecurityPolicy": "default-src 'self'",
         "corsOrigin": "https://www.example.com:8443",
     }
@@ -236,6 +238,13 @@ def whole() -> list[dict[str, Any]]:
             "image": f"registry.example.com/shop-schema@sha256:{'b' * 64}",
         },
         "metrics": {"enabled": True, "path": "/metrics"},
+        "alerts": {
+            "errorPercent": 10,
+            "p95Milliseconds": 2000,
+            "p99Milliseconds": 5000,
+            "minutes": 5,
+            "severities": {"latency-p99": "critical", "traffic": "warning"},
+        },
     }
     shop = first["services"]["shop"]
     del shop["colors"]["green"]["image"]

@@ -522,6 +522,27 @@ BAD: list[tuple[str, object, str]] = [
         f"{SHOP}.migration: runs nothing, for no color names a schema; set colors.<color>.schema, or remove it",
     ),
     (f"{SHOP}.metrics.path", "metrics", f"{SHOP}.metrics.path: 'metrics' has the wrong form; allowed is an absolute"),
+    (f"{SHOP}.alerts", {"errorPercent": 21}, f"{SHOP}.alerts.errorPercent: 21 is out of range; allowed are 1 to 20"),
+    (f"{SHOP}.alerts", {"minutes": 4}, f"{SHOP}.alerts.minutes: 4 is out of range; allowed are 5 to 15"),
+    (
+        f"{SHOP}.alerts",
+        {"minutes": 10},
+        f"{SHOP}.timing: bake 300 s must be at least the 600 s that an alarm looks at, or a step ends before an alarm "
+        "can see it: raise bake to 600",
+    ),
+    (
+        f"{SHOP}.alerts",
+        {"p95Milliseconds": 3000},
+        f"{SHOP}.alerts.p99Milliseconds: 2500 is less than p95Milliseconds; set it to 3000 or more",
+    ),
+    (f"{SHOP}.alerts", {"severities": {"eror": "warning"}}, f"{SHOP}.alerts.severities.eror: must be errors, "),
+    (
+        f"{SHOP}.alerts",
+        {"severities": {"errors": "none"}},
+        f'{SHOP}.alerts.severities.errors: must be critical or warning; got "none"',
+    ),
+    ("loadBalancer.clientCidrs", [], "loadBalancer.clientCidrs: 0 networks; allowed are 1 to 20"),
+    ("loadBalancer.headersFromServices", ["csp"], "loadBalancer.headersFromServices[0]: must be strict-transport-"),
     (f"{SHOP}.priorityBand", 500, f"{SHOP}.priorityBand: 500 is out of range; allowed are 1 to 499"),
     ("services", {}, "services: 0 services; allowed are 1 to 24"),
     ("services", ..., "services: is required: the services by name"),
@@ -806,6 +827,15 @@ def test_private_testers_cannot_reach_what_is_internet_facing(cidrs: list[str] |
     [problem] = problems(values)
     assert problem.startswith(f"{PREFIX}loadBalancer.testListenerCidrs: {(cidrs or ['10.0.0.0/8'])[0]}")
     assert "name those, such as 203.0.113.10/32" in problem
+
+
+def test_private_clients_cannot_reach_what_is_internet_facing() -> None:
+    values = put("network.scheme", "internet-facing")
+    values["loadBalancer"] |= {"testListenerCidrs": ["203.0.113.10/32"], "clientCidrs": ["10.1.0.0/16"]}
+    (line,) = problems(values)
+    assert line.startswith("hueshift:loadBalancer.clientCidrs: 10.1.0.0/16: nobody reaches an internet-facing load")
+    values["loadBalancer"]["clientCidrs"] = ["203.0.113.0/24"]
+    assert parse(values, stack="dev").load_balancer.client_cidrs == ("203.0.113.0/24",)
 
 
 @pytest.mark.parametrize("cidrs", [["203.0.113.10/32"], ["203.0.113.10/32", "10.0.0.0/8"], []])

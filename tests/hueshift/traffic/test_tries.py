@@ -144,6 +144,12 @@ def test_what_users_should_not_meet_is_named(world: World, variables: dict[str, 
     assert said in text
 
 
+def test_a_header_that_the_services_send_may_say_what_they_like_but_must_be_there(world: World) -> None:
+    world.change(lambda config: config["hueshift:loadBalancer"].update(headersFromServices=["x-frame-options"]))
+    assert verified(world, FRAME="SAMEORIGIN")[0] == 0
+    assert "answers x-frame-options: '', and should DENY" in verified(world, FRAME=" ")[1]
+
+
 @pytest.mark.parametrize(("active", "leads"), [("blue", "1.0.0-rc10"), ("green", "1.0.0-rc9")])
 def test_of_versions_that_do_not_order_the_header_leads_to_the_idle_color(
     world: World, active: str, leads: str
