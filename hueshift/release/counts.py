@@ -18,6 +18,10 @@ TIMEOUT: Final = 4
 """Seconds that Prometheus may take to answer."""
 USUAL: Final = 1800
 """Seconds before a release from which the old color's usual failures are learned."""
+LATELY: Final = 300
+"""Seconds before a release from which the old color's traffic is taken."""
+MINUTE: Final = 60
+"""Seconds."""
 _POINTS: Final = 1000
 """Of one query; Prometheus answers 11,000 at most (its HTTP API)."""
 _LATE: Final = 120
@@ -55,7 +59,7 @@ class Usual(NamedTuple):
     """How a color fares when nothing is released."""
 
     rate: float
-    """Requests per second."""
+    """Requests per second, lately: the next step sees that, and not what was half an hour ago."""
     failing: float
     """Part of them that fails, 0 to 1."""
     clumps: float
@@ -65,9 +69,28 @@ def usual(ticks: Sequence[Tick], color: Color) -> Usual:
     """Return how a color fared."""
     counts = [(tick.requests.get(color, 0), tick.failed.get(color, 0)) for tick in ticks]
     requests, failed = sum(count for count, _ in counts), sum(bad for _, bad in counts)
-    seconds = ticks[-1].at - ticks[0].at if len(ticks) > 1 else 0
-    rate = sum(count for count, _ in counts[1:]) / seconds if seconds else 0.0
+    near = [tick for tick in ticks if tick.at >= ticks[-1].at - LATELY]
+    seconds = near[-1].at - near[0].at if near else 0
+    rate = sum(tick.requests.get(color, 0) for tick in near[1:]) / seconds if seconds else 0.0
     return Usual(rate, max(FLOOR, failed / requests if requests else 0), clumping(counts) if counts else CLUMPING)
+
+
+def lately(ticks: Sequence[Tick], slow: float | None) -> str:
+    """Return in words how each color fared in the newest minute that is counted."""
+    newest = [tick for tick in ticks if tick.at > ticks[-1].at - MINUTE]
+    said = []
+    for color in Color:
+        requests, failed, late = (
+            sum(counts.get(color, 0) for counts in column)
+            for column in zip(*((it.requests, it.failed, it.slow) for it in newest), strict=True)
+        )
+        words = [f"{color} {requests / MINUTE:,.0f}/s"]
+        if requests:
+            words.append(f"{failed / requests:.1%} fail")
+        if requests and slow is not None:
+            words.append(f"{late / requests:.1%} over {slow:g} s")
+        said.append(" ".join([words[0], *([f"({', '.join(words[1:])})"] if words[1:] else [])]))
+    return ", ".join(said)
 
 
 def scrapes(ticks: Iterable[Tick], old: Color, *, slow: bool) -> list[Scrape]:
