@@ -53,6 +53,7 @@ class Check:
 
 DEPLOYMENT: Final = "kubernetes:apps/v1:Deployment"
 JOB: Final = "kubernetes:batch/v1:Job"
+CRON_JOB: Final = "kubernetes:batch/v1:CronJob"
 CONFIG_MAP: Final = "kubernetes:core/v1:ConfigMap"
 NETWORK_POLICY: Final = "kubernetes:networking.k8s.io/v1:NetworkPolicy"
 BUDGET: Final = "kubernetes:policy/v1:PodDisruptionBudget"
@@ -77,8 +78,17 @@ POLICIES: Final = ("aws:iam/policy:Policy", "aws:iam/rolePolicy:RolePolicy")
 
 
 def _pod(resource: Resource) -> Properties:
-    pod: Properties = resource.properties["spec"]["template"]["spec"]
+    spec: Properties = resource.properties["spec"]
+    if resource.type == CRON_JOB:
+        spec = spec["jobTemplate"]["spec"]
+    pod: Properties = spec["template"]["spec"]
     return pod
+
+
+def _takes_requests(resource: Resource) -> bool:
+    """Return whether the pods of a Deployment do: those of a workload do not."""
+    template = resource.properties["spec"].get("template") or {}
+    return rules.WORKLOAD not in ((template.get("metadata") or {}).get("labels") or {})
 
 
 def _containers(resource: Resource) -> Sequence[Properties]:
@@ -105,6 +115,8 @@ def _limits(resource: Resource) -> Iterator[str]:
 
 
 def _probes(resource: Resource) -> Iterator[str]:
+    if not _takes_requests(resource):
+        return
     for container in _pod(resource)["containers"]:
         missing = [probe for probe in ("startupProbe", "readinessProbe", "livenessProbe") if not container.get(probe)]
         if missing:
@@ -128,6 +140,8 @@ def _restricted(resource: Resource) -> Iterator[str]:
 
 
 def _shutdown(resource: Resource) -> Iterator[str]:
+    if not _takes_requests(resource):
+        return
     grace = _pod(resource).get("terminationGracePeriodSeconds", 30)
     for container in _pod(resource)["containers"]:
         sleep = container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
@@ -146,6 +160,8 @@ def _in_place(resource: Resource) -> Iterator[str]:
 
 
 def _replicas(resource: Resource) -> Iterator[str]:
+    if not _takes_requests(resource):
+        return
     spec = resource.properties["spec"]
     count = spec.get("minReplicas", 1) if resource.type == AUTOSCALER else spec.get("replicas")
     # Without a number the autoscaler decides; 0 means parked.
@@ -368,19 +384,19 @@ CHECKS: Final = (
         name="pinned-images",
         reason="Pods run an image by digest. A tag can move to an image that staging never ran.",
         remedy="colors.<color>.image: <repository>@sha256:<digest>",
-        types=(DEPLOYMENT, JOB),
+        types=(DEPLOYMENT, JOB, CRON_JOB),
         problems=_images,
     ),
     Check(
         name="resource-limits",
         reason="Containers have resource requests and a memory limit, so that none starves the others.",
         remedy="services.<name>.resources, or resources of the container",
-        types=(DEPLOYMENT, JOB),
+        types=(DEPLOYMENT, JOB, CRON_JOB),
         problems=_limits,
     ),
     Check(
         name="health-probes",
-        reason="Containers have startup, readiness and liveness probes.",
+        reason="Containers that take requests have startup, readiness and liveness probes.",
         remedy="services.<name>.health, or the three probes of the container",
         types=(DEPLOYMENT,),
         problems=_probes,
@@ -389,7 +405,7 @@ CHECKS: Final = (
         name="restricted-pods",
         reason='Pods meet the "restricted" Pod Security Standard and have a read-only root file system.',
         remedy="securityContext as in components/service/workload.py",
-        types=(DEPLOYMENT, JOB),
+        types=(DEPLOYMENT, JOB, CRON_JOB),
         problems=_restricted,
     ),
     Check(
@@ -425,7 +441,7 @@ CHECKS: Final = (
         reason="Configuration is visible to everyone who may see a preview. Secrets must not be in it.",
         remedy="put the value into Secrets Manager and name its variable under secrets, or under notSecrets if only "
         "its name looks like one",
-        types=(CONFIG_MAP, DEPLOYMENT, JOB),
+        types=(CONFIG_MAP, DEPLOYMENT, JOB, CRON_JOB),
         problems=_clear,
     ),
     Check(

@@ -63,6 +63,7 @@ NAMES: Final = {
     "colors": ".<color>",
     "secrets": ".<entry>",
     "subscriptions": "[]",
+    "workloads": ".<workload>",
     "egress": "[]",
 }
 """What stands for a name or a place, by the key above it."""

@@ -20,6 +20,9 @@ PORT: Final = "http"
 """The name of the port where it listens. All but the pods know only this name, so that a changed number finds every
 pod where it listens, old and new: a Service without the port that a binding names empties the target group."""
 
+WORKLOAD: Final = "hueshift.dev/workload"
+"""The label of pods that take no requests, and of what makes them, with the name of the workload."""
+
 _OF_APP: Final = f"spec.containers[{APP}]"
 _NEVER: Final[Mapping[str, str]] = {
     "spec.activeDeadlineSeconds": "would end pods that serve",

@@ -1,6 +1,6 @@
 """Everything in the cluster that makes up one color of a service."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -88,6 +88,8 @@ class ColorEnvironment(pulumi.ComponentResource):
 
     deployment: apps.v1.Deployment
     """Ready when all pods of this version are, as the load balancer sees them."""
+    env_from: Sequence[Mapping[str, Any]]
+    """Where a container of this color takes its variables from."""
 
     def __init__(self, name: str, args: ColorEnvironmentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("hueshift:color_environment:ColorEnvironment", name, None, opts)
@@ -214,6 +216,7 @@ class ColorEnvironment(pulumi.ComponentResource):
         # An autoscaler cannot hold a color at 0: a parked one has none.
         autoscalers = [] if release.parked else [_autoscaler(f"{name}-autoscaler", args, fixed, child)]
 
+        self.env_from = [{"configMapRef": {"name": config.metadata.name}}, *from_secrets(secrets)]
         annotations = {
             **{f"hueshift.dev/secret-{mount.entry}": mount.version or "current" for mount in mounts},
             **(args.identity.pod_annotations if args.identity else {}),
@@ -256,7 +259,7 @@ class ColorEnvironment(pulumi.ComponentResource):
                             "affinity": _within(args.network.zones),
                             "topologySpreadConstraints": _spread(match),
                             "volumes": [TMP_VOLUME],
-                            "containers": [_container(args, config.metadata.name, secrets)],
+                            "containers": [_container(args, self.env_from)],
                         },
                     },
                 ),
@@ -407,7 +410,7 @@ def _within(zones: Sequence[str]) -> dict[str, Any]:
     return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}}
 
 
-def _container(args: ColorEnvironmentArgs, config: pulumi.Input[str], secrets: Iterable[str]) -> dict[str, Any]:
+def _container(args: ColorEnvironmentArgs, env_from: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     spec, health, timing = args.spec, args.spec.health, args.spec.timing
 
     def probe(path: str, interval: int, failures: int) -> dict[str, Any]:
@@ -432,7 +435,7 @@ def _container(args: ColorEnvironmentArgs, config: pulumi.Input[str], secrets: I
                 Given.SHUTDOWN_SECONDS: str(timing.longest_request),
             }
         ),
-        "envFrom": [{"configMapRef": {"name": config}}, *from_secrets(secrets)],
+        "envFrom": env_from,
         "resources": requirements(spec.resources),
         "securityContext": RESTRICTED_CONTAINER,
         "volumeMounts": [TMP_MOUNT],

@@ -19,6 +19,7 @@ from components.service.image import Image, ImageArgs
 from components.service.migration import PREFIX, Migration, MigrationArgs, declare, record
 from components.service.secret_entries import SecretEntries, SecretEntriesArgs, SecretMount
 from components.service.workload import READINESS_GATE_LABEL, RESTRICTED_LABELS, network_policy, pod_monitor
+from components.service.workloads import run_workloads
 from components.spec import Service
 from components.traffic.parking import parking_hook
 from components.traffic.target_groups import TargetGroups, TargetGroupsArgs
@@ -165,6 +166,16 @@ class BlueGreenService(pulumi.ComponentResource):
                     ready=environments[color].deployment,
                     parent=self,
                 )
+            run_workloads(
+                f"{name}-{color}",
+                spec=spec,
+                context=own,
+                namespace=home,
+                image=images[color],
+                environment=environments[color],
+                identity=identity,
+                parent=self,
+            )
             AlertRules(
                 f"{name}-{color}-alerts",
                 AlertRulesArgs(

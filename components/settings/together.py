@@ -1,7 +1,7 @@
 """Rules about several settings of a stack."""
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from components import model, rules, spec
 from components.model import Color
@@ -69,6 +69,10 @@ def timing_problems(service: Service, idle_timeout: int | None, needed_idle_time
         yield Problem("timing.awaitTimeout", reason)
 
 
+_CRON_JOB: Final = 52
+"""Characters of a CronJob's name, to which 11 are added for each Job (Kubernetes, CronJob)."""
+
+
 def service_problems(name: str, service: Service, environment: str) -> Iterator[Problem]:
     """Yield what is wrong between the settings of one service; keys relative to the service."""
     if service.active_color not in service.colors:
@@ -114,6 +118,13 @@ def service_problems(name: str, service: Service, environment: str) -> Iterator[
             if reason is not None and rules.env_name_problem(variable) is None:
                 yield Problem(f"{place}.{variable}", reason)
     yield from _template_problems(service, owners)
+    for called, workload in service.workloads.items():
+        longest = max(len(f"{name}-{color}-{called}") for color in Color)
+        if workload.schedule is not None and longest > _CRON_JOB and rules.entry_problem(called) is None:
+            yield Problem(
+                f"workloads.{called}",
+                f"makes a CronJob with a name of {longest} characters; allowed are {_CRON_JOB}: shorten it",
+            )
     stated = service.migration.image or tuple(service.migration.command) != spec.Migrations.command
     if stated and not any(release.schema for release in service.colors.values()):
         yield Problem("migration", "runs nothing, for no color names a schema; set colors.<color>.schema, or remove it")

@@ -214,6 +214,33 @@ class Metrics:
     """Where they tell it, on the port of the service."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Workload:
+    """Pods of a color's image that take no requests: a worker, or a job at set times."""
+
+    command: Annotated[Sequence[str], Words(), Rule(rules.command_problem), Example(["/shop", "consume"])]
+    """What is run."""
+    schedule: Annotated[
+        str | None,
+        Like(r"@(hourly|daily|weekly|monthly|yearly)|([\w*/,-]+ ){4}[\w*/,-]+", "such as 15 3 * * *", limit=64),
+        Example("15 3 * * *"),
+    ] = None
+    """When a job runs, as cron says it, in UTC; unset, a worker that always runs."""
+    runs: Literal["both", "active"] = "both"
+    """In both colors, or in the active one alone; active makes a flip change it too, which is then more than a rule."""
+    replicas: Annotated[int, Between(1, 100, "more belong to a service of their own")] = 1
+    """How many pods a worker has."""
+    resources: Resources = Resources()
+    """What each pod requests."""
+    grace_period: Annotated[int, Between(1, 14_400, "four hours are enough to put work back")] = 30
+    """Seconds after which a pod that was told to stop is killed."""
+
+    def problems(self) -> Iterator[Problem]:
+        """Yield what is wrong between the keys."""
+        if self.schedule is not None and self.replicas != 1:
+            yield Problem("replicas", "means nothing with schedule, which starts one pod; remove it")
+
+
 Watched = Literal[
     "errors",
     "latency-p95",
@@ -314,6 +341,8 @@ class Service:
     """What the pods tell Prometheus of their requests."""
     alerts: Thresholds = Thresholds()
     """When its alarms are on."""
+    workloads: Mapping[Annotated[str, Rule(rules.entry_problem)], Workload] = field(default_factory=dict)
+    """Workers and scheduled jobs of its image, by name."""
 
     def env_of(self, color: Color) -> Mapping[str, str]:
         """Return the environment variables of a color's pods: its own over those of the service."""

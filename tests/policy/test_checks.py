@@ -64,7 +64,7 @@ def found(stack: list[Resource]) -> dict[str, list[str]]:
                 reports.setdefault(check.name, []).extend(resource.name for _ in check.problems(resource))
         if check.stack is not None:
             reports.setdefault(check.name, []).extend(resource.name for resource, _ in check.stack(stack))
-    return {name: names for name, names in reports.items() if names}
+    return {name: sorted(names) for name, names in reports.items() if names}  # in whatever order they were registered
 
 
 def test_the_production_stack_passes_every_check() -> None:

@@ -238,6 +238,16 @@ def whole() -> list[dict[str, Any]]:
             "image": f"registry.example.com/shop-schema@sha256:{'b' * 64}",
         },
         "metrics": {"enabled": True, "path": "/metrics"},
+        "workloads": {
+            "mailer": {
+                "command": ["/shop", "mail", "mail"],
+                "runs": "active",
+                "replicas": 2,
+                "resources": {"cpu": "50m", "memory": "64Mi"},
+                "gracePeriod": 60,
+            },
+            "report": {"command": ["/shop", "report", "report"], "schedule": "15 3 * * *"},
+        },
         "alerts": {
             "errorPercent": 10,
             "p95Milliseconds": 2000,

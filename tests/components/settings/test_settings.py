@@ -329,6 +329,7 @@ SHOP = "services.shop"
 GREEN = f"{SHOP}.colors.green"
 BUILT = {key: value for key, value in some.color("1.5.0").items() if key != "image"} | {"build": {"context": "app"}}
 NO_SCHEMAS = {"blue": some.color("1.4.0"), "green": some.color("1.5.0")}
+JOB = {"command": ["/m"], "schedule": "@daily"}
 SIDECAR = {
     "spec": {
         "containers": [
@@ -540,6 +541,23 @@ BAD: list[tuple[str, object, str]] = [
         f"{SHOP}.alerts",
         {"severities": {"errors": "none"}},
         f'{SHOP}.alerts.severities.errors: must be critical or warning; got "none"',
+    ),
+    (f"{SHOP}.workloads", {"m": {"command": []}}, f"{SHOP}.workloads.m.command: is empty; name the program and its"),
+    (f"{SHOP}.workloads", {"m": {}}, f"{SHOP}.workloads.m.command: is required: what is run"),
+    (
+        f"{SHOP}.workloads",
+        {"m": {"command": ["/m"], "schedule": "hourly"}},
+        f"{SHOP}.workloads.m.schedule: 'hourly' has the wrong form; allowed is such as 15 3 * * *",
+    ),
+    (
+        f"{SHOP}.workloads",
+        {"m": {"command": ["/m"], "schedule": "@daily", "replicas": 2}},
+        f"{SHOP}.workloads.m.replicas: means nothing with schedule, which starts one pod; remove it",
+    ),
+    (
+        "services",
+        {"s" * 36: {**some.stack()["services"]["shop"], "workloads": {"report-daily": JOB}}},
+        f"services.{'s' * 36}.workloads.report-daily: makes a CronJob with a name of 55 characters; allowed are 52",
     ),
     ("loadBalancer.clientCidrs", [], "loadBalancer.clientCidrs: 0 networks; allowed are 1 to 20"),
     ("loadBalancer.headersFromServices", ["csp"], "loadBalancer.headersFromServices[0]: must be strict-transport-"),
