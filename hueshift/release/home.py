@@ -65,7 +65,8 @@ class Home:
 
     def counts(self, unit: Unit, rules: Mapping[str, Rule]) -> Counts:
         """Return who counts requests: Prometheus, where it knows of all of them, else CloudWatch."""
-        return (self.prometheus(unit) if unit.measured else None) or CloudWatchCounts(self.clients.cloudwatch, rules)
+        prometheus = self.prometheus(unit) if unit.measured else None
+        return prometheus or CloudWatchCounts(self.clients.cloudwatch, rules, self.place.environment)
 
     def driver(
         self,
