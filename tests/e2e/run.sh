@@ -19,7 +19,7 @@ make -s sandbox
 # after the other; test_gate first, for it wants CloudWatch's minutes as they are.
 alone=(traffic rollback image node world)
 apart=(policy plugins review state operations)
-by_hand=(release) # has not been green yet: docs/limits.md
+by_hand=(release any_service) # have not been green yet: docs/limits.md
 
 files() { printf 'tests/e2e/test_%s.py\n' "$@"; }
 

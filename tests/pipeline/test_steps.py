@@ -171,3 +171,25 @@ def test_an_image_is_not_built_from_what_no_commit_or_no_history_holds(checkout:
     shallow = Checkout(tmp_path / "shallow", checkout.remote)
     checkout.git("clone", "--quiet", "--depth=1", f"file://{checkout.remote}", str(shallow.folder))
     assert "git fetch --unshallow" in shallow.step("build", "shop", **registry).stderr
+
+
+@pytest.mark.parametrize(("revision", "schema"), [(None, ""), ("0007_more.py", "0007")])
+def test_an_image_is_built_of_any_service_with_a_dockerfile_and_a_version(
+    checkout: Checkout, revision: str | None, schema: str
+) -> None:
+    web = checkout.folder / "services/web"
+    versions = web / "migrations/versions"
+    versions.mkdir(parents=True)
+    (web / "VERSION").write_text("2.3\n")
+    if revision:
+        (versions / revision).touch()
+    checkout.git("add", ".")
+    checkout.git("-c", "user.name=x", "-c", "user.email=x@example.com", "commit", "--quiet", "--message=Two")
+    image = "registry.example.com/web"
+    inspect = f'[ "$1" != image ] || echo {image}@sha256:0; [ "$1" != pull ] || {{ echo not found >&2; exit 1; }}'
+    played(checkout, "docker", f'echo "$*" >>calls; {inspect}')
+    path = f"{checkout.folder}/bin:{os.environ['PATH']}"
+    done = checkout.step("build", "web", REGISTRY="registry.example.com", SOURCE="services/web", PATH=path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"image={image}@sha256:0\nversion=2.3.1\nschema={schema}\n"
+    assert "--file=services/web/Dockerfile" in (checkout.folder / "calls").read_text()
