@@ -153,7 +153,7 @@ def test_the_page_of_roles_makes_each_with_its_documents_and_for_its_subjects(te
         ):
             (trust,) = iam.get_role(RoleName=role)["Role"]["AssumeRolePolicyDocument"]["Statement"]
             wanted = trust["Condition"]["StringEquals"]["token.actions.githubusercontent.com:sub"]
-            assert f"repo:example/shop:{subject}" in wanted
+            assert f"repo:example@1234567/shop@7654321:{subject}" in wanted
             attached = [
                 item["PolicyArn"] for item in iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]
             ]

@@ -402,3 +402,14 @@ def test_whoever_deploys_may_make_change_and_remove_every_object() -> None:
     granted = rules("hueshift-deploy")
     made = {plural(kind) for kind in kinds()}
     assert {each for each in made if granted.get(each) != {"create", "update", "patch", "delete"}} == set()
+
+
+def test_the_page_trusts_subjects_of_new_and_of_old_repositories_by_one_variable() -> None:
+    page = (PLACE.parent / "roles.md").read_text()
+    new, old = r"repo:example@\d+/shop@\d+", "repo:example/shop"
+    assert re.search(rf"`{new}`", page)
+    assert f"`{old}`" in page
+    assert re.search(rf"^repository={new} ", page, re.MULTILINE)
+    subjects = re.findall(r'\\"([^"\\]+)\\"', "".join(re.findall(r"^role .*$", page, re.MULTILINE)))
+    assert len(subjects) >= 6
+    assert [subject for subject in subjects if not subject.startswith("$repository:")] == []
