@@ -18,6 +18,7 @@ from components.model import Color, precedence
 from components.settings import RECORD, parse, ran
 from hueshift.images import registry
 from hueshift.images.scans import Image, scan
+from hueshift.images.signed import signed
 from hueshift.release.home import refuse_kept
 from hueshift.report import Json, RefusedError, StackName, console, emit, reported, unknown
 from hueshift.stack import Stack, colors, load, productions, project_folder
@@ -31,6 +32,7 @@ app = typer.Typer(
     help="Scan an image, give it to the idle color, and see what runs where.",
 )
 app.command("scan")(scan)
+app.command("signed")(signed)
 
 KEPT: Final = 20
 """Digests that the record keeps of one service; older ones stay while a stack file names them."""

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -55,7 +56,7 @@ class Place:
         subprocess.run(["git", "clone", "--quiet", folder / "remote", self.folder], check=True, capture_output=True)
         self.git("checkout", "--quiet", "-b", "main")
         shutil.copytree(ROOT / "pipeline", self.folder / "pipeline")
-        (self.folder / ".git/info/exclude").write_text("pipeline\n.venv\n*.md.json\n")
+        (self.folder / ".git/info/exclude").write_text("pipeline\n.venv\npreview-*.json\npreview.md\n")
         self.base = self.commit(FILES)
 
     def git(self, *arguments: str) -> str:
@@ -131,6 +132,8 @@ MORE = {"Pulumi.production.yaml": CANARY["Pulumi.production.yaml"].replace("8080
         pytest.param({"app/main.py": "print(2)\n", **FLIP}, "code", ["staging"], ["staging"], id="code with a flip"),
         pytest.param({"app/main.py": "x", "releases.json": "[]"}, "code", [], [], id="code with the record"),
         pytest.param({"new/file": "x"}, "code", [], [], id="something new"),
+        pytest.param({"tests/x.py": "x", ".github/a.yml": "x", "README.md": "x"}, "tests", [], [], id="tests"),
+        pytest.param({"tests/x.py": "x", **FLIP}, "code", ["staging"], ["staging"], id="tests with a flip"),
         pytest.param(MUCH, "stacks", ["staging"], [], id="more than a pipe holds"),
         pytest.param(LOCAL, "code", [], [], id="a flip of what the tests run, which nobody previews"),
     ],
@@ -147,7 +150,7 @@ def test_a_change_is_told_by_its_files(
     assert json.loads(said["flips"]) == flips
 
 
-@pytest.mark.parametrize("base", ["0" * 40, "absent"])
+@pytest.mark.parametrize("base", ["0" * 40, "absent", ""])
 def test_a_change_since_an_unknown_commit_is_code(place: Place, base: str) -> None:
     done = place.step("changes.sh", base)
     assert done.stdout.splitlines()[0] == "kind=code"
@@ -369,3 +372,69 @@ def test_the_stack_file_of_a_review_is_neither_kept_nor_in_the_way(place: Place)
     done = place.step("keep.sh", "Flip", CI_COMMIT_BRANCH="main", GITHUB_REF_NAME="")
     assert done.returncode == 0, done.stderr
     assert place.git("show", "--name-only", "--format=", "origin/main") == "Pulumi.staging.yaml"
+
+
+COLORS = (
+    "config:\n  hueshift:activeColor: {active}\n  hueshift:services:\n    shop:\n      host: shop.example.com\n"
+    "      colors: {{blue: {{version: 1.4.0}}, green: {{version: {green}}}}}\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("later", "said"),
+    [
+        pytest.param("1.5.0", "pulumi up", id="what was reviewed is there"),
+        pytest.param("1.6.0", "since its review a color", id="it has got another version"),
+    ],
+)
+def test_weights_are_moved_only_to_the_versions_with_which_they_were_reviewed(
+    place: Place, later: str, said: str
+) -> None:
+    log = previewed(place, refused="nothing")
+    file = "Pulumi.staging.yaml"
+    before = place.commit({file: COLORS.format(active="blue", green="1.5.0")})
+    reviewed = place.commit({file: COLORS.format(active="green", green="1.5.0")})
+    place.commit({file: COLORS.format(active="green", green=later), "README.md": "later\n"})
+    done = place.step("deploy.sh", "staging", before, reviewed)
+    assert said in done.stderr
+    assert (done.returncode == 0) is log.exists() is (later == "1.5.0")
+
+
+def test_a_flip_is_judged_by_its_own_commits_though_main_has_got_a_delivery_since(place: Place) -> None:
+    log = previewed(place, refused="--flip-only")
+    base, reviewed = place.base, place.commit(FLIP)
+    text = FLIP["Pulumi.staging.yaml"] + "  hueshift:podCidrs: [10.0.0.0/8]\n"
+    place.commit({"Pulumi.staging.yaml": text})
+    done = place.step("deploy.sh", "staging", base, reviewed)
+    assert done.returncode == 1
+    assert "a change of weights alone" in done.stderr
+    assert "pulumi" not in log.read_text()
+
+
+def test_without_a_base_a_stack_is_brought_to_its_file_as_it_is(place: Place) -> None:
+    log = previewed(place, refused="changes")
+    assert place.step("deploy.sh", "staging", "").returncode == 0
+    assert "pulumi up --yes" in log.read_text()
+
+
+def test_weights_and_the_program_are_not_merged_together(place: Place) -> None:
+    previewed(place)
+    place.commit({"app/main.py": "print(2)\n", **FLIP})
+    done = place.step("comment.sh", place.base, GITHUB_ACTIONS="true")
+    assert done.returncode == 1
+    assert "::error title=comment.sh::this changes weights and the program at once" in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_cancelled_step_lets_the_engine_end_by_itself(place: Place, number: signal.Signals) -> None:
+    ended = place.folder.parent / "ended"
+    place.program("pulumi", f"trap 'sleep 0.3; echo unlocked >{ended}; exit 1' INT; echo began; sleep 30 & wait")
+    step = subprocess.Popen(
+        ["pipeline/up.sh", "staging"], cwd=place.folder, env=place.variables, stderr=subprocess.PIPE, text=True
+    )
+    assert step.stderr is not None
+    while "began" not in step.stderr.readline():
+        pass
+    step.send_signal(number)  # to it alone, as a runner does
+    assert step.wait(timeout=10) != 0
+    assert ended.read_text() == "unlocked\n"

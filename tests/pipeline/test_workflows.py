@@ -1,5 +1,6 @@
 """The pipeline of GitHub and of GitLab: what they run is here, is alike on both, and has no more than it needs."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -277,3 +278,26 @@ def test_the_engine_is_of_one_version_everywhere() -> None:
     (step,) = [step for step in content(ACTION)["runs"]["steps"] if "pulumi/actions" in step.get("uses", "")]
     assert step["with"]["pulumi-version"] == pinned[1]
     assert content(ROOT / ".gitlab-ci.yml")["default"]["image"]["name"] == f"pulumi/pulumi:{pinned[1]}"
+
+
+def test_whatever_judges_or_deploys_a_change_has_an_owner_who_must_approve_it() -> None:
+    rules = [line.split() for line in (ROOT / "CODEOWNERS").read_text().splitlines() if line and line[0] != "#"]
+    assert all(len(rule) > 1 and rule[1].startswith("@") for rule in rules)
+    patterns = {rule[0] for rule in rules}
+    for path in (".github/", "pipeline/", "hueshift/", "policy/", "components/", "tools/"):
+        assert f"/{path}" in patterns
+        assert (ROOT / path).is_dir()
+    for path in (".gitlab-ci.yml", "CODEOWNERS", "releases.json", "accepted-findings.json", "constraints.txt"):
+        assert f"/{path}" in patterns
+        assert (ROOT / path).is_file()
+
+
+def test_a_bot_keeps_every_kind_of_pin_new_on_branches_of_its_own() -> None:
+    said = json.loads((ROOT / "renovate.json").read_text())
+    assert set(said["enabledManagers"]) == {"dockerfile", "pip_requirements", "github-actions", "gitlabci", "gomod"}
+    (pattern,) = said["pip_requirements"]["managerFilePatterns"]
+    named = {file.relative_to(ROOT).as_posix() for file in [*ROOT.glob("*.txt"), *ROOT.glob("*/requirements*.txt")]}
+    assert {name for name in named if not re.search(pattern.strip("/"), name)} <= {"deploy.txt"}
+    assert "docker:pinDigests" in said["extends"]
+    assert re.search(r"^ARG BUILDER_BASE=\S+@sha256:[0-9a-f]{64}$", (ROOT / "app/Dockerfile").read_text(), re.MULTILINE)
+    assert said["branchPrefix"] == "renovate/"
