@@ -32,8 +32,9 @@ whole() { # COMMAND…: runs it so that a signal which ends the job reaches it, 
   "$@" </dev/null &
   pid=$!
   set +m
+  # Its whole group, as Ctrl-C on a terminal does.
   # shellcheck disable=SC2064 # this command's
-  trap "kill -INT $pid 2>/dev/null" INT TERM
+  trap "kill -INT -- -$pid 2>/dev/null" INT TERM
   wait "$pid" || status=$?
   while kill -0 "$pid" 2>/dev/null; do wait "$pid" || status=$?; done
   trap - INT TERM
@@ -67,6 +68,11 @@ update() { # STACK ARGUMENT…: pulumi up
 
 checked_update() { # STACK ARGUMENT…: pulumi up, judged by the policy pack
   update "$@" --policy-pack "${HUESHIFT_POLICY_PACK:-policy}"
+}
+
+registry_login() { # IMAGE or REGISTRY: where it is ECR
+  [[ ! $1 =~ \.dkr\.ecr\.([a-z0-9-]+)\. ]] || aws ecr get-login-password --region "${BASH_REMATCH[1]}" |
+    docker login --username AWS --password-stdin "${1%%/*}" >&2
 }
 
 stack_file() { echo "Pulumi.${1##*/}.yaml"; }
