@@ -102,7 +102,7 @@ def place(tmp_path: Path) -> Place:
     return Place(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["changes", "comment", "deploy", "forge", "newest", "required", "setup"])
+@pytest.mark.parametrize("name", ["changes", "comment", "deploy", "forge", "newest", "required", "setup", "unread"])
 def test_each_explains_itself_and_refuses_arguments_that_it_does_not_take(name: str) -> None:
     step = ROOT / f"pipeline/{name}.sh"
     asked = subprocess.run([step, "--help"], capture_output=True, text=True, check=False)
@@ -290,7 +290,7 @@ def test_a_stack_whose_preview_is_missing_is_in_the_comment_as_one_that_failed(p
 def test_an_issue_is_open_as_long_as_a_stack_has_drifted(place: Place, refused: str, issue: str) -> None:
     log = previewed(place, refused)
     done = place.step("drift.sh", "staging")
-    assert (done.returncode == 0) is (refused == "nothing")
+    assert done.returncode == 0, done.stderr
     assert f"forge {issue}\n" in log.read_text()
 
 
@@ -438,3 +438,114 @@ def test_a_cancelled_step_lets_the_engine_end_by_itself(place: Place, number: si
     step.send_signal(number)  # to it alone, as a runner does
     assert step.wait(timeout=10) != 0
     assert ended.read_text() == "unlocked\n"
+
+
+def test_an_older_commit_takes_a_delivery_of_a_later_one_back_nowhere(place: Place) -> None:
+    older = place.commit({"app/main.py": "print('older')\n"})
+    newer = place.commit({"app/main.py": "print('newer')\n"})
+    variables = {"GITHUB_REF_NAME": "main", "CI_COMMIT_BRANCH": "", "GITHUB_ACTIONS": ""}
+    done = place.step("keep.sh", "Deliver", DELIVERS="staging", GITHUB_SHA=newer, **variables)
+    assert done.returncode == 0, done.stderr
+    assert place.git("log", "-1", "--format=%B", "origin/main") == f"Deliver\n\nDelivers: staging {newer}"
+    for commit, stack, refused in (
+        (older, "staging", True),
+        (newer, "staging", False),
+        (older, "production", False),
+    ):
+        place.git("checkout", "--quiet", "--detach", commit)
+        done = place.step("newest.sh", "main", stack)
+        assert done.returncode == int(refused), done.stderr
+        assert (f"staging has got the program of {newer[:9]}" in done.stderr) is refused
+        place.git("checkout", "--quiet", "--force", "main")
+
+
+def test_what_was_shown_for_approval_is_what_is_there_or_the_job_stops(place: Place) -> None:
+    own = place.git("rev-parse", "HEAD")
+    shown = dict(line.split("=") for line in place.step("newest.sh", "main", "staging").stdout.splitlines())
+    assert shown["base"] == own
+    same = place.step("newest.sh", "main", "staging", shown["file"])
+    assert same.returncode == 0, same.stderr
+    place.commit(CANARY)
+    assert place.step("newest.sh", "main", "staging", shown["file"]).returncode == 0, "another stack's file"
+    place.commit(FLIP)
+    place.git("checkout", "--quiet", "--detach", own)
+    done = place.step("newest.sh", "main", "staging", shown["file"])
+    assert done.returncode == 1
+    assert "Pulumi.staging.yaml has changed on main since its preview was shown for approval" in done.stderr
+
+
+def test_whoever_approves_sees_the_release_its_plan_and_the_preview_on_the_page_of_the_run(place: Place) -> None:
+    page = place.folder.parent / "summary"
+    place.program("hueshift", 'echo "said: $*"; [ "$1" != image ] || [ -z "$REFUSE" ]')
+    words = ("production", "shop", "shop@sha256:1", "1.6.0", "0003")
+    done = place.step("show.sh", *words, GITHUB_STEP_SUMMARY=str(page))
+    assert done.returncode == 0, done.stderr
+    said = page.read_text()
+    assert said.startswith("## shop 1.6.0 in production\n")
+    for part in (
+        "image set shop shop@sha256:1 --version 1.6.0 --schema 0003 --stack production",
+        "plan --service shop --stack production",
+        "preview --stack production",
+    ):
+        assert f"said: {part}\n" in said
+    page.unlink()
+    assert place.step("show.sh", *words, GITHUB_STEP_SUMMARY=str(page), REFUSE="yes").returncode == 0
+    assert "as it is now the release would be refused: said: image set" in page.read_text()
+
+
+def test_an_applied_file_is_shown_as_it_is_and_one_that_fails_its_preview_is_not_approved(place: Place) -> None:
+    page = place.folder.parent / "summary"
+    place.program("hueshift", 'echo "said: $*"; [ -z "$REFUSE" ]')
+    for refuse in ("", "yes"):
+        done = place.step("show.sh", "staging", "", "", "", "", GITHUB_STEP_SUMMARY=str(page), REFUSE=refuse)
+        assert done.returncode == (1 if refuse else 0)
+        assert page.read_text() == "said: preview --stack staging\n"
+        page.unlink()
+
+
+def test_a_review_whose_pull_request_is_gone_is_swept_and_the_others_stay(place: Place) -> None:
+    log = place.folder.parent / "called"
+    names = json.dumps([{"name": name} for name in ("review-1", "review-2", "staging", "review-x")])
+    answers = f"stack\ ls*) echo '{names}' ;; *export*) echo '{{\"deployment\": {{}}}}' ;;"
+    place.program("pulumi", f'echo pulumi "$@" >>{log}; case "$*" in {answers} esac')
+    (place.folder / "pipeline/forge.sh").write_text('#!/bin/bash\n[ "$2" = 1 ] && echo yes || echo no\n')
+    done = place.step("review.sh", "sweep")
+    assert done.returncode == 0, done.stderr
+    said = log.read_text()
+    assert "destroy" in said
+    assert "review-2" in said
+    assert "review-1" not in said
+    assert "review-x" not in said
+
+
+@pytest.mark.parametrize(("kind", "status"), [("docs", 0), ("tests", 0), ("stacks", 1), ("code", 1), ("", 1)])
+def test_what_nobody_has_read_is_green_only_if_no_stack_is_touched(place: Place, kind: str, status: int) -> None:
+    done = place.step("unread.sh", kind)
+    assert done.returncode == status
+    assert status == 0 or "under a name of their own" in done.stderr
+
+
+def test_a_branch_of_a_fork_that_changes_a_stack_is_not_green_for_want_of_a_preview(place: Place) -> None:
+    for kind, status in (("docs", 0), ("tests", 0), ("stacks", 1), ("code", 1)):
+        needs = {
+            "changes": {"result": "success", "outputs": {"kind": kind}},
+            "stack": {"result": "skipped", "outputs": {}},
+        }
+        done = place.step(
+            "required.sh", NEEDS=json.dumps(needs), HARMLESS='["docs", "tests"]', HINT="push it under another name"
+        )
+        assert done.returncode == status
+        assert (done.stderr == "required.sh: not green: stack: skipped; push it under another name\n") is bool(status)
+
+
+def test_two_jobs_of_one_user_have_a_kubeconfig_each(place: Place, tmp_path: Path) -> None:
+    runner(place)
+    place.program("aws", 'echo "cluster" >"$KUBECONFIG"')
+    for name in ("one", "other"):
+        folder = tmp_path / name
+        folder.mkdir()
+        variables = {"GITHUB_ENV": str(folder / "env"), "RUNNER_TEMP": str(folder), "KUBECONFIG": "/absent/shared"}
+        done = place.step("setup.sh", "staging", **variables)
+        assert done.returncode == 0, done.stderr
+        assert (folder / "env").read_text() == f"KUBECONFIG={folder}/kubeconfig\n"
+        assert (folder / "kubeconfig").exists()
