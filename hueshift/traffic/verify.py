@@ -1,5 +1,6 @@
 """`hueshift verify`: a service tried as its users reach it."""
 
+import time
 from typing import Annotated, Final
 
 import typer
@@ -7,8 +8,10 @@ import typer
 from components.model import canary_color
 from hueshift.report import Json, RefusedError, StackName, emit, reported, unknown
 from hueshift.stack import load
-from hueshift.traffic.answers import REQUESTS, ask
+from hueshift.traffic.answers import REQUESTS, Answer, ask
 
+SETTLE: Final = 60.0
+"""Seconds for which some nodes of the load balancer may still answer by the weights of before."""
 THERE: Final = ("strict-transport-security", "content-security-policy")
 EXACT: Final = {"x-content-type-options": "nosniff", "x-frame-options": "DENY"}
 """Headers that every answer has to have."""
@@ -40,8 +43,7 @@ def verify(
         color = settings.active_color
         canary = canary_color(versions, parked=parked, active=color) or color
         url, deploy = f"https://{settings.host}", f"deploy it: pulumi up --stack {place.name}"
-        for _ in range(REQUESTS):
-            answer = ask(f"{url}/").has(200).is_of(versions[color], deploy)
+        answer = _settled(f"{url}/", versions[color], deploy)
         for name in THERE:
             if not answer.headers.get(name):
                 raise RefusedError(f"{url}/ answers without {name}")
@@ -56,3 +58,21 @@ def verify(
             emit({"stack": place.name, "service": service, "color": color, "version": versions[color], "url": url})
         else:
             typer.echo(f"{service} {versions[color]} serves its users as {color} in {place.name}: {url}")
+
+
+def _settled(url: str, version: str, mend: str) -> Answer:
+    """Return the last of so many answers in a row by a version. Raises ``RefusedError`` if there are none in time."""
+    until, right = time.monotonic() + SETTLE, 0
+    while True:
+        answer = ask(url).has(200)
+        try:
+            answer.is_of(version, mend)
+        except RefusedError:
+            if time.monotonic() >= until:
+                raise
+            right = 0
+            time.sleep(1)
+            continue
+        right += 1
+        if right == REQUESTS:
+            return answer

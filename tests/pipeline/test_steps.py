@@ -325,3 +325,21 @@ def test_an_image_is_not_built_from_what_no_commit_or_no_history_holds(checkout:
     shallow = Checkout(tmp_path / "shallow", checkout.remote)
     checkout.git("clone", "--quiet", "--depth=1", f"file://{checkout.remote}", str(shallow.folder))
     assert "git fetch --unshallow" in shallow.step("build", "shop", **registry).stderr
+
+
+@pytest.mark.parametrize(
+    ("ends", "found", "status", "asked"),
+    [(0, "", 0, "close"), (1, "| a | 1.0 |", 0, "issue"), (1, "", 1, None), (2, "", 1, None)],
+)
+def test_a_known_vulnerability_of_a_package_has_an_issue_unless_it_is_accepted_until_a_day(
+    checkout: Checkout, ends: int, found: str, status: int, asked: str | None
+) -> None:
+    played(checkout, "pip-audit", f'echo "$*" >>calls; printf "%s" "{found}"; exit {ends}')
+    (checkout.folder / "pipeline/forge.sh").write_text('#!/bin/sh\necho "$1 $2" >>calls\n')
+    entries = [{"id": "CVE-1", "until": "2999-01-01"}, {"id": "CVE-2", "until": "2020-01-01"}]
+    (checkout.folder / "accepted-findings.json").write_text(json.dumps(entries))
+    done = checkout.step("audit", PATH=f"{checkout.folder}/bin:{os.environ['PATH']}")
+    assert done.returncode == status, done.stderr
+    audit, *forge = (checkout.folder / "calls").read_text().splitlines()
+    assert audit.endswith("--requirement constraints.txt --ignore-vuln=CVE-1")
+    assert forge == ([f"{asked} Known vulnerabilities in packages"] if asked else [])

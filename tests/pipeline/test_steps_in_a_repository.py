@@ -506,7 +506,7 @@ def test_an_applied_file_is_shown_as_it_is_and_one_that_fails_its_preview_is_not
 def test_a_review_whose_pull_request_is_gone_is_swept_and_the_others_stay(place: Place) -> None:
     log = place.folder.parent / "called"
     names = json.dumps([{"name": name} for name in ("review-1", "review-2", "staging", "review-x")])
-    answers = f"stack\ ls*) echo '{names}' ;; *export*) echo '{{\"deployment\": {{}}}}' ;;"
+    answers = f"stack\\ ls*) echo '{names}' ;; *export*) echo '{{\"deployment\": {{}}}}' ;;"
     place.program("pulumi", f'echo pulumi "$@" >>{log}; case "$*" in {answers} esac')
     (place.folder / "pipeline/forge.sh").write_text('#!/bin/bash\n[ "$2" = 1 ] && echo yes || echo no\n')
     done = place.step("review.sh", "sweep")
