@@ -182,3 +182,14 @@ def test_the_status_names_the_open_release_and_afterwards_until_when_the_old_col
     (said,) = json.loads(loop.run("status", "--json").output)["services"].values()
     assert (said["release"]["open"], said["release"]["phase"]) == (False, "promoted")
     assert said["release"]["keptUntil"]
+
+
+def test_an_image_that_users_have_already_is_no_release_and_the_program_goes_out_all_the_same(loop: Loop) -> None:
+    image = loop.world.config["hueshift:services"]["pricing"]["colors"]["blue"]["image"]
+    before = loop.world.file.read_text()
+    done = loop.run("release", "--image", image, "--version", "1.4.0")
+    assert done.exit_code == 0, done.output
+    assert f"users of pricing have {image} already" in done.output
+    assert [call.split()[0] for call in loop.world.called if call.startswith("up")] == ["up"]
+    assert loop.world.file.read_text() == before
+    assert loop.world.live("pricing") == {"blue": 100, "green": 0}

@@ -37,7 +37,7 @@ def test_out_of_a_release_the_live_rule_goes_back_and_the_file_has_nothing_to_sa
     assert lines[1:] == ["Pulumi.staging.yaml: as it was: it says so already", "state: knows the weights"]
     assert world.file.read_text() == before
     assert world.live("orders") == world.live("pricing") == {"blue": 100, "green": 0}
-    assert world.called[-1].endswith("--stack staging --skip-preview --refresh --target=urn::shop-traffic-production")
+    assert world.called[-1].endswith("--stack staging --refresh --target=urn::shop-traffic-production")
 
 
 def test_after_a_flip_all_services_that_follow_the_key_go_back_and_the_key_with_a_commit(world: World) -> None:

@@ -20,7 +20,7 @@ def test_a_flip_gives_everything_to_the_other_color_of_all_that_follow_the_key(w
     assert world.config["hueshift:activeColor"] == "green"
     assert world.config["hueshift:services"]["orders"]["canaryWeight"] == 0
     assert world.config["hueshift:services"]["pricing"]["activeColor"] == "blue"
-    assert world.called[-1].endswith("--stack staging --skip-preview --policy-pack policy")
+    assert world.called[-1].endswith("--stack staging --policy-pack policy")
     assert any(call.startswith("preview ") for call in world.called), "nothing but weights may change"
 
 
