@@ -139,7 +139,7 @@ def test_users_may_meet_the_old_version_for_as_long_as_a_load_balancer_takes_to_
         return Answer(url=url, status=200, headers={"x-version": asked[-1]})
 
     monkeypatch.setattr(verify, "ask", ask)
-    monkeypatch.setattr(verify.time, "sleep", lambda _: None)
+    monkeypatch.setattr("time.sleep", lambda _: None)
     verify._settled("https://shop.example.com/", "1.5.0", "")
     assert len(asked) == 24, "twenty right answers in a row"
 
