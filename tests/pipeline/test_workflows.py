@@ -506,3 +506,17 @@ def test_a_bot_keeps_every_kind_of_pin_new_on_branches_of_its_own() -> None:
     assert "docker:pinDigests" in said["extends"]
     assert re.search(r"^ARG BUILDER_BASE=\S+@sha256:[0-9a-f]{64}$", (ROOT / "app/Dockerfile").read_text(), re.MULTILINE)
     assert said["branchPrefix"] == "renovate/"
+
+
+def test_each_row_of_what_could_go_wrong_names_tests_that_are_there() -> None:
+    page = (ROOT / "docs/pipeline.md").read_text()
+    rows = page.partition("## What could go wrong")[2].partition("\n## ")[0].splitlines()
+    rows = [row for row in rows if row.startswith("| ")][2:]
+    assert len(rows) > 15
+    there = {file.name for file in (ROOT / "tests").rglob("test_*.py")}
+    for row in rows:
+        what, done, test = (cell.strip() for cell in row.strip("|").split(" | "))
+        assert what
+        assert done
+        named_ = set(re.findall(r"`(test_\w+\.py)`", test))
+        assert test == "same test" or (named_ and named_ <= there), row
