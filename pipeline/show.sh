@@ -2,6 +2,8 @@
 # show.sh STACK [SERVICE IMAGE VERSION [SCHEMA]]
 # Shows whoever approves it what an update of a stack would do now: of its file as it is, or of a release of IMAGE. On
 # GitHub that is on the page of the run, elsewhere it is printed. Changes the stack file of this checkout alone.
+#
+# GIVE_UP_WAY_BACK  as release.sh has it
 set -euo pipefail
 # shellcheck source=lib/steps.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib/steps.sh"
@@ -12,8 +14,13 @@ page() { cat >>"${GITHUB_STEP_SUMMARY:-/dev/stdout}"; }
 block() { printf '\n~~~text\n%s\n~~~\n\n' "$1" | page; }
 
 if [ -n "$image" ]; then
+  given_up=()
+  [ "${GIVE_UP_WAY_BACK:-}" != true ] || given_up=(--give-up-way-back)
   printf '## %s %s in %s\n\n%s\n' "$service" "$version" "$stack" "$image" | page
-  said=$(hueshift image set "$service" "$image" --version "$version" ${schema:+--schema "$schema"} --stack "$stack" 2>&1) ||
+  said=$(
+    hueshift image set "$service" "$image" --version "$version" ${schema:+--schema "$schema"} --stack "$stack" \
+      "${given_up[@]}" 2>&1
+  ) ||
     said="as it is now the release would be refused: $said"
   block "$said"
   block "$(hueshift plan --service "$service" --stack "$stack" 2>&1 || true)"

@@ -134,7 +134,7 @@ def test_an_approval_that_comes_after_the_file_has_changed_stops(team: Team) -> 
     before = team.merge(Pulumi__production__yaml=TEXT.format(active="blue", green="1.5.0"))
     flip = team.merge(Pulumi__production__yaml=TEXT.format(active="green", green="1.5.0"))
     runner = team.runner(flip)
-    inputs = {"stack": "production", "service": "", "image": "", "version": "", "schema": "", "rehearsal": "False"}
+    inputs = {"stack": "production", "service": "", "image": "", "version": "", "schema": "", "rehearsal": ""}
     runner.known.update({f"inputs.{name}": value for name, value in {**inputs, "base": before}.items()})
     runner.job("update", "show")
     team.roll_back(team.place.git("rev-parse", "origin/main"))

@@ -11,7 +11,20 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-STEPS = ("build", "drift", "end-to-end", "keep", "release", "resume", "rollback", "take", "unlock", "up", "verify")
+STEPS = (
+    "build",
+    "drift",
+    "end-to-end",
+    "keep",
+    "release",
+    "resume",
+    "rollback",
+    "show",
+    "take",
+    "unlock",
+    "up",
+    "verify",
+)
 FILE = "Pulumi.staging.yaml"
 MESSAGE = "Run shop 1.6.1 in staging"
 
@@ -212,6 +225,21 @@ def test_a_release_that_stays_open_is_no_failure_of_the_job_that_goes_on(
     assert done.returncode == status, done.stderr
     assert (checkout.folder / "calls").read_text() == "resume --all --once --stack staging\n"
     assert output.read_text() == "changed=yes\n"
+
+
+@pytest.mark.parametrize(("said", "given"), [("true", True), ("false", False), ("", False)])
+def test_only_a_rehearsal_puts_the_next_version_where_the_last_would_go_back_to(
+    checkout: Checkout, said: str, given: bool
+) -> None:
+    played(checkout, "hueshift", 'echo "$*" >>calls')
+    path = f"{checkout.folder}/bin:{os.environ['PATH']}"
+    words = ("staging", "shop", "shop@sha256:1", "1.6.0")
+    for step in ("release", "show"):
+        assert checkout.step(step, *words, PATH=path, GIVE_UP_WAY_BACK=said).returncode == 0
+    calls = (checkout.folder / "calls").read_text().splitlines()
+    assert [call.split()[0] for call in calls if "--give-up-way-back" in call] == (
+        ["release", "image"] if given else []
+    )
 
 
 def test_a_rollback_that_leaves_something_unwritten_ends_as_the_command_does(checkout: Checkout) -> None:

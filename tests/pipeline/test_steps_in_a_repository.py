@@ -430,7 +430,12 @@ def test_a_cancelled_step_lets_the_engine_end_by_itself(place: Place, number: si
     ended = place.folder.parent / "ended"
     place.program("pulumi", f"trap 'sleep 0.3; echo unlocked >{ended}; exit 1' INT; echo began; sleep 30 & wait")
     step = subprocess.Popen(
-        ["pipeline/up.sh", "staging"], cwd=place.folder, env=place.variables, stderr=subprocess.PIPE, text=True
+        # A shell cannot trap what whoever started the tests, in the background, lets them ignore.
+        ["env", "--default-signal=INT", "pipeline/up.sh", "staging"],
+        cwd=place.folder,
+        env=place.variables,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert step.stderr is not None
     while "began" not in step.stderr.readline():

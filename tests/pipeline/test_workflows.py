@@ -236,6 +236,14 @@ def test_updates_of_a_stack_wait_for_each_other_and_none_is_cancelled() -> None:
             assert not job.get("interruptible")
 
 
+def test_the_way_back_of_production_is_given_up_by_nobody() -> None:
+    given = {name: dict(github())[f"delivery/{name}"]["with"].get("rehearsal", False) for name in STACK_JOBS}
+    assert [name for name, said in given.items() if said] == ["staging"]
+    update = content(ROOT / ".github/workflows/update.yml")
+    assert update["env"]["GIVE_UP_WAY_BACK"] == "${{ inputs.rehearsal }}"
+    assert [name for name, job in gitlab().items() if "GIVE_UP_WAY_BACK" in job.get("variables", {})] == ["staging"]
+
+
 def test_what_was_shown_for_approval_keeps_the_turn_of_its_stack_until_it_is_in_main() -> None:
     jobs_ = content(ROOT / ".github/workflows/update.yml")["jobs"]
     assert tuple(jobs_) == CALLED

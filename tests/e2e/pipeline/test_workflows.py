@@ -42,10 +42,13 @@ class Runner:
             file = Path(called).name
             declared = yaml.safe_load((WORKFLOWS / file).read_text())
             inputs = {key: said.get("default", "") for key, said in declared[True]["workflow_call"]["inputs"].items()}
-            given = {key: self._value(str(value), known) for key, value in job.get("with", {}).items()}
+            given = {
+                key: self._value(str(value).lower() if isinstance(value, bool) else value, known)
+                for key, value in job.get("with", {}).items()
+            }
             inner = replace(
                 self,
-                known=known | {f"inputs.{key}": str(value) for key, value in {**inputs, **given}.items()},
+                known=known | {f"inputs.{key}": str(value or "") for key, value in {**inputs, **given}.items()},
                 outputs={},
             )
             for each in declared["jobs"]:
@@ -70,7 +73,7 @@ class Runner:
     def _holds(self, condition: str, known: Mapping[str, str]) -> bool:
         """Whether a step runs, by the conditions that are here on an input; whatever else one waits for has come."""
         if condition == "inputs.rehearsal":
-            return known["inputs.rehearsal"].lower() == "true"
+            return known["inputs.rehearsal"] == "true"
         compared = re.fullmatch(r"(inputs\.\w+) (==|!=) ''", condition)
         return compared is None or (known[compared[1]] == "") is (compared[2] == "==")
 
