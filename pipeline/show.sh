@@ -19,7 +19,7 @@ if [ -n "$image" ]; then
   printf '## %s %s in %s\n\n%s\n' "$service" "$version" "$stack" "$image" | page
   said=$(
     hueshift image set "$service" "$image" --version "$version" ${schema:+--schema "$schema"} --stack "$stack" \
-      "${given_up[@]}" 2>&1
+      --unless-served "${given_up[@]}" 2>&1
   ) ||
     said="as it is now the release would be refused: $said"
   block "$said"

@@ -77,18 +77,21 @@ def set_(
         bool, typer.Option("--give-up-way-back", help="Even for the color that the last release would go back to.")
     ] = False,
     older: Annotated[bool, typer.Option("--older", help="Even if a color has a newer version.")] = False,
+    unless_served: Annotated[
+        bool, typer.Option("--unless-served", help="Set nothing if users have the image already.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Set the idle color's image in the stack file, and unpark the color. It runs after the next `pulumi up`.
 
     Refused while a release is open, while the color is the way back of the last one, and for a version that is older
-    than one that a color has. Where users have the image already, nothing is set: the way back stays what it is.
+    than one that a color has.
     """
     with reported():
         place = load(stack)
         color = _idle(place, service)
         there = place.settings.services[service].colors
-        served = there[color.other].image == image
+        served = unless_served and there[color.other].image == image
         wanted = {"image": image, "version": version, **({"schema": schema} if schema else {})}
         if not served:
             if not give_up_way_back:

@@ -488,7 +488,7 @@ def test_whoever_approves_sees_the_release_its_plan_and_the_preview_on_the_page_
     said = page.read_text()
     assert said.startswith("## shop 1.6.0 in production\n")
     for part in (
-        "image set shop shop@sha256:1 --version 1.6.0 --schema 0003 --stack production",
+        "image set shop shop@sha256:1 --version 1.6.0 --schema 0003 --stack production --unless-served",
         "plan --service shop --stack production",
         "preview --stack production",
     ):
