@@ -48,6 +48,10 @@ def color_alarms(environment: str, service: str, color: Color) -> tuple[str, str
     return alarm_name(environment, service, color), alarm_name(environment, service, color, "canary-errors")
 
 
+CANARY_HEADER: Final = "x-canary"
+"""Sent with the value ``true`` by whoever wants the newer version. Anyone can send it: it must never grant a right."""
+
+
 def color_host(color: Color, host: str) -> str:
     """Return the host by which the test listener reaches one color at any weights."""
     return f"{color}.{host}"

@@ -207,3 +207,14 @@ def test_a_preview_knows_an_open_release(loop: Loop) -> None:
         (said,) = _open("staging")
         assert said.startswith("an update would meet an open release of pricing: release 1: ")
         assert said in comment([Report(stack="staging", releases=[said])])
+
+
+def test_no_release_begins_while_an_experiment_runs(loop: Loop) -> None:
+    loop.world.change(lambda config: config["hueshift:services"]["pricing"].update(experiment={"name": "checkout"}))
+    before = loop.world.file.read_text()
+    for words in (["plan"], ["release"], ["release", "--force", "why not"]):
+        refused = loop.run(*words)
+        assert refused.exit_code == 1
+        assert "pricing: the experiment checkout needs both colors as they are" in refused.output
+    assert loop.world.live("pricing") == BLUE
+    assert loop.world.file.read_text() == before

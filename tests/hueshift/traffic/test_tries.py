@@ -161,4 +161,4 @@ def test_of_versions_that_do_not_order_the_header_leads_to_the_idle_color(
 
 def test_while_a_canary_runs_users_meet_two_versions_and_nothing_is_tried(world: World) -> None:
     world.change(lambda config: config.update({"hueshift:canaryWeight": 10}))
-    assert "a canary of shop runs in staging" in verified(world)[1]
+    assert "a canary or an experiment of shop runs in staging" in verified(world)[1]
