@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,13 +41,17 @@ def green() -> int:
     return next(weight for arn, weight in cloud.live_weights().items() if "-green-" in arn)
 
 
+def _hears_ctrl_c() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # what a shell starts with `&` ignores it
+
+
 def hueshift(*words: str) -> "subprocess.Popen[str]":
     """Start the command in a session of its own, as a pipeline does."""
     options = {**os.environ, "CURL_OPTIONS": f"--cacert {paths.CA_CERTIFICATE}"}
     return subprocess.Popen(
         ["hueshift", *words, "--stack", "sandbox"],
         cwd=paths.ROOT, env=options, text=True, start_new_session=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=_hears_ctrl_c,
     )  # fmt: skip
 
 
