@@ -2,7 +2,9 @@
 # build.sh SERVICE
 # Builds and pushes the image of the commit, once: whoever asks again, or at a commit that changes nothing of it, gets
 # what is in the registry. Prints
-#   image=REPOSITORY@sha256:DIGEST
+#   image=REPOSITORY@sha256:DIGEST, and its parts
+#   repository=REPOSITORY
+#   digest=sha256:DIGEST
 #   version=MAJOR.MINOR.N    VERSION, and how many commits have changed what the image is made of
 #   schema=REVISION          the newest of migrations/versions; empty where there are none
 #
@@ -31,17 +33,15 @@ revisions=("$source"/migrations/versions/[0-9]*_*.py)
 schema=
 [ ${#revisions[@]} = 0 ] || schema=$(basename "${revisions[-1]%%_*}")
 
-if [[ $REGISTRY =~ \.dkr\.ecr\.([a-z0-9-]+)\. ]]; then
-  aws ecr get-login-password --region "${BASH_REMATCH[1]}" |
-    docker login --username AWS --password-stdin "${REGISTRY%%/*}" >&2
-fi
+registry_login "$REGISTRY"
 
 if answer=$(docker pull --quiet "$image" 2>&1); then
   say "$image is in the registry already"
 elif [[ $answer =~ "not found"|"manifest unknown" ]]; then
   caches=()
   while read -r before; do caches+=("--cache-from=$repository:$before"); done < <(git rev-list --max-count=5 --skip=1 HEAD -- "${made_of[@]}")
-  # An attestation would make the image an index, which ECR does not scan.
+  # An attestation of the builder would make the image an index, which ECR does not scan: those of the delivery and ECR's
+  # own signature lie beside it.
   export DOCKER_BUILDKIT=1 BUILDX_NO_DEFAULT_ATTESTATIONS=1
   folded "docker build $image" docker build --tag="$image" --file="$source/Dockerfile" --build-arg="VERSION=$version" \
     --label="org.opencontainers.image.revision=$commit" --build-arg=BUILDKIT_INLINE_CACHE=1 "${caches[@]}" "${arguments[@]}" .
@@ -52,4 +52,4 @@ fi
 
 digest=$(docker image inspect --format '{{range .RepoDigests}}{{println .}}{{end}}' "$image" | grep "^$repository@") ||
   fail "the registry gave no digest for $image"
-printf '%s\n' "image=$digest" "version=$version" "schema=$schema"
+printf '%s\n' "image=$digest" "repository=$repository" "digest=${digest#*@}" "version=$version" "schema=$schema"

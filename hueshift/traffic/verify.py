@@ -1,5 +1,6 @@
 """`hueshift verify`: a service tried as its users reach it."""
 
+import time
 from typing import Annotated, Final
 
 import typer
@@ -7,8 +8,10 @@ import typer
 from components.model import canary_color
 from hueshift.report import Json, RefusedError, StackName, emit, reported, unknown
 from hueshift.stack import load
-from hueshift.traffic.answers import NAMELESS, REQUESTS, ask
+from hueshift.traffic.answers import NAMELESS, REQUESTS, Answer, ask
 
+SETTLE: Final = 60.0
+"""Seconds for which some nodes of the load balancer may still answer by the weights of before."""
 THERE: Final = ("strict-transport-security", "content-security-policy")
 EXACT: Final = {"x-content-type-options": "nosniff", "x-frame-options": "DENY"}
 """Headers that every answer has to have."""
@@ -41,10 +44,8 @@ def verify(
         color = settings.active_color
         canary = canary_color(versions, parked=parked, active=color) or color
         url, deploy = f"https://{settings.host}", f"deploy it: pulumi up --stack {place.name}"
-        page, known = f"{url}{settings.health.path}", True
-        for _ in range(REQUESTS):
-            answer = ask(page).has(200)
-            known &= answer.is_of(versions[color], deploy)
+        page = f"{url}{settings.health.path}"
+        answer, known = _settled(page, versions[color], deploy)
         for name in THERE:
             if not answer.headers.get(name):
                 raise RefusedError(f"{page} answers without {name}")
@@ -65,3 +66,24 @@ def verify(
             typer.echo(f"{service} {versions[color]} serves its users as {color} in {place.name}: {url}")
             if not known:
                 typer.echo(NAMELESS)
+
+
+def _settled(url: str, version: str, mend: str) -> tuple[Answer, bool]:
+    """Return the last of so many answers in a row by a version, and whether all of them said theirs.
+
+    Raises ``RefusedError`` if there are none in time.
+    """
+    until, right, known = time.monotonic() + SETTLE, 0, True
+    while True:
+        answer = ask(url).has(200)
+        try:
+            known &= answer.is_of(version, mend)
+        except RefusedError:
+            if time.monotonic() >= until:
+                raise
+            right, known = 0, True
+            time.sleep(1)
+            continue
+        right += 1
+        if right == REQUESTS:
+            return answer, known

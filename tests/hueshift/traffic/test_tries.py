@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from hueshift.traffic import verify
+from hueshift.traffic.answers import Answer
 from tests.support.balancers import World
 
 pytestmark = pytest.mark.slow
@@ -139,7 +141,10 @@ def test_a_service_is_tried_as_its_users_reach_it(world: World) -> None:
         ({"TO": "http"}, "leads to 'http://shop/', and not to HTTPS"),
     ],
 )
-def test_what_users_should_not_meet_is_named(world: World, variables: dict[str, str], said: str) -> None:
+def test_what_users_should_not_meet_is_named(
+    world: World, variables: dict[str, str], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hueshift.traffic.verify.SETTLE", 0)
     status, text = verified(world, **variables)
     assert status == 1
     assert said in text
@@ -149,6 +154,22 @@ def test_a_header_that_the_services_send_may_say_what_they_like_but_must_be_ther
     world.change(lambda config: config["hueshift:loadBalancer"].update(headersFromServices=["x-frame-options"]))
     assert verified(world, FRAME="SAMEORIGIN")[0] == 0
     assert "answers x-frame-options: '', and should DENY" in verified(world, FRAME=" ")[1]
+
+
+def test_users_may_meet_the_old_version_for_as_long_as_a_load_balancer_takes_to_learn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said = [*["1.5.0"] * 3, "1.4.0", *["1.5.0"] * 20]
+    asked: list[str] = []
+
+    def ask(url: str) -> Answer:
+        asked.append(said[len(asked)])
+        return Answer(url=url, status=200, headers={"x-version": asked[-1]})
+
+    monkeypatch.setattr(verify, "ask", ask)
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    verify._settled("https://shop.example.com/", "1.5.0", "")
+    assert len(asked) == 24, "twenty right answers in a row"
 
 
 @pytest.mark.parametrize(("active", "leads"), [("blue", "1.0.0-rc10"), ("green", "1.0.0-rc9")])
