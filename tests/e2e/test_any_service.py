@@ -11,7 +11,7 @@ import yaml
 from sandbox import images, paths
 from tests.e2e import cloud
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.e2e, pytest.mark.by_hand, pytest.mark.timeout(420)]
 
 HOST = "web.shop.localhost"
 NAMESPACE = "sandbox-web"
