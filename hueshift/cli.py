@@ -28,6 +28,11 @@ class Part(NamedTuple):
 
 _RELEASE: Final = "hueshift.release.commands"
 PARTS: Final = {
+    "doctor": Part(
+        "hueshift.doctor.command",
+        "doctor",
+        "Say of each thing that an update needs whether it is there, or what mends it.",
+    ),
     "status": Part("hueshift.traffic.status", "status", "Show what users get, and what the stack file says."),
     "rollback": Part("hueshift.traffic.rollback", "rollback", "Give all traffic back to the color that served before."),
     "plan": Part(_RELEASE, "plan", "Show what a release would do, and why it may not begin."),
