@@ -119,7 +119,7 @@ class Doctor:
             ("secret store", self._store),
             ("policies", self._policies),
         ):
-            yield self._line(check, ask, "give the role the rights of docs/roles/kubernetes.yaml", "kubernetes")
+            yield self._line(check, ask, "ask as somebody who may: docs/doctor.md#rights", "kubernetes")
 
     def _line(self, check: str, ask: Callable[[], Verdict], remedy: str, *needs: str) -> Line:
         """Return what a check says; ``remedy`` is for when it cannot be asked."""

@@ -4,12 +4,14 @@ import base64
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import boto3
 import botocore.client
+import botocore.session
 import moto.settings
 import pytest
 import yaml
@@ -97,9 +99,48 @@ def client(name: str) -> Any:  # noqa: ANN401 - of any service
     return boto3.client(name, region_name=REGION)  # type: ignore[call-overload]
 
 
+@pytest.fixture(scope="module")
+def aws() -> Iterator[dict[str, Any]]:
+    """Yield the stack file over what its account has; tests only add to that, for they share it."""
+    with pytest.MonkeyPatch.context() as patch, mocked(patch):
+        patch.setattr(moto.settings, "ACM_VALIDATION_WAIT", -1)
+        patch.setattr(botocore.session, "create_loader", cache(botocore.session.create_loader))  # reads files but once
+        vpc = client("ec2").create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+        subnets = [subnet(vpc, number, zone) for number, zone in enumerate("ab")]
+        key = kms_key("alias/pulumi-staging")
+        blob = client("kms").encrypt(KeyId=key, Plaintext=b"0" * 32)["CiphertextBlob"]
+        values = some.stack() | {
+            "network": {"vpcId": vpc, "subnetIds": subnets},
+            "loadBalancer": {"certificateArn": certificate("shop.example.com", "*.shop.example.com")},
+            "cluster": {"name": "staging"},
+        }
+        del values["alerts"]["topicArns"]  # of another account
+        config = {"aws:region": REGION, "aws:allowedAccountIds": [ACCOUNT]}
+        yield {
+            "config": config | {f"hueshift:{name}": value for name, value in values.items()},
+            "secretsprovider": provider("alias/pulumi-staging"),
+            "encryptedkey": base64.b64encode(blob).decode(),
+        }
+
+
+def kms_key(alias: str) -> str:
+    key = str(client("kms").create_key()["KeyMetadata"]["KeyId"])
+    client("kms").create_alias(AliasName=alias, TargetKeyId=key)
+    return key
+
+
+def provider(alias: str) -> str:
+    return f"awskms://{alias}?region={REGION}&awssdk=v2"
+
+
+def certificate(*names: str) -> str:
+    made = client("acm").request_certificate(DomainName=names[0], SubjectAlternativeNames=list(names))
+    return str(made["CertificateArn"])
+
+
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    """Yield a stack to which nothing is missing."""
+def world(aws: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    """Return a stack to which nothing is missing."""
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(moto.settings, "ACM_VALIDATION_WAIT", -1)
@@ -111,6 +152,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setenv("PATH", f"{tmp_path}/bin:/usr/bin:/bin")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "Pulumi.yaml").write_text("name: hueshift\n")
+    (tmp_path / "Pulumi.staging.yaml").write_text(yaml.safe_dump(aws))
     (tmp_path / "requirements.txt").write_text((ROOT / "requirements.txt").read_text())
     (tmp_path / "engine").write_text(f"v{version('pulumi')}\n")
     plugins = [
@@ -119,36 +161,9 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     ]
     (tmp_path / "plugins.json").write_text(json.dumps(plugins))
     (tmp_path / "state.json").write_text(json.dumps({"deployment": {"resources": [{}]}}))
-    with mocked(monkeypatch):
-        made = World(tmp_path)
-        _aws(made)
-        _cluster(made, monkeypatch)
-        yield made
-
-
-def _aws(world: World) -> None:
-    ec2, kms = client("ec2"), client("kms")
-    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
-    ids = [subnet(vpc, number, zone) for number, zone in enumerate("ab")]
-    arn = client("acm").request_certificate(
-        DomainName="shop.example.com", SubjectAlternativeNames=["*.shop.example.com"], ValidationMethod="DNS"
-    )["CertificateArn"]
-    key = kms.create_key()["KeyMetadata"]["KeyId"]
-    kms.create_alias(AliasName="alias/pulumi-staging", TargetKeyId=key)
-    blob = kms.encrypt(KeyId=key, Plaintext=b"0" * 32)["CiphertextBlob"]
-    values = some.stack() | {
-        "network": {"vpcId": vpc, "subnetIds": ids},
-        "loadBalancer": {"certificateArn": arn},
-        "cluster": {"name": "staging"},
-    }
-    del values["alerts"]["topicArns"]  # of another account
-    config = {"aws:region": REGION, "aws:allowedAccountIds": [ACCOUNT]}
-    content = {
-        "config": config | {f"hueshift:{name}": value for name, value in values.items()},
-        "secretsprovider": f"awskms://alias/pulumi-staging?region={REGION}&awssdk=v2",
-        "encryptedkey": base64.b64encode(blob).decode(),
-    }
-    (world.folder / "Pulumi.staging.yaml").write_text(yaml.safe_dump(content))
+    made = World(tmp_path)
+    _cluster(made, monkeypatch)
+    return made
 
 
 def subnet(vpc: str, number: int, zone: str) -> str:
@@ -238,11 +253,11 @@ FAULTS: dict[str, tuple[Callable[[World], object], str, str, str]] = {
         *("state", "no stack named 'staging' found", "pulumi stack init staging"),
     ),
     "a key that is disabled": (
-        lambda _: client("kms").disable_key(KeyId=client("kms").list_keys()["Keys"][0]["KeyId"]),
-        *("state key", "alias/pulumi-staging is Disabled", "aws kms enable-key"),
+        lambda world: disabled(world),
+        *("state key", "alias/pulumi-off is Disabled", "aws kms enable-key"),
     ),
     "a key that does not exist": (
-        lambda _: client("kms").delete_alias(AliasName="alias/pulumi-staging"),
+        lambda world: world.change(lambda content: content.update(secretsprovider=provider("alias/none"))),
         *("state key", "AWS refused DescribeKey: NotFoundException", "docs/state.md"),
     ),
     "a data key of another key": (
@@ -272,11 +287,11 @@ FAULTS: dict[str, tuple[Callable[[World], object], str, str, str]] = {
         *("network", "network.lookup.vpcTags: 0 VPCs have them", "docs/roles/read.json"),
     ),
     "a certificate that is not issued": (
-        lambda _: moto_waits(),
+        lambda world: unproven(world),
         *("certificate", "is PENDING_VALIDATION", "aws acm describe-certificate"),
     ),
     "a certificate without the hosts of the colors": (
-        lambda world: certificate(world, "shop.example.com", "*.example.com"),
+        lambda world: certified(world, "shop.example.com", "*.example.com"),
         *("certificate", "but not blue.shop.example.com, green.shop.example.com", "loadBalancer.certificateArn"),
     ),
     "no zone for the certificates": (
@@ -365,9 +380,16 @@ def elsewhere() -> str:
     return subnet(client("ec2").create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"], 1, "b")
 
 
-def certificate(world: World, *names: str) -> None:
-    arn = client("acm").request_certificate(DomainName=names[0], SubjectAlternativeNames=list(names))["CertificateArn"]
-    world.key("hueshift:loadBalancer", {"certificateArn": arn})
+def disabled(world: World) -> None:
+    key = kms_key("alias/pulumi-off")
+    blob = client("kms").encrypt(KeyId=key, Plaintext=b"0" * 32)["CiphertextBlob"]
+    client("kms").disable_key(KeyId=key)
+    encrypted = base64.b64encode(blob).decode()
+    world.change(lambda content: content.update(secretsprovider=provider("alias/pulumi-off"), encryptedkey=encrypted))
+
+
+def certified(world: World, *names: str) -> None:
+    world.key("hueshift:loadBalancer", {"certificateArn": certificate(*names)})
 
 
 def nowhere(world: World) -> None:
@@ -386,8 +408,9 @@ def zone_instead(world: World) -> None:
     world.key("hueshift:dns", {"zone": "example.com"})
 
 
-def moto_waits() -> None:
+def unproven(world: World) -> None:
     moto.settings.ACM_VALIDATION_WAIT = 1000  # the fixture puts it back
+    certified(world, "shop.example.com", "*.shop.example.com")
 
 
 def test_a_read_that_aws_refuses_is_named(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -442,10 +465,11 @@ def test_what_a_stack_does_without_is_not_asked_for(world: World) -> None:
 
 def test_a_network_may_be_found_by_tags(world: World) -> None:
     ec2 = client("ec2")
-    ec2.create_tags(Resources=[vpc(world)], Tags=[{"Key": "Name", "Value": "main"}])
-    found = ec2.describe_subnets(Filters=[{"Name": "vpc-id", "Values": [vpc(world)]}])["Subnets"]
-    ec2.create_tags(Resources=[each["SubnetId"] for each in found], Tags=[{"Key": "tier", "Value": "public"}])
-    world.key("hueshift:network", {"lookup": {"vpcTags": {"Name": "main"}, "subnetTags": {"tier": "public"}}})
+    found = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    ec2.create_tags(Resources=[found], Tags=[{"Key": "Name", "Value": "tagged"}])
+    ids = [subnet(found, number, zone) for number, zone in enumerate("ab")]
+    ec2.create_tags(Resources=ids, Tags=[{"Key": "tier", "Value": "public"}])
+    world.key("hueshift:network", {"lookup": {"vpcTags": {"Name": "tagged"}, "subnetTags": {"tier": "public"}}})
     assert world.wrong() == {}
 
 
