@@ -85,7 +85,7 @@ class Doctor:
         providers = {each.removeprefix("pulumi-"): version for each, version in pins.items() if "pulumi-" in each}
         providers.pop("policy", None)
         yield self._line("packages", lambda: verdicts.packages(facts.installed(pins), pins), "tools/venv.sh")
-        install = "install it: https://www.pulumi.com/docs/iac/download-install/"
+        install = "curl -fsSL https://get.pulumi.com | sh"
         yield self._line("engine", lambda: verdicts.engine(self._engine(), pins["pulumi"]), install)
         yield self._line(
             "plugins",

@@ -112,7 +112,7 @@ def served(missing: Collection[str], wanted: Mapping[str, str]) -> Verdict:
     """Judge which of the wanted kinds the cluster lacks; ``wanted`` says by kind who brings it."""
     if missing:
         which = "; ".join(f"{kind}, of {wanted[kind]}" for kind in missing)
-        return Verdict(f"not served: {which}", "install it: docs/cluster.md")
+        return Verdict(f"not served: {which}", "docs/cluster.md says what to install")
     return Verdict(", ".join(wanted))
 
 
@@ -131,7 +131,7 @@ def webhook(configurations: Sequence[Mapping[str, Any]]) -> Verdict:
                 )
             return Verdict(f"{name}: failurePolicy Fail")
     return Verdict(
-        f"no webhook {_WEBHOOK}: no pod gets a readiness gate", "install the load balancer controller: docs/cluster.md"
+        f"no webhook {_WEBHOOK}: no pod gets a readiness gate", "docs/cluster.md says how the load balancer controller is installed"
     )
 
 
@@ -151,7 +151,7 @@ def store(conditions: Sequence[Mapping[str, str]] | None, name: str) -> Verdict:
     """Judge the ClusterSecretStore by its conditions; None if it is not there."""
     look = f"kubectl describe clustersecretstore {name}"
     if conditions is None:
-        return Verdict(f"no ClusterSecretStore {name}: pods wait for their secrets", "create it: docs/cluster.md")
+        return Verdict(f"no ClusterSecretStore {name}: pods wait for their secrets", "docs/cluster.md says which to create")
     ready = next((each for each in conditions if each.get("type") == "Ready"), {})
     if ready.get("status") != "True":
         return Verdict(f"ClusterSecretStore {name} is not ready: {ready.get('reason', 'no status yet')}", look)

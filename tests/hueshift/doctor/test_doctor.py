@@ -223,7 +223,7 @@ FAULTS: dict[str, tuple[Callable[[World], object], str, str, str]] = {
         lambda world: (world.folder / "engine").write_text("v3.100.0\n"),
         *("engine", "pulumi 3.100.0, but the program is written for", "get.pulumi.com"),
     ),
-    "no engine": (lambda world: world.gone("bin/pulumi"), "engine", "pulumi is not on PATH", "install"),
+    "no engine": (lambda world: world.gone("bin/pulumi"), "engine", "pulumi is not on PATH", "get.pulumi.com"),
     "other packages": (
         lambda world: (world.folder / "requirements.txt").write_text("boto3==0.1\npulumi==3.1.0\n"),
         *("packages", f"boto3 {version('boto3')} (0.1)", "tools/venv.sh"),
