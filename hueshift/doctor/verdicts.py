@@ -131,7 +131,8 @@ def webhook(configurations: Sequence[Mapping[str, Any]]) -> Verdict:
                 )
             return Verdict(f"{name}: failurePolicy Fail")
     return Verdict(
-        f"no webhook {_WEBHOOK}: no pod gets a readiness gate", "docs/cluster.md says how the load balancer controller is installed"
+        f"no webhook {_WEBHOOK}: no pod gets a readiness gate",
+        "docs/cluster.md says how the load balancer controller is installed",
     )
 
 
@@ -151,7 +152,9 @@ def store(conditions: Sequence[Mapping[str, str]] | None, name: str) -> Verdict:
     """Judge the ClusterSecretStore by its conditions; None if it is not there."""
     look = f"kubectl describe clustersecretstore {name}"
     if conditions is None:
-        return Verdict(f"no ClusterSecretStore {name}: pods wait for their secrets", "docs/cluster.md says which to create")
+        return Verdict(
+            f"no ClusterSecretStore {name}: pods wait for their secrets", "docs/cluster.md says which to create"
+        )
     ready = next((each for each in conditions if each.get("type") == "Ready"), {})
     if ready.get("status") != "True":
         return Verdict(f"ClusterSecretStore {name} is not ready: {ready.get('reason', 'no status yet')}", look)
