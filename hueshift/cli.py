@@ -8,9 +8,11 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import Any, Final, NamedTuple, get_args
+from pathlib import Path
+from typing import Annotated, Any, Final, NamedTuple, get_args
 
 import typer
+from typer._click.shell_completion import CompletionItem
 from typer.core import TyperGroup
 
 
@@ -26,6 +28,11 @@ class Part(NamedTuple):
 
 _RELEASE: Final = "hueshift.release.commands"
 PARTS: Final = {
+    "doctor": Part(
+        "hueshift.doctor.command",
+        "doctor",
+        "Say of each thing that an update needs whether it is there, or what mends it.",
+    ),
     "status": Part("hueshift.traffic.status", "status", "Show what users get, and what the stack file says."),
     "rollback": Part("hueshift.traffic.rollback", "rollback", "Give all traffic back to the color that served before."),
     "plan": Part(_RELEASE, "plan", "Show what a release would do, and why it may not begin."),
@@ -90,6 +97,12 @@ class Parts(TyperGroup):
         command.name = cmd_name
         return command
 
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[CompletionItem]:  # noqa: ANN401 - typer's own
+        """Offer the names, for which nothing is imported, or the options."""
+        if incomplete.startswith("-"):
+            return super().shell_complete(ctx, incomplete)
+        return [CompletionItem(name, help=part.help) for name, part in PARTS.items() if name.startswith(incomplete)]
+
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401, ARG002 - typer's own
         """Write the list of the help, for which nothing is imported."""
         with formatter.section("Commands"):
@@ -99,7 +112,7 @@ class Parts(TyperGroup):
 app = typer.Typer(
     name="hueshift",
     cls=Parts,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -107,9 +120,23 @@ app = typer.Typer(
 )
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        import tomllib  # for this alone
+
+        project = (Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8")
+        typer.echo(f"hueshift {tomllib.loads(project)['project']['version']}")
+        raise typer.Exit
+
+
 @app.callback()
-def _hueshift() -> None:
-    """Keep a command group even while it has one part."""
+def _hueshift(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Take the options before a part."""
 
 
 def main() -> None:
@@ -122,6 +149,8 @@ def main() -> None:
                 function(**values)
             except typer.Exit as ended:
                 sys.exit(ended.exit_code)
+            except KeyboardInterrupt:
+                sys.exit(130)  # as typer does
             return
     app(prog_name="hueshift")
 

@@ -292,20 +292,44 @@ def _outline(spec: type) -> str:
 # docs/reference/cli.md and docs/reference/policies.md
 
 
+ENDS: Final = (
+    ("0", "done, or all is well"),
+    ("1", "refused or failed; standard error says why, and what mends it"),
+    ("2", "the command line cannot be read"),
+    ("130", "ended by Ctrl-C, unless the command says otherwise"),
+)
+"""What the exit statuses of every command mean that says nothing else."""
+
+
 def commands() -> str:
-    """Return the help of every command."""
+    """Return the exit statuses and the help of every command."""
+    found = list(_helps("hueshift", get_command(app), None))
     lines = ["# Commands", "", MADE, "", "What `hueshift … --help` says."]
-    for title, text in _helps("hueshift", get_command(app)):
+    lines += ["", "## Exit status", "", "| status | meaning |", "| --- " * 2 + "|"]
+    lines += [f"| {status} | {meaning} |" for status, meaning in ENDS]
+    lines += ["", "Of these commands more is said:", "", "| command | exit status |", "| --- " * 2 + "|"]
+    lines += [f"| `{title}` | {ends} |" for title, command, _ in found if (ends := exit_statuses(command.help))]
+    for title, _, text in found:
         lines += ["", f"## {title}", "", "```text", text, "```"]
     return "\n".join(lines) + "\n"
 
 
-def _helps(title: str, command: Any) -> Iterator[tuple[str, str]]:  # noqa: ANN401 - of typer's own copy of click
-    with command.make_context(title, [], resilient_parsing=True, terminal_width=110, max_content_width=110) as context:
-        yield title, "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
+def exit_statuses(told: str | None) -> str:
+    """Return what the help of a command says of its exit status, up to the end of the paragraph; nothing if nothing."""
+    said = re.search(r"Exit status:? (.*?)(?:\n\n|\Z)", told or "", re.DOTALL)
+    return " ".join(said[1].split()).removesuffix(".").replace("|", "\\|") if said else ""
+
+
+def _helps(title: str, command: Any, above: Any) -> Iterator[tuple[str, Any, str]]:  # noqa: ANN401 - of typer's own click
+    """Yield the name of a command and of all below it, itself, and its help."""
+    name = title.rpartition(" ")[2]
+    with command.make_context(
+        name, [], parent=above, resilient_parsing=True, terminal_width=110, max_content_width=110
+    ) as context:
+        yield title, command, "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
         # By the group's own methods, for the command's parts are imported when they are asked for.
-        for name in command.list_commands(context) if isinstance(command, TyperGroup) else ():
-            yield from _helps(f"{title} {name}", command.get_command(context, name))
+        for below in command.list_commands(context) if isinstance(command, TyperGroup) else ():
+            yield from _helps(f"{title} {below}", command.get_command(context, below), context)
 
 
 def policies() -> str:

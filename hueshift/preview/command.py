@@ -34,9 +34,7 @@ def preview(
     *,
     stacks: Annotated[
         list[str] | None,
-        typer.Option(
-            "--stack", "-s", metavar="S", help="A stack; repeat for more. Default: every stack that has a file."
-        ),
+        typer.Option("--stack", "-s", metavar="S", help="A stack; repeat for more. Default: the selected one."),
     ] = None,
     files: Annotated[
         list[Path] | None,
@@ -53,13 +51,14 @@ def preview(
 ) -> None:
     """Print what an update would do to the traffic and resources.
 
-    The output is a Markdown comment with every stack. Exit status 1 if a preview fails, a mandatory policy is violated,
-    or more changes than the options allow.
+    The output is a Markdown comment with every stack, and names those that could not be previewed.
+
+    Exit status: 1 a preview failed, a mandatory policy is violated, or more changes than the options allow.
     """
     with reported():
         if files and (stacks or refresh):
             raise RefusedError("--from runs no preview, so it cannot be combined with --stack or --refresh")
-        reports = _joined(files) if files else _all_previewed(stacks or _all(), refresh=refresh)
+        reports = _joined(files) if files else _all_previewed(stacks or [_selected()], refresh=refresh)
         if as_json:
             emit([asdict(report) for report in reports])
         else:
@@ -100,11 +99,8 @@ def _joined(files: Sequence[Path]) -> list[Report]:
     return reports
 
 
-def _all() -> list[str]:
-    found = sorted(file.name.split(".", 1)[1].removesuffix(".yaml") for file in project_folder().glob("Pulumi.*.yaml"))
-    if not found:
-        raise RefusedError(f"no Pulumi.<stack>.yaml in {project_folder()}; name a stack with --stack")
-    return found
+def _selected() -> str:
+    return place(os.environ.get("PULUMI_STACK")).name
 
 
 def _all_previewed(stacks: Sequence[str], *, refresh: bool) -> list[Report]:

@@ -1,6 +1,7 @@
 """What is generated from declarations is what is committed, and says what the settings do."""
 
 import copy
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -132,3 +133,13 @@ def test_the_reference_has_a_section_for_each_command() -> None:
     text = (ROOT / "docs/reference/cli.md").read_text()
     assert {name for name in PARTS if f"\n## hueshift {name}\n" not in text} == set()
     assert "\n## hueshift secrets put\n" in text
+
+
+def test_the_reference_says_what_each_command_says_of_its_exit_status() -> None:
+    text = (ROOT / "docs/reference/cli.md").read_text()
+    table = text.partition("\n## hueshift\n")[0]
+    sections = dict(re.findall(r"^## (hueshift[^\n]*)\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL))
+    said = {title for title, told in sections.items() if "Exit status" in told}
+    assert len(said) >= 14
+    assert set(re.findall(r"^\| `(.*?)` \|", table, re.MULTILINE)) == said
+    assert "3 it has something else; 4 with --closed, a release is open |" in table

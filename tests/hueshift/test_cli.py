@@ -1,6 +1,7 @@
 """The command line: its parts are imported when they are called, and say of themselves what the list says."""
 
 import inspect
+import tomllib
 
 import pytest
 import typer
@@ -8,6 +9,7 @@ from typer.testing import CliRunner
 
 from hueshift.cli import AT_ONCE, PARTS, app, given
 from hueshift.traffic.rollback import rollback
+from tests.support.program import ROOT
 
 
 @pytest.mark.parametrize("name", PARTS)
@@ -51,6 +53,27 @@ def _noting(seen: dict[str, object]) -> object:
 def test_help_and_mistakes_are_left_to_typer(words: list[str]) -> None:
     assert given(rollback, words) is None
     assert CliRunner().invoke(app, ["rollback", *words]).exit_code == (0 if words == ["--help"] else 2)
+
+
+@pytest.mark.parametrize("words", [[], ["rollback"], ["preview"], ["secrets"], ["secrets", "put"]])
+def test_the_short_option_for_help_is_the_long_one(words: list[str]) -> None:
+    short, long = (CliRunner().invoke(app, [*words, option]) for option in ("-h", "--help"))
+    assert (short.exit_code, short.stdout) == (0, long.stdout)
+
+
+def test_the_version_is_the_projects() -> None:
+    told = CliRunner().invoke(app, ["--version"])
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert (told.exit_code, told.stdout) == (0, f"hueshift {project['version']}\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [("pre", ["preview"]), ("re", ["release", "resume", "recover", "review"]), ("--v", ["--version"])],
+)
+def test_a_shell_is_offered_the_parts_and_the_options(words: str, offered: list[str]) -> None:
+    asked = {"_HUESHIFT_COMPLETE": "complete_bash", "COMP_WORDS": f"hueshift {words}", "COMP_CWORD": "1"}
+    assert CliRunner().invoke(app, [], prog_name="hueshift", env=asked).stdout.split() == offered
 
 
 def test_what_is_called_at_once_takes_options_alone() -> None:

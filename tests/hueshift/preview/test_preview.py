@@ -555,6 +555,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "staging.err").write_text(f"error: no such file: {tmp_path}/x\n")
     tell(tmp_path, still(), moved((100, 0), (90, 10)))
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PULUMI_STACK", raising=False)
     monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
     return tmp_path
 
@@ -571,7 +572,7 @@ def run(*words: str) -> Result:
 
 @pytest.mark.usefixtures("project")
 def test_a_stack_that_fails_hides_no_other_and_shows_no_path_of_this_machine() -> None:
-    done = run()
+    done = run("-s", "production", "-s", "staging")
     assert done.exit_code == 1
     assert "- **production/shop**: blue 100 → 90 %" in done.stdout
     assert "- **staging: the preview failed, and so would an update**" in done.stdout
@@ -587,10 +588,25 @@ touch {project}/$here.begun
 timeout 5 bash -c 'until [ -e {project}/'$there'.begun ]; do sleep 0.05; done' || echo "$here was alone" >&2
 exit 1
 """)
-    reports = json.loads(run("--json").stdout)
+    reports = json.loads(run("-s", "production", "-s", "staging", "--json").stdout)
     assert [(report["stack"], report["errors"]) for report in reports] == [
         (stack, ["pulumi preview exited with 1 and no message"]) for stack in ("production", "staging")
     ]
+
+
+@pytest.mark.usefixtures("project")
+def test_without_a_name_the_selected_stack_alone_is_previewed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hueshift.stack._selected", lambda *_: "organization/hueshift/production")
+    assert [report["stack"] for report in json.loads(run("--json").stdout)] == ["production"]
+    monkeypatch.setenv("PULUMI_STACK", "staging")
+    assert [report["stack"] for report in json.loads(run("--json").stdout)] == ["staging"]
+
+
+def test_without_a_name_and_a_selected_stack_nothing_is_previewed(project: Path) -> None:
+    (project / "bin/pulumi").write_text("#!/bin/sh\necho 'error: no stack selected' >&2\nexit 1\n")
+    done = run()
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "no stack selected" in done.stderr
 
 
 @pytest.mark.usefixtures("project")
@@ -658,7 +674,7 @@ def test_what_asks_an_engine_is_refused_beside_files_that_were_printed_before(pr
 def test_a_line_that_is_cut_short_is_a_failure_and_no_whole_preview(project: Path) -> None:
     with (project / "production.jsonl").open("a") as file:
         file.write('\n{"sequence": 7, "resourcePre')
-    done = run()
+    done = run("-s", "production")
     assert done.exit_code == 1
     assert "production: the preview failed" in done.stdout
     assert "is incomplete; was it killed? Run it again" in done.stdout
