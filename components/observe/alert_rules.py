@@ -1,6 +1,6 @@
 """The alerts of a color, a service and a load balancer, in CloudWatch and in Prometheus."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pulumi
@@ -59,6 +59,8 @@ class AlertRules(pulumi.ComponentResource):
     """In CloudWatch, by the name of the alert."""
     composite_name: str
     """The alarm that is on when one of those is that a person would hear of; what the gate reads."""
+    heard: Sequence[pulumi.Output[str]]
+    """The ARN of that alarm."""
 
     def __init__(self, name: str, args: AlertRulesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("hueshift:alert_rules:AlertRules", name, None, opts)
@@ -67,7 +69,7 @@ class AlertRules(pulumi.ComponentResource):
         whose = AlarmContext(about, args.routing, context.tags)
         prefix = (context.environment, context.service, context.color.value)
         alerts = [
-            replace(alert, threshold=args.spec.replicas.min) if alert is TOO_FEW else alert
+            of_service(alert, args.spec)
             for alert in COLOR_ALERTS
             if alert is not TOO_FEW or not args.spec.colors[context.color].parked
         ]
@@ -78,8 +80,9 @@ class AlertRules(pulumi.ComponentResource):
             if alert.cloudwatch and (context.cluster.container_insights or not needs_insights(alert.cloudwatch))
         ]
         self.alarm_names = {alert.name: alarm_name(*prefix, alert.name) for alert in watched}
+        dimensions = of_color(context, args.load_balancer, args.target_group)
         alarms = [
-            metric_alarm(f"{name}-{alert.name}", alert, self, whose, self.alarm_names[alert.name], _of_color(args))
+            metric_alarm(f"{name}-{alert.name}", alert, self, whose, self.alarm_names[alert.name], dimensions)
             for alert in watched
         ]
         self.composite_name = alarm_name(*prefix)
@@ -88,7 +91,7 @@ class AlertRules(pulumi.ComponentResource):
             severity: " ".join(alert.page(whose.runbooks) for alert in heard if alert.severity is severity)
             for severity in (Severity.CRITICAL, Severity.WARNING)
         }
-        cloudwatch.CompositeAlarm(
+        composite = cloudwatch.CompositeAlarm(
             f"{name}-composite",
             alarm_name=self.composite_name,
             # CloudWatch's reason for the state names the child that changed.
@@ -109,6 +112,7 @@ class AlertRules(pulumi.ComponentResource):
             # By name alone the API would be asked too early, and too late when they go.
             opts=pulumi.ResourceOptions(parent=self, depends_on=alarms),
         )
+        self.heard = [composite.arn]
         own = {"service": context.service, "color": context.color.value, "environment": context.environment}
         prometheus_rules(
             f"{name}-prometheus",
@@ -144,6 +148,8 @@ class ServiceAlerts(pulumi.ComponentResource):
     """In CloudWatch, by the name of the alert."""
     moving: pulumi.Output[str] | None
     """The name of the alarm that is on while traffic moves between colors; None if there is one color."""
+    heard: Sequence[pulumi.Output[str]]
+    """The ARNs of those that a person hears of."""
 
     def __init__(self, name: str, args: ServiceAlertsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("hueshift:alert_rules:ServiceAlerts", name, None, opts)
@@ -155,7 +161,7 @@ class ServiceAlerts(pulumi.ComponentResource):
             if (alert is not TRAFFIC or args.expects_traffic) and (alert is not MOVING or len(args.target_groups) > 1)
         ]
 
-        def of_color(color: str, _: Metric) -> Dimensions | None:
+        def of_each(color: str, _: Metric) -> Dimensions | None:
             group = args.target_groups.get(Color(color))
             return {"LoadBalancer": args.load_balancer, "TargetGroup": group} if group is not None else None
 
@@ -172,7 +178,7 @@ class ServiceAlerts(pulumi.ComponentResource):
                 self,
                 whose,
                 self.alarm_names[alert.name],
-                of_color,
+                of_each,
                 topics=args.routing.topic_arns,
                 total=total,
             )
@@ -191,6 +197,7 @@ class ServiceAlerts(pulumi.ComponentResource):
             args.prometheus_labels,
         )
         self.moving = alarms[MOVING.name].name if MOVING.name in alarms else None
+        self.heard = [alarm.arn for name, alarm in alarms.items() if name != MOVING.name]
         self.register_outputs({"alarm_names": self.alarm_names})
 
 
@@ -211,16 +218,21 @@ class EdgeAlerts(pulumi.ComponentResource):
 
     alarm_names: Mapping[str, str]
     """In CloudWatch, by the name of the alert, of a certificate with its own behind it."""
+    heard: Sequence[pulumi.Output[str]]
+    """Their ARNs."""
 
     def __init__(self, name: str, args: EdgeAlertsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("hueshift:alert_rules:EdgeAlerts", name, None, opts)
 
+        heard = []
+
         def alarm(alert: Alert, suffix: str, about: str, dimensions: Dimensions) -> str:
             full = alarm_name(args.context.environment, "edge", suffix)
             whose = AlarmContext(f"{about} in {args.context.environment}", args.routing, args.context.tags)
-            metric_alarm(
+            made = metric_alarm(
                 f"{name}-{suffix}", alert, self, whose, full, lambda *_: dimensions, topics=args.routing.topic_arns
             )
+            heard.append(made.arn)
             return full
 
         balancer = {"LoadBalancer": args.load_balancer}
@@ -232,18 +244,24 @@ class EdgeAlerts(pulumi.ComponentResource):
         for certificate, arn in args.certificates.items():
             suffix = f"{CERTIFICATE.name}-{certificate}"
             names[suffix] = alarm(CERTIFICATE, suffix, f"certificate {certificate}", {"CertificateArn": arn})
-        self.alarm_names = names
+        self.alarm_names, self.heard = names, heard
         self.register_outputs({"alarm_names": self.alarm_names})
 
 
-def _of_color(args: AlertRulesArgs) -> Callable[[str, Metric], Dimensions]:
+def of_service(alert: Alert, spec: Service) -> Alert:
+    """Return the alert with the threshold of a service: the catalog's are for all, but for the number of its pods."""
+    return replace(alert, threshold=spec.replicas.min) if alert is TOO_FEW else alert
+
+
+def of_color(
+    context: ColorContext, load_balancer: pulumi.Input[str], target_group: pulumi.Input[str]
+) -> Callable[[str, Metric], Dimensions]:
     """Return what gives a metric of a color its dimensions; a set of dimensions is a metric of its own."""
-    context = args.context
     cluster = {"ClusterName": context.cluster.name or "", "Namespace": context.namespace}
 
     def dimensions(_: str, metric: Metric) -> Dimensions:
         if metric.namespace != "ContainerInsights":
-            return {"LoadBalancer": args.load_balancer, "TargetGroup": args.target_group}
+            return {"LoadBalancer": load_balancer, "TargetGroup": target_group}
         # What a pod reserves is reported by workload only; so both halves of the share are taken from there.
         if metric.name.startswith("pod_cpu"):
             return {**cluster, "PodName": context.name}

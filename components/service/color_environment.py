@@ -182,7 +182,11 @@ class ColorEnvironment(pulumi.ComponentResource):
                 namespace=args.namespace, labels=labels, annotations=not_secrets(spec.not_secrets)
             ),
             immutable=True,
-            data={Given.APP_ENV.value: app_env(context.environment, production=context.production), **spec.env},
+            data={
+                Given.APP_ENV.value: app_env(context.environment, production=context.production),
+                **({"OTEL_EXPORTER_OTLP_ENDPOINT": context.tracing.endpoint} if context.tracing else {}),
+                **spec.env,
+            },
             opts=child,
         )
         # A parked color has no pod that could read a secret, and perhaps no version to read yet.
