@@ -28,6 +28,8 @@ class Faults:
     """Requests a second, of this process and endpoint, above which the error rate holds."""
     crash_after: int = 0
     """Requests after which the process ends at once; 0 for never."""
+    leak_kb: int = 0
+    """Kilobytes that each request leaves behind in the memory of its process."""
     delay_ms: int = 0
     """Milliseconds that a slow request waits before it is handled."""
     delay_rate: float = 1.0
@@ -38,6 +40,7 @@ class Faults:
     def around(self, endpoint: Endpoint) -> Endpoint:
         """Return the endpoint with these faults in front of it."""
         recent: deque[float] = deque()
+        leaked: list[bytes] = []
         count = 0
 
         async def faulty(request: Request) -> Response:
@@ -49,6 +52,10 @@ class Faults:
             count = count + 1 if self.crash_after else 0
             if self.crash_after and count > self.crash_after:
                 os._exit(1)
+            if self.leak_kb:
+                leaked.append(b"x" * (self.leak_kb * 1024))
+            else:
+                leaked.clear()
             if self.delay_ms and random.random() < self.delay_rate:
                 await asyncio.sleep(self.delay_ms / 1000)
             if len(recent) > self.error_above and random.random() < self.error_rate:
@@ -80,6 +87,7 @@ _VALID: Mapping[str, Callable[[Any], bool]] = {
     "error_rate": _share,
     "error_above": lambda value: type(value) is int and 0 <= value <= 1_000_000,
     "crash_after": lambda value: type(value) is int and 0 <= value <= 1_000_000,
+    "leak_kb": lambda value: type(value) is int and 0 <= value <= 1_000_000,
     "delay_ms": lambda value: type(value) is int and 0 <= value <= DELAY_MAX,
     "delay_rate": _share,
     "unready": lambda value: type(value) is bool,

@@ -18,6 +18,8 @@ TIMEOUT: Final = 4
 """Seconds that Prometheus may take to answer."""
 USUAL: Final = 1800
 """Seconds before a release from which the old color's usual failures are learned."""
+MINUTE: Final = 60
+"""Seconds."""
 _POINTS: Final = 1000
 """Of one query; Prometheus answers 11,000 at most (its HTTP API)."""
 _LATE: Final = 120
@@ -68,6 +70,24 @@ def usual(ticks: Sequence[Tick], color: Color) -> Usual:
     seconds = ticks[-1].at - ticks[0].at if len(ticks) > 1 else 0
     rate = sum(count for count, _ in counts[1:]) / seconds if seconds else 0.0
     return Usual(rate, max(FLOOR, failed / requests if requests else 0), clumping(counts) if counts else CLUMPING)
+
+
+def lately(ticks: Sequence[Tick], slow: float | None) -> str:
+    """Return in words how each color fared in the newest minute that is counted."""
+    newest = [tick for tick in ticks if tick.at > ticks[-1].at - MINUTE]
+    said = []
+    for color in Color:
+        requests, failed, late = (
+            sum(counts.get(color, 0) for counts in column)
+            for column in zip(*((it.requests, it.failed, it.slow) for it in newest), strict=True)
+        )
+        words = [f"{color} {requests / MINUTE:,.0f}/s"]
+        if requests:
+            words.append(f"{failed / requests:.1%} fail")
+        if requests and slow is not None:
+            words.append(f"{late / requests:.1%} over {slow:g} s")
+        said.append(" ".join([words[0], *([f"({', '.join(words[1:])})"] if words[1:] else [])]))
+    return ", ".join(said)
 
 
 def scrapes(ticks: Iterable[Tick], old: Color, *, slow: bool) -> list[Scrape]:

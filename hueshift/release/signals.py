@@ -19,7 +19,7 @@ from components.model import Color, color_alarms
 from components.rules.steps import Check, Gate
 from components.traffic.decision import ColorAlarms
 from hueshift.release import guard
-from hueshift.release.counts import USUAL, Counts, Prometheus, SignalError, scrapes
+from hueshift.release.counts import USUAL, Counts, Prometheus, SignalError, lately, scrapes
 from hueshift.release.drive import MOST_EVENTS, Phase, Record, Verdict, stamp
 from hueshift.release.judge import clumping, compare
 from hueshift.report import explained
@@ -194,7 +194,9 @@ def comparison(counts: Counts, service: str, prefix: str) -> Question:
         here = sum(it.at > record.since for it in since)
         limit = record.strategies[service].limit
         asked = limit if baking(record) and record.weight < 100 else None
-        found = []
+        found: list[Verdict] = []
+        if ticks:
+            found.append(Verdict(gate=f"{prefix}traffic", state="good", why=lately(ticks, record.slow.get(service))))
         for slow in (False, True) if service in record.slow else (False,):
             usually = [(it.old_requests, it.old_bad) for it in scrapes(before, record.old, slow=slow)]
             found.append(

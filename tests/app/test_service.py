@@ -2,8 +2,9 @@ import asyncio
 import subprocess
 import sys
 import time
+import tracemalloc
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 import pytest
 from psycopg import OperationalError
@@ -154,6 +155,31 @@ def test_faults_can_end_the_process_after_some_requests(client: TestClient, monk
         client.get("/")
         client.get("/health/ready")
     assert ended == [1]
+
+
+@contextmanager
+def traced() -> Iterator[None]:
+    tracemalloc.start()
+    try:
+        yield
+    finally:
+        tracemalloc.stop()
+
+
+def test_faults_can_leave_memory_behind_until_they_end(client: TestClient) -> None:
+    def held() -> int:
+        return tracemalloc.get_traced_memory()[0]
+
+    client.get("/")
+    with traced():
+        before = held()
+        client.put("/faults", json={"leak_kb": 1024})
+        for _ in range(5):
+            client.get("/")
+        assert held() - before > 5 * 1000 * 1024
+        client.put("/faults", json={})
+        client.get("/")
+        assert held() - before < 1000 * 1024
 
 
 def test_faults_can_slow_requests_and_fail_readiness(client: TestClient) -> None:

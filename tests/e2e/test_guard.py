@@ -58,7 +58,7 @@ def tried() -> Iterator[float]:
 
 def test_a_color_that_fails_while_nobody_drives_loses_its_traffic(tried: float) -> None:
     with cloud.fast_minutes(), load():
-        wait_for(set(), 200)  # a load that an earlier test ended is a drop of traffic, remembered for half an hour
+        wait_for(set(), 200)
         assert sorted(cloud.live_weights().values()) == [10, 90]
         fail(Color.GREEN, error_rate=0.2)
         try:

@@ -1,5 +1,9 @@
-"""The policy pack in the engine's hands: a violation is told, and ends what would be done to production."""
+"""The environments' own files in the engine's hands, and the policy pack: a violation ends what would be done.
 
+Not while another test has a stack called production or staging: they would be taken for those.
+"""
+
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -45,3 +49,12 @@ def test_elsewhere_a_violation_is_told_and_the_preview_goes_on(tmp_path: Path) -
         assert f"[advisory]  {told}" in done.stdout
         assert "[mandatory]" not in done.stdout
         assert "can't run policy" not in done.stdout
+
+
+@pytest.mark.parametrize("stack", ["staging", "production"])
+def test_each_environment_previews_cleanly(stack: str, tmp_path: Path) -> None:
+    file = str(cloud.stack_file_for_here(stack, tmp_path))
+    words = ("--json", "--stack", stack, "--config-file", file, "--non-interactive")
+    shown = json.loads(cloud.run("pulumi", "preview", *words).stdout)
+    assert shown["changeSummary"].keys() == {"create"}
+    assert not [d for d in shown.get("diagnostics", []) if d.get("severity") in ("warning", "error")]

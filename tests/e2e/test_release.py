@@ -1,108 +1,42 @@
 """`hueshift release` on the local cloud, under load: what passes, what is undone, and who is killed in the middle."""
 
-import json
 import os
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
 
 import boto3
 import pytest
-import requests
 
 from sandbox import paths
 from tests.e2e import cloud
+from tests.e2e.releasing import (
+    by_steps,
+    ended,
+    fail,
+    failures,
+    green,
+    hueshift,
+    load,
+    record,
+    released,
+    said,
+    until_live,
+)
 from tests.e2e.test_guard import production_rule, weighted
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
-RATE = 380
-"""Requests a second."""
-UNIT = "sandbox"
-"""The services that follow the stack's activeColor are called as the environment."""
 SILENCE = 61
 Note = Callable[[str, object], None]
 """Puts a measure into the report in JUnit's form."""
 
 
-def record() -> dict[str, Any]:
-    """Return the latest release; empty before the first."""
-    s3 = boto3.client("s3")
-    try:
-        found = s3.get_object(Bucket=cloud.output("releases"), Key=f"{UNIT}.json")["Body"].read()
-    except s3.exceptions.NoSuchKey:
-        return {}
-    return dict(json.loads(found))
-
-
-def said() -> list[str]:
-    return [event["what"] for event in record()["events"]]
-
-
-def green() -> int:
-    """Return percent of the traffic that green has."""
-    return next(weight for arn, weight in cloud.live_weights().items() if "-green-" in arn)
-
-
-def hueshift(*words: str) -> "subprocess.Popen[str]":
-    """Start the command in a session of its own, as a pipeline does."""
-    options = {**os.environ, "CURL_OPTIONS": f"--cacert {paths.CA_CERTIFICATE}"}
-    return subprocess.Popen(
-        ["hueshift", *words, "--stack", "sandbox"],
-        cwd=paths.ROOT, env=options, text=True, start_new_session=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
-
-
-def ended(process: "subprocess.Popen[str]", seconds: float = 600) -> tuple[int, str]:
-    output, _ = process.communicate(timeout=seconds)
-    return process.returncode, output
-
-
-def fail(**faults: float) -> None:
-    for pod in cloud.pods("green"):
-        requests.put(f"http://{pod['status']['podIP']}:8080/faults", json=faults, timeout=5).raise_for_status()
-
-
-@contextmanager
-def load() -> Iterator[list[cloud.Answer]]:
-    """Ask all the while; afterwards the list has every answer."""
-    answers: list[cloud.Answer] = []
-    begun = cloud.Load(880, rate=RATE)
-    try:
-        yield answers
-    finally:
-        answers.extend(begun.stop())
-
-
 @pytest.fixture(autouse=True)
 def _released_by_steps() -> Iterator[None]:
-    """Let shop be released at 10, 50 and 100 percent, judged by Prometheus; afterwards everything is as before."""
-    with cloud.stack_file():
-        cloud.configure("releases.prometheus", paths.PROMETHEUS_URL)
-        for place, (weight, bake) in enumerate(((10, 30), (50, 30), (100, 20))):
-            cloud.configure(f"services.shop.strategy.steps[{place}].weight", weight)
-            cloud.configure(f"services.shop.strategy.steps[{place}].bake", bake)
-        cloud.configure("services.shop.strategy.patience", 240)
-        cloud.update()
-        try:
-            yield
-        finally:
-            fail()
-            if record() and record()["phase"] not in ("promoted", "undone"):
-                ended(hueshift("abort"))
-
-
-def released(*words: str) -> "subprocess.Popen[str]":
-    """Start a release, whatever was rejected, and onto the way back of the one before: tests share a stack."""
-    return hueshift("release", "--force", "a test", "--give-up-way-back", *words)
-
-
-def until_live(weight: int, seconds: float = 300) -> None:
-    cloud.wait_until(f"green has {weight} %", lambda: green() == weight, seconds)
+    with by_steps():
+        yield
 
 
 def assert_undone(process: "subprocess.Popen[str]", why: str, file: str) -> None:
@@ -112,12 +46,6 @@ def assert_undone(process: "subprocess.Popen[str]", why: str, file: str) -> None
     assert any(why in line for line in said() if line.startswith("going back")), said()
     assert (paths.ROOT / "Pulumi.sandbox.yaml").read_text() == file
     cloud.pulumi("preview", "--expect-no-changes")
-
-
-def failures(answers: list[cloud.Answer]) -> tuple[int, float]:
-    """Return how many requests failed, and the seconds from the first to the last of them."""
-    failed = [answer.at for answer in answers if answer.code != 200]
-    return len(failed), failed[-1] - failed[0] if failed else 0.0
 
 
 PHASES: tuple[tuple[str, Callable[[], object]], ...] = (

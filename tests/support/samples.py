@@ -14,10 +14,21 @@ from components.observe.alert_topic import AlertTopicArgs
 from components.observe.cloudwatch import AlertRouting
 from components.observe.dashboard import DashboardArgs, Shown
 from components.service.color_environment import ColorEnvironmentArgs, Entrance
+from components.service.identity import WorkloadIdentityArgs
 from components.service.migration import MigrationArgs
 from components.service.secret_entries import SecretEntriesArgs, SecretMount
 from components.service.service import BlueGreenServiceArgs
-from components.spec import Alerts, Cluster, Dashboards, LoadBalancerSpec, Release, SecretEntry, Service, Subscription
+from components.spec import (
+    Alerts,
+    Cluster,
+    Dashboards,
+    IdentityKind,
+    LoadBalancerSpec,
+    Release,
+    SecretEntry,
+    Service,
+    Subscription,
+)
 from components.traffic.target_groups import TargetGroupsArgs
 from components.traffic.traffic_split import TestRoutesArgs, TrafficSplitArgs
 
@@ -192,3 +203,12 @@ def service() -> BlueGreenServiceArgs:
         prometheus_labels={},
         routing=AlertRouting(owner="team-shop", on_call="shop-on-call@example.com"),
     )
+
+
+ORDERS = "arn:aws:iam::123456789012:policy/orders"
+PROVIDER = "arn:aws:iam::123456789012:oidc-provider/oidc.eks.eu-west-1.amazonaws.com/id/ABC"
+POD_IDENTITY = WorkloadIdentityArgs(
+    spec=replace(SERVICE, policy_arns=[ORDERS]),
+    context=replace(CONTEXT, cluster=Cluster(name="main")).of("shop"),
+)
+IRSA = change(POD_IDENTITY, cluster=Cluster(identity=IdentityKind.IRSA, oidc_provider_arn=PROVIDER))

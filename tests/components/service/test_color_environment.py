@@ -12,7 +12,6 @@ from components.service.color_environment import ColorEnvironment
 from components.service.identity import WorkloadIdentity
 from components.service.workload import network_policy
 from components.spec import Egress, Health, Replicas, Strategy, StrategyKind, Timing, Tracing
-from tests.components.service.test_identity import IRSA, POD_IDENTITY
 from tests.support import samples
 from tests.support.app_service import config
 from tests.support.engine import UNKNOWN, Engine, in_stack
@@ -436,7 +435,7 @@ async def test_pods_that_nobody_may_call_are_closed_and_not_open_to_all(engine: 
 
 @in_stack
 async def test_pods_wait_for_their_identity_and_reach_its_agent(engine: Engine) -> None:
-    identity = WorkloadIdentity("shop-identity", POD_IDENTITY)
+    identity = WorkloadIdentity("shop-identity", samples.POD_IDENTITY)
     ColorEnvironment("shop-green", samples.change(samples.ENVIRONMENT, identity=identity))
     assert "shop-identity-green" in await waits(engine, "shop-green-deployment")
     agent = {"to": [{"ipBlock": {"cidr": "169.254.170.23/32"}}], "ports": [{"protocol": "TCP", "port": 80}]}
@@ -447,7 +446,7 @@ async def test_pods_wait_for_their_identity_and_reach_its_agent(engine: Engine) 
 @in_stack
 async def test_pods_are_made_anew_when_they_get_or_lose_an_identity_or_another_kind_of_it(engine: Engine) -> None:
     templates = []
-    for name, args in (("a", None), ("b", POD_IDENTITY), ("c", IRSA)):
+    for name, args in (("a", None), ("b", samples.POD_IDENTITY), ("c", samples.IRSA)):
         identity = WorkloadIdentity(f"{name}-identity", args) if args else None
         ColorEnvironment(f"{name}-green", samples.change(samples.ENVIRONMENT, identity=identity))
         template = (await engine.inputs(f"{name}-green-deployment"))["spec"]["template"]["metadata"]
@@ -457,7 +456,7 @@ async def test_pods_are_made_anew_when_they_get_or_lose_an_identity_or_another_k
 
 @in_stack
 async def test_with_irsa_the_account_names_the_role_and_no_agent_is_called(engine: Engine) -> None:
-    identity = WorkloadIdentity("shop-identity", IRSA)
+    identity = WorkloadIdentity("shop-identity", samples.IRSA)
     ColorEnvironment("shop-green", samples.change(samples.ENVIRONMENT, identity=identity))
     annotations = (await engine.inputs("shop-green-account"))["metadata"]["annotations"]
     assert annotations == {"eks.amazonaws.com/role-arn": (await engine.resource("shop-identity-role")).computed["arn"]}
@@ -476,7 +475,7 @@ async def test_a_priority_class_is_named_only_if_stated(engine: Engine) -> None:
 
 @in_stack
 async def test_a_preview_shows_everything_but_what_only_an_update_can_know(preview: Engine) -> None:
-    identity = WorkloadIdentity("shop-identity", IRSA)
+    identity = WorkloadIdentity("shop-identity", samples.IRSA)
     ColorEnvironment("shop-green", samples.change(samples.ENVIRONMENT, identity=identity, subnet_cidrs=["10.2.0.0/24"]))
     await preview.settle()
     unknown = {r.name for r in preview.registrations.values() if UNKNOWN in str(r.inputs)}

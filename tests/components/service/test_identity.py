@@ -1,25 +1,16 @@
 """Who gets a service's IAM role, and what the role may do."""
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from components.model import Color
 from components.service.identity import WorkloadIdentity, WorkloadIdentityArgs
-from components.spec import Cluster, IdentityKind
 from tests.support import samples
 from tests.support.engine import UNKNOWN, Engine, in_stack
 
-ORDERS = "arn:aws:iam::123456789012:policy/orders"
-PROVIDER = "arn:aws:iam::123456789012:oidc-provider/oidc.eks.eu-west-1.amazonaws.com/id/ABC"
 ISSUER = "oidc.eks.eu-west-1.amazonaws.com/id/ABC"
-POD_IDENTITY = WorkloadIdentityArgs(
-    spec=replace(samples.SERVICE, policy_arns=[ORDERS]),
-    context=replace(samples.CONTEXT, cluster=Cluster(name="main")).of("shop"),
-)
-IRSA = samples.change(POD_IDENTITY, cluster=Cluster(identity=IdentityKind.IRSA, oidc_provider_arn=PROVIDER))
 
 
 async def trust(engine: Engine) -> dict[str, Any]:
@@ -31,7 +22,7 @@ async def trust(engine: Engine) -> dict[str, Any]:
 
 @in_stack
 async def test_with_pod_identity_each_colors_account_gets_the_one_role(engine: Engine) -> None:
-    WorkloadIdentity("shop-identity", POD_IDENTITY)
+    WorkloadIdentity("shop-identity", samples.POD_IDENTITY)
     (role,) = await engine.of_type("iam/role:Role")
     for color in Color:
         association = await engine.inputs(f"shop-identity-{color}", "PodIdentityAssociation")
@@ -46,7 +37,7 @@ async def test_with_pod_identity_each_colors_account_gets_the_one_role(engine: E
 
 @in_stack
 async def test_with_pod_identity_only_these_accounts_of_this_cluster_can_use_the_role(engine: Engine) -> None:
-    WorkloadIdentity("shop-identity", POD_IDENTITY)
+    WorkloadIdentity("shop-identity", samples.POD_IDENTITY)
     assert await trust(engine) == {
         "Effect": "Allow",
         "Principal": {"Service": "pods.eks.amazonaws.com"},
@@ -63,10 +54,10 @@ async def test_with_pod_identity_only_these_accounts_of_this_cluster_can_use_the
 
 @in_stack
 async def test_with_irsa_only_tokens_of_these_accounts_meant_for_sts_can_use_the_role(engine: Engine) -> None:
-    WorkloadIdentity("shop-identity", IRSA)
+    WorkloadIdentity("shop-identity", samples.IRSA)
     assert await trust(engine) == {
         "Effect": "Allow",
-        "Principal": {"Federated": PROVIDER},
+        "Principal": {"Federated": samples.PROVIDER},
         "Action": "sts:AssumeRoleWithWebIdentity",
         "Condition": {
             "StringEquals": {
@@ -82,7 +73,7 @@ async def test_with_irsa_only_tokens_of_these_accounts_meant_for_sts_can_use_the
 
 
 @in_stack
-@pytest.mark.parametrize("args", [POD_IDENTITY, IRSA])
+@pytest.mark.parametrize("args", [samples.POD_IDENTITY, samples.IRSA])
 async def test_a_service_of_one_color_trusts_that_color_alone(engine: Engine, args: WorkloadIdentityArgs) -> None:
     WorkloadIdentity("shop-identity", samples.change(args, colors={Color.GREEN: samples.GREEN}))
     assert "shop-blue" not in json.dumps(await trust(engine))
@@ -93,9 +84,9 @@ async def test_a_service_of_one_color_trusts_that_color_alone(engine: Engine, ar
 @in_stack
 async def test_the_role_may_do_what_is_given_and_nothing_else(engine: Engine) -> None:
     alike = "arn:aws:iam::123456789012:policy/other/orders"
-    WorkloadIdentity("shop-identity", samples.change(POD_IDENTITY, policy_arns=[ORDERS, alike]))
+    WorkloadIdentity("shop-identity", samples.change(samples.POD_IDENTITY, policy_arns=[samples.ORDERS, alike]))
     attached = await engine.of_type("RolePolicyAttachment")
-    assert [item.inputs["policyArn"] for item in attached] == [ORDERS, alike]
+    assert [item.inputs["policyArn"] for item in attached] == [samples.ORDERS, alike]
     assert {item.inputs["role"] for item in attached} == {
         (await engine.resource("shop-identity-role")).computed["name"]
     }
@@ -106,23 +97,23 @@ async def test_the_role_may_do_what_is_given_and_nothing_else(engine: Engine) ->
 
 @in_stack
 async def test_an_attachment_keeps_its_name_when_others_come_and_go(engine: Engine) -> None:
-    WorkloadIdentity("shop-identity", POD_IDENTITY)
-    more = ["arn:aws:iam::aws:policy/AmazonSQSFullAccess", ORDERS]
-    WorkloadIdentity("pay-identity", samples.change(POD_IDENTITY, service="pay", policy_arns=more))
+    WorkloadIdentity("shop-identity", samples.POD_IDENTITY)
+    more = ["arn:aws:iam::aws:policy/AmazonSQSFullAccess", samples.ORDERS]
+    WorkloadIdentity("pay-identity", samples.change(samples.POD_IDENTITY, service="pay", policy_arns=more))
     names = [item.name.partition("-identity-")[2] for item in await engine.of_type("RolePolicyAttachment")]
     assert names[0] == names[2] != names[1]
 
 
 @in_stack
 async def test_a_preview_shows_whom_the_role_trusts(preview: Engine) -> None:
-    WorkloadIdentity("shop-identity", IRSA)
+    WorkloadIdentity("shop-identity", samples.IRSA)
     assert ISSUER in (await trust(preview))["Principal"]["Federated"]
     assert UNKNOWN not in str(await preview.inputs("shop-identity-role"))
 
 
 @pytest.mark.parametrize(
     ("args", "missing"),
-    [(POD_IDENTITY, "name"), (IRSA, "oidc_provider_arn")],
+    [(samples.POD_IDENTITY, "name"), (samples.IRSA, "oidc_provider_arn")],
 )
 def test_an_identity_without_its_cluster_is_refused(args: WorkloadIdentityArgs, missing: str) -> None:
     with pytest.raises(ValueError, match=rf"cluster\.{missing} is None"):

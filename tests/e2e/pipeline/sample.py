@@ -199,7 +199,8 @@ def _settings(stack: str, image: str) -> dict[str, Any]:
                     "colors": {"blue": release, "green": {**release, "parked": True}},
                     "replicas": {"min": pods, "max": pods},
                     "expectsTraffic": False,
-                    **{key: shop[key] for key in ("resources", "env", "secrets", "egress", "timing", "health")},
+                    **{key: shop[key] for key in ("resources", "env", "secrets", "egress", "health")},
+                    "timing": {**shop["timing"], "awaitTimeout": 50},
                 }
             },
         },

@@ -99,7 +99,6 @@ def test_production_takes_nothing_that_staging_has_not_run(sample: Sample, built
 
 
 def test_an_image_that_does_not_start_ends_the_update_of_staging_and_its_users_see_nothing(sample: Sample) -> None:
-    sample.configure("staging", "services.shop.timing.awaitTimeout", "26")
     assert (
         set_image(sample, "staging", f"{paths.REGISTRY}/shop@sha256:{'0' * 64}", "--version", "1.6.0").returncode == 0
     )
@@ -107,7 +106,6 @@ def test_an_image_that_does_not_start_ends_the_update_of_staging_and_its_users_s
     curl = ("curl", "--silent", "--include", *sample.variables["CURL_OPTIONS"].split(), f"https://{host('staging')}/")
     for header in ("x-canary: true", "accept: text/html"):
         assert f"x-version: {VERSION}" in sample.run(*curl, "--header", header).stdout
-    sample.configure("staging", "services.shop.timing.awaitTimeout", "180")
 
 
 def test_staging_tries_the_image_while_nobody_uses_it(sample: Sample, built: Built) -> None:

@@ -19,9 +19,9 @@ from components.settings import ran
 from hueshift.cli import app
 from hueshift.images import command as images
 from hueshift.stack import productions
-from tests.hueshift.traffic.test_live import Balancer, answering, forward
 from tests.support import program
 from tests.support.ecr import HOST, Ecr
+from tests.support.one_rule import Balancer, answering, forward
 
 pytestmark = pytest.mark.slow  # a whole AWS in memory
 

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlparse
 import pytest
 
 from components.model import Color
-from hueshift.release.counts import CloudWatchCounts, Prometheus, SignalError, Tick, scrapes, usual
+from hueshift.release.counts import CloudWatchCounts, Prometheus, SignalError, Tick, lately, scrapes, usual
 from hueshift.release.judge import Scrape
 from hueshift.traffic.balancer import Rule
 
@@ -55,6 +55,13 @@ def series(color: str, instance: str, values: Mapping[int, float]) -> dict[str, 
         "metric": {"color": color, "instance": instance},
         "values": [[BEGAN + at, str(value)] for at, value in values.items()],
     }
+
+
+def test_the_newest_minute_is_said_in_rates_and_shares() -> None:
+    old = Tick(BEGAN, {BLUE: 9_000_000}, {BLUE: 9_000_000}, {})
+    ticks = [old, *(Tick(BEGAN + 60 + at, {BLUE: 500, GREEN: 100}, {GREEN: 5}, {BLUE: 25}) for at in range(0, 60, 5))]
+    assert lately(ticks, 0.25) == ("blue 100/s (0.0% fail, 5.0% over 0.25 s), green 20/s (5.0% fail, 0.0% over 0.25 s)")
+    assert lately([Tick(BEGAN, {BLUE: 60}, {}, {})], None) == "blue 1/s (0.0% fail), green 0/s"
 
 
 def test_rises_are_counted_by_instance_through_restarts_gaps_and_first_failures(prometheus: Prometheus) -> None:

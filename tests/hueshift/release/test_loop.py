@@ -105,6 +105,7 @@ def test_without_s3_nothing_goes_forward_and_a_bad_color_is_taken_back(loop: Loo
     undone(loop, "failed: ")
 
 
+@pytest.mark.slow
 def test_services_that_share_a_key_are_released_and_undone_together(loop: Loop) -> None:
     loop.load.service = "shop"
     loop.strategy("shop", "orders", steps=[{"weight": 50, "bake": 10}])
@@ -145,6 +146,7 @@ def test_a_stack_without_a_bucket_is_told_to_make_one(loop: Loop, monkeypatch: p
     assert "staging has no bucket for the records of releases: pulumi up --stack staging" in done.output
 
 
+@pytest.mark.slow
 def test_each_color_is_held_to_the_pods_that_all_of_the_traffic_needs_until_it_is_parked(loop: Loop) -> None:
     def pods(color: str, last: int) -> None:
         targets: Any = [{"Id": f"172.31.0.{it}", "Port": 8080} for it in range(1, last + 1)]
@@ -166,6 +168,7 @@ def test_each_color_is_held_to_the_pods_that_all_of_the_traffic_needs_until_it_i
     assert colors()["blue"]["parked"] is True
 
 
+@pytest.mark.slow
 def test_the_status_names_the_open_release_and_afterwards_until_when_the_old_color_is_kept(loop: Loop) -> None:
     assert loop.run("release", "--detach").exit_code == 4
     done = loop.run("status", "--closed")

@@ -1,0 +1,102 @@
+"""Releases of shop on the local cloud: its steps, its record, its command, and what users get meanwhile."""
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import boto3
+import requests
+
+from sandbox import paths
+from tests.e2e import cloud
+
+RATE = 380
+"""Requests a second."""
+UNIT = "sandbox"
+"""The services that follow the stack's activeColor are called as the environment."""
+
+
+def record() -> dict[str, Any]:
+    """Return the latest release; empty before the first."""
+    s3 = boto3.client("s3")
+    try:
+        found = s3.get_object(Bucket=cloud.output("releases"), Key=f"{UNIT}.json")["Body"].read()
+    except s3.exceptions.NoSuchKey:
+        return {}
+    return dict(json.loads(found))
+
+
+def said() -> list[str]:
+    return [event["what"] for event in record()["events"]]
+
+
+def green() -> int:
+    """Return percent of the traffic that green has."""
+    return next(weight for arn, weight in cloud.live_weights().items() if "-green-" in arn)
+
+
+def hueshift(*words: str) -> "subprocess.Popen[str]":
+    """Start the command in a session of its own, as a pipeline does."""
+    options = {**os.environ, "CURL_OPTIONS": f"--cacert {paths.CA_CERTIFICATE}"}
+    return subprocess.Popen(
+        ["hueshift", *words, "--stack", "sandbox"],
+        cwd=paths.ROOT, env=options, text=True, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+
+
+def ended(process: "subprocess.Popen[str]", seconds: float = 600) -> tuple[int, str]:
+    output, _ = process.communicate(timeout=seconds)
+    return process.returncode, output
+
+
+def fail(**faults: float) -> None:
+    for pod in cloud.pods("green"):
+        requests.put(f"http://{pod['status']['podIP']}:8080/faults", json=faults, timeout=5).raise_for_status()
+
+
+@contextmanager
+def load(limit: float = 880) -> Iterator[list[cloud.Answer]]:
+    """Ask all the while; afterwards the list has every answer."""
+    answers: list[cloud.Answer] = []
+    begun = cloud.Load(limit, rate=RATE)
+    try:
+        yield answers
+    finally:
+        answers.extend(begun.stop())
+
+
+@contextmanager
+def by_steps() -> Iterator[None]:
+    """Let shop be released at 10, 50 and 100 percent, judged by Prometheus; afterwards everything is as before."""
+    with cloud.stack_file():
+        cloud.configure("releases.prometheus", paths.PROMETHEUS_URL)
+        for place, (weight, bake) in enumerate(((10, 30), (50, 30), (100, 20))):
+            cloud.configure(f"services.shop.strategy.steps[{place}].weight", weight)
+            cloud.configure(f"services.shop.strategy.steps[{place}].bake", bake)
+        cloud.configure("services.shop.strategy.patience", 240)
+        cloud.update()
+        try:
+            yield
+        finally:
+            fail()
+            if record() and record()["phase"] not in ("promoted", "undone"):
+                ended(hueshift("abort"))
+
+
+def released(*words: str) -> "subprocess.Popen[str]":
+    """Start a release, whatever was rejected, and onto the way back of the one before: tests share a stack."""
+    return hueshift("release", "--force", "a test", "--give-up-way-back", *words)
+
+
+def until_live(weight: int, seconds: float = 300) -> None:
+    cloud.wait_until(f"green has {weight} %", lambda: green() == weight, seconds)
+
+
+def failures(answers: list[cloud.Answer]) -> tuple[int, float]:
+    """Return how many requests failed, and the seconds from the first to the last of them."""
+    failed = [answer.at for answer in answers if answer.code != 200]
+    return len(failed), failed[-1] - failed[0] if failed else 0.0
