@@ -319,6 +319,7 @@ def test_a_production_service_is_asked_from_outside_if_somebody_hears_of_it_and_
     assert parse(public(subscriptions=mail), stack="production").services["shop"].uptime.enabled
     assert not parse(put(f"{SHOP}.uptime.enabled", False, public()), stack="production").services["shop"].uptime.enabled
     there = public(topicArns=["arn:aws:sns:us-east-1:111122223333:central"])
+    there["loadBalancer"]["certificateArn"] = "arn:aws:acm:us-east-1:111122223333:certificate/5d0c1f0e"
     assert parse(there, stack="production", region="us-east-1").services["shop"].uptime.enabled
     (line,) = problems(put(f"{SHOP}.uptime.enabled", True))
     assert line == f"{key}is for what is internet-facing; nobody outside reaches this load balancer"
