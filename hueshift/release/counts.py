@@ -18,6 +18,8 @@ TIMEOUT: Final = 4
 """Seconds that Prometheus may take to answer."""
 USUAL: Final = 1800
 """Seconds before a release from which the old color's usual failures are learned."""
+LATELY: Final = 300
+"""Seconds before a release from which the old color's traffic is taken."""
 MINUTE: Final = 60
 """Seconds."""
 _POINTS: Final = 1000
@@ -57,7 +59,7 @@ class Usual(NamedTuple):
     """How a color fares when nothing is released."""
 
     rate: float
-    """Requests per second."""
+    """Requests per second, lately: the next step sees that, and not what was half an hour ago."""
     failing: float
     """Part of them that fails, 0 to 1."""
     clumps: float
@@ -67,8 +69,9 @@ def usual(ticks: Sequence[Tick], color: Color) -> Usual:
     """Return how a color fared."""
     counts = [(tick.requests.get(color, 0), tick.failed.get(color, 0)) for tick in ticks]
     requests, failed = sum(count for count, _ in counts), sum(bad for _, bad in counts)
-    seconds = ticks[-1].at - ticks[0].at if len(ticks) > 1 else 0
-    rate = sum(count for count, _ in counts[1:]) / seconds if seconds else 0.0
+    near = [tick for tick in ticks if tick.at >= ticks[-1].at - LATELY]
+    seconds = near[-1].at - near[0].at if near else 0
+    rate = sum(tick.requests.get(color, 0) for tick in near[1:]) / seconds if seconds else 0.0
     return Usual(rate, max(FLOOR, failed / requests if requests else 0), clumping(counts) if counts else CLUMPING)
 
 

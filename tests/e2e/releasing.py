@@ -78,6 +78,7 @@ def by_steps() -> Iterator[None]:
             cloud.configure(f"services.shop.strategy.steps[{place}].weight", weight)
             cloud.configure(f"services.shop.strategy.steps[{place}].bake", bake)
         cloud.configure("services.shop.strategy.patience", 240)
+        cloud.configure("services.shop.strategy.compare.limit", 5)
         cloud.update()
         try:
             yield

@@ -167,3 +167,5 @@ def test_the_judge_reads_old_and_new_and_the_plan_the_old_colors_usual() -> None
     assert scrapes(ticks[:1], BLUE, slow=True) == [Scrape(500, 0, 50, 7)]
     assert usual(ticks, BLUE)[:2] == (100, 0.002)
     assert usual([], BLUE).rate == 0
+    quiet = [Tick(BEGAN + 900 + at, {BLUE: 5}, {}, {}) for at in range(0, 301, STEP)]
+    assert usual([*ticks, *quiet], BLUE).rate == 1, "what came a quarter of an hour ago"
