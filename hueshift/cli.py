@@ -38,6 +38,7 @@ PARTS: Final = {
     "resume": Part(_RELEASE, "resume", "Go on with a release whose driver is gone."),
     "park": Part(_RELEASE, "park", "Take the pods of the idle color away, once it need not be the way back any more."),
     "history": Part(_RELEASE, "history", "Show the releases of a service, or what became of one."),
+    "experiment": Part("hueshift.experiment.command", "app", "Show what an A/B test has shown so far."),
     "flip": Part("hueshift.traffic.flip", "flip", "Give all traffic of a service to its other color by `pulumi up`."),
     "smoke": Part("hueshift.traffic.smoke", "smoke", "Try the idle color of a service through its test URL."),
     "verify": Part("hueshift.traffic.verify", "verify", "Try a service as its users reach it."),

@@ -20,7 +20,7 @@ STORE: Final = "aws-secrets-manager"
 """The ClusterSecretStore that docs/cluster.md requires."""
 
 LEFT_OUT: Final = ("registry", "environment", "production", "activeColor", "canaryWeight")
-LEFT_OUT_OF_SERVICE: Final = ("activeColor", "canaryWeight", "expectsTraffic")
+LEFT_OUT_OF_SERVICE: Final = ("activeColor", "canaryWeight", "experiment", "expectsTraffic")
 
 
 def review(

@@ -49,13 +49,15 @@ class Wished:
     active: Color
     canary: int
     """Percent of requests to the color that is not active."""
+    experiment: Mapping[str, Any] | None = None
+    """What the file says of its experiment."""
     own: bool
     """Whether it has an ``activeColor`` of its own, and does not follow the stack's."""
 
     @property
     def weights(self) -> Mapping[Color, int]:
         """Percent by color."""
-        share = split(self.active, self.canary)
+        share = split(self.active, _percent((self.experiment or {}).get("percent")) or self.canary)
         return {color: share[color] for color in Color if color in self.colors}
 
     @property
@@ -289,17 +291,29 @@ def wishes(values: Mapping[str, Any]) -> Mapping[str, Wished]:
         colors = {color: said["colors"][color] for color in Color if isinstance(said["colors"].get(color.value), dict)}
         alone = {"activeColor": next(iter(colors)), "canaryWeight": 0} if len(colors) == 1 else {}
         resolved = {**values, **alone, **said}
-        active, canary = str(resolved.get("activeColor")), str(resolved.get("canaryWeight"))
+        active, canary = str(resolved.get("activeColor")), resolved.get("canaryWeight")
         if colors:
             found[name] = Wished(
                 name=name,
                 host=str(said.get("host", "")),
                 colors=colors,
                 active=Color(active) if active in {*Color} else Color.BLUE,
-                canary=int(canary) if re.fullmatch(r"[0-9]{1,2}", canary) else 0,
+                canary=_percent(canary),
+                experiment=said["experiment"] if isinstance(said.get("experiment"), dict) else None,
                 own="activeColor" in said or len(colors) == 1,
             )
     return found
+
+
+def running(service: Wished, stack: str) -> str:
+    """Return why a service with an experiment keeps its colors as they are, and what ends it."""
+    name = (service.experiment or {}).get("name")
+    ends = f"pulumi config rm --path services.{service.name}.experiment --stack {stack}"
+    return f"{service.name}: the experiment {name} needs both colors as they are; end it by a reviewed change: {ends}"
+
+
+def _percent(said: object) -> int:
+    return int(str(said)) if re.fullmatch(r"[0-9]{1,2}", str(said)) else 0
 
 
 def trusted_before(there: Place, service: Wished, color: Color) -> bool | None:

@@ -263,6 +263,16 @@ def _weights(resource: Resource) -> Iterator[str]:
             yield "stickiness is not set"
 
 
+def _experiments(resource: Resource) -> Iterator[str]:
+    if "experiment" not in (resource.properties.get("tags") or {}):
+        return
+    for action in resource.properties["actions"]:
+        forward = action.get("forward") or {}
+        several = sum(bool(group.get("weight")) for group in forward.get("targetGroups") or ()) > 1
+        if several and not (forward.get("stickiness") or {}).get("enabled"):
+            yield "shares the requests of an experiment without stickiness: its users see both colors"
+
+
 def _checked(resource: Resource) -> Iterator[str]:
     check = resource.properties.get("healthCheck", {})
     if not check.get("enabled", True) or check.get("path", "/") == "/":
@@ -465,6 +475,13 @@ CHECKS: Final = (
         remedy="weight of each target group, together 100, and a stickiness block",
         types=(LISTENER_RULE,),
         problems=_weights,
+    ),
+    Check(
+        name="sticky-experiments",
+        reason="Whoever is in an experiment sees one color for all of it.",
+        remedy="services.<service>.experiment, in place of canaryWeight",
+        types=(LISTENER_RULE,),
+        problems=_experiments,
     ),
     Check(
         name="health-checks",

@@ -131,6 +131,7 @@ def commands(folder: Path) -> dict[str, list[str]]:
             f"--config.file={configuration}",
             f"--web.listen-address={_netloc(paths.PROMETHEUS_URL)}",
             "--web.enable-lifecycle",
+            "--web.enable-admin-api",  # so that a test can take away what an earlier one has left
             f"--storage.tsdb.path={paths.PROMETHEUS / 'data'}",
             *_KEPT,
         ],

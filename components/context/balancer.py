@@ -3,14 +3,16 @@
 For what may not wait for the engine or its state: the way back, and what asks before it takes pods away.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
+from components.model import CANARY_HEADER
+
 if TYPE_CHECKING:
     from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
-    from mypy_boto3_elbv2.type_defs import RuleTypeDef
+    from mypy_boto3_elbv2.type_defs import RuleConditionOutputTypeDef, RuleTypeDef
 
 PORT: Final = 443
 """Of the listener that users reach; the one for tests has another."""
@@ -40,18 +42,30 @@ def production_rules(
     ]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         for rule in chain.from_iterable(pool.map(of_balancer, balancers)):
-            found[_host(rule)].append(rule)
+            found[_host(rule.get("Conditions", []))].append(rule)
     return found
 
 
 def rules_for(client: "ElasticLoadBalancingv2Client", listener: str, hosts: Collection[str]) -> "Iterator[RuleTypeDef]":
     """Yield the rules of a listener whose only condition is one of these hosts."""
-    return (rule for rule in _pages(client.describe_rules, "Rules", ListenerArn=listener) if _host(rule) in hosts)
+    return (
+        rule
+        for rule in _pages(client.describe_rules, "Rules", ListenerArn=listener)
+        if _host(rule.get("Conditions", [])) in hosts
+    )
 
 
-def _host(rule: "RuleTypeDef") -> str:
+def cohort_rules(client: "ElasticLoadBalancingv2Client", listener: str, host: str) -> "Iterator[RuleTypeDef]":
+    """Yield the rules of a listener for an experiment's cohort: of a host, and of a header that is not the canary's."""
+    for rule in _pages(client.describe_rules, "Rules", ListenerArn=listener):
+        by_field = {condition.get("Field"): condition for condition in rule.get("Conditions", [])}
+        header = by_field.pop("http-header", {}).get("HttpHeaderConfig", {}).get("HttpHeaderName", CANARY_HEADER)
+        if header.lower() != CANARY_HEADER and _host([*by_field.values()]) == host:
+            yield rule
+
+
+def _host(conditions: "Sequence[RuleConditionOutputTypeDef]") -> str:
     """Return the host that is a rule's only condition, or nothing."""
-    conditions = rule.get("Conditions", [])
     if len(conditions) != 1 or conditions[0].get("Field") != "host-header":
         return ""
     hosts = conditions[0].get("HostHeaderConfig", {}).get("Values") or conditions[0].get("Values") or []

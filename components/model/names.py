@@ -52,6 +52,9 @@ def color_alarms(environment: str, service: str, color: Color) -> tuple[str, str
     return alarm_name(environment, service, color), alarm_name(environment, service, color, "canary-errors")
 
 
+CANARY_HEADER: Final = "x-canary"
+"""Sent with the value ``true`` by whoever wants the newer version. Anyone can send it: it must never grant a right."""
+
 METRICS: Final = "hueshift"
 """The namespace in CloudWatch of what a release itself tells."""
 

@@ -12,6 +12,8 @@ class RuleKind(IntEnum):
 
     CANARY = 10
     """On the production listener: ``x-canary: true`` reaches the newer color."""
+    COHORT = 15
+    """On the production listener: who is in an experiment reaches its variant; two in a row for a cookie."""
     PRODUCTION = 20
     """On the production listener: the weights."""
     TEST_BLUE = 30
@@ -29,8 +31,14 @@ BANDS: Final = range(1, 500)
 LISTENER_RULES: Final = 4
 """How many rules may belong to the listeners and to no service (priorities 1 to 99)."""
 
-MAX_SERVICES: Final = (100 - LISTENER_RULES) // len(RuleKind)
+SERVICE_RULES: Final = len(RuleKind) - 1
+"""How many rules each service has; those of a cohort come on top."""
+
+ALL_SERVICES_RULES: Final = 100 - LISTENER_RULES
 """An ALB has at most 100 rules, default actions not counted, unless AWS raises that quota (L-7EED9B64; ELB guide)."""
+
+MAX_SERVICES: Final = ALL_SERVICES_RULES // SERVICE_RULES
+"""How many services fit where none has an experiment."""
 
 CERTIFICATES: Final = 25
 """An ALB has at most as many, default ones not counted, and each counts once for every listener that it is on, unless

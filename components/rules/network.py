@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from ipaddress import AddressValueError, IPv4Network, NetmaskValueError, collapse_addresses
 from typing import Final
 
-from components.model import CERTIFICATES, CERTIFIED_SERVICES, MAX_SERVICES, RuleKind
+from components.model import ALL_SERVICES_RULES, CERTIFICATES, CERTIFIED_SERVICES, MAX_SERVICES, SERVICE_RULES
 from components.rules.names import HOST_LABEL
 from components.rules.text import Problem
 
@@ -78,7 +78,7 @@ def private_testers_problem(cidrs: Sequence[str], *, internet_facing: bool) -> s
 
 def services_problem(count: int, *, certificates_issued: bool) -> str | None:
     """Return why one load balancer cannot serve so many services, by its quotas for rules and certificates."""
-    by_rules = f"{MAX_SERVICES}, as each takes {len(RuleKind)} of the 100 rules of the load balancer (quota L-7EED9B64)"
+    by_rules = f"{MAX_SERVICES}, as each takes {SERVICE_RULES} of the 100 rules of the load balancer (quota L-7EED9B64)"
     by_certificates = (
         f"{CERTIFIED_SERVICES}, as each has a certificate on two listeners, of {CERTIFICATES} for the load balancer "
         "(quota L-9365A611): give one loadBalancer.certificateArn for all hosts, or"
@@ -87,6 +87,17 @@ def services_problem(count: int, *, certificates_issued: bool) -> str | None:
     if 1 <= count <= most:
         return None
     return f"{count} services; allowed are 1 to {why} move some to another stack"
+
+
+def cohorts_problem(services: int, *, cohort_rules: int) -> str | None:
+    """Return why one load balancer has no room for the cohorts of all experiments."""
+    room = ALL_SERVICES_RULES - SERVICE_RULES * services
+    if cohort_rules <= max(room, 0):
+        return None
+    return (
+        f"the cohorts of all experiments take {cohort_rules} listener rules, and {services} services leave "
+        f"{max(room, 0)} of the load balancer's 100 (quota L-7EED9B64): a header takes 1, a cookie 2, percent none"
+    )
 
 
 def network_problems(

@@ -33,6 +33,9 @@ def stack_problems(services: Mapping[str, Service], stack: Surroundings) -> Iter
     """Yield what is wrong between services; keys relative to ``services``."""
     if reason := rules.services_problem(len(services), certificates_issued=not stack.certified):
         yield Problem("", reason)
+    cohort_rules = sum(len(service.experiment.conditions) for service in services.values() if service.experiment)
+    if reason := rules.cohorts_problem(len(services), cohort_rules=cohort_rules):
+        yield Problem("", reason)
     hosts: dict[str, str] = {}
     bands: dict[int, str] = {}
     for name, service in services.items():
@@ -76,6 +79,17 @@ def service_problems(name: str, service: Service, environment: str) -> Iterator[
         )
     if len(service.colors) == 1 and service.canary_weight:
         yield Problem("canaryWeight", f"{service.canary_weight}, but there is no second color; set it to 0")
+    if service.experiment:
+        if len(service.colors) == 1:
+            yield Problem("experiment", "has no second color to be the variant; remove it")
+        if reason := rules.experiment_canary_problem(service.experiment.name, service.canary_weight):
+            yield Problem("canaryWeight", reason)
+        variant = service.colors.get(service.active_color.other)
+        if variant and variant.parked:
+            yield Problem(
+                f"colors.{service.active_color.other}.parked",
+                f"true, but it is the variant of the experiment {service.experiment.name}; set parked to false",
+            )
     for color, settings in service.colors.items():
         parked = rules.parked_problem(color, active=service.active_color, canary_weight=service.canary_weight)
         if settings.parked and parked is not None:

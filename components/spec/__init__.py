@@ -4,6 +4,7 @@
 """
 
 from components.spec.chain import *
+from components.spec.experiment import *
 from components.spec.marks import *
 from components.spec.service import *
 from components.spec.stack import *

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from components import rules
-from components.model import BANDS, Color, canary_color
+from components.model import BANDS, Color, canary_color, split
 from components.rules import Problem
+from components.spec.experiment import Experiment
 from components.spec.marks import Beside, Between, Example, Here, Like, Rule, Unset, arn
 from components.spec.strategy import Strategy, colors_problems
 from components.spec.timing import Health, Timing
@@ -174,6 +175,8 @@ class Service:
     """The color that gets the traffic; changing it is the flip."""
     canary_weight: Annotated[int, Rule(rules.canary_problem), Unset("the stack's")] = 0
     """Percent of the requests that go to the other color."""
+    experiment: Experiment | None = None
+    """An A/B test: who sees the other color, and until when; beside it there is no canary, flip or release."""
     strategy: Strategy = Strategy()
     """How the service is released."""
     colors: Annotated[Mapping[Color, Release], Beside(colors_problems, "strategy", Strategy())]
@@ -208,6 +211,17 @@ class Service:
     """How a pod is asked whether it can serve."""
     uptime: Uptime = Uptime()
     """Whether the service is asked from outside."""
+
+    @property
+    def shares(self) -> Mapping[Color, int]:
+        """Percent of the requests by color, without those of a cohort that is told by a header or a cookie."""
+        random = self.experiment.percent if self.experiment else None
+        return split(self.active_color, random or self.canary_weight)
+
+    @property
+    def stickiness(self) -> int:
+        """Seconds that a client stays with its color while both have traffic: in a random experiment, all of it."""
+        return self.experiment.seconds if self.experiment and self.experiment.percent else self.timing.stickiness
 
     @property
     def header_color(self) -> Color | None:

@@ -36,6 +36,7 @@ def traffic_gate(
     alarms: Mapping[Color, ColorAlarms],
     live_actions: str = "",
     old_actions: str = "",
+    experiment: str | None = None,
 ) -> list[str]:
     """Return why the weights of a service may not change from ``old`` (the state's) to ``new``; empty if they may.
 
@@ -47,7 +48,8 @@ def traffic_gate(
     If ``live`` is already what is wanted (an emergency rollback wrote it), nothing moves and nothing is refused.
     ``alarms`` are of both colors of a service that has two; where there is one, no traffic moves between colors and
     none are asked. ``live_actions`` and ``old_actions`` say what the rule does, live and by the state, besides sharing
-    requests between the colors: a fixed response, for one.
+    requests between the colors: a fixed response, for one. ``experiment`` is the one that ran and that
+    goes on: nobody's color may change meanwhile.
     """
     if _shown(live) == _shown(new) and live_actions in ("", old_actions):
         return []
@@ -58,6 +60,8 @@ def traffic_gate(
             f"{_shown(old, old_actions)}: somebody else moved the traffic; look at it with `pulumi refresh --diff`, "
             "then run `pulumi up` again"
         )
+    if experiment is not None and _shown(old) != _shown(new):
+        refusals.append(experiment_refusal(service, experiment, f"the split, {_shown(old)} to {_shown(new)},"))
     gaining = {
         color: new.get(color.other, 0) < old.get(color.other, 0) for color in new if new[color] > old.get(color, 0)
     }
@@ -83,6 +87,14 @@ def traffic_gate(
         if moves and (refusal := alarm_refusal(color, alarms=alarms, service=service, environment=environment))
     )
     return refusals
+
+
+def experiment_refusal(service: str, experiment: str, what: str) -> str:
+    """Return why what a running experiment stands on may not change: its users would see both colors."""
+    return (
+        f"{service}: {what} would change while the experiment {experiment} runs, and its users would see both "
+        f"colors; remove services.{service}.experiment in the same change, or give it another name"
+    )
 
 
 def alarm_refusal(color: Color, *, alarms: Mapping[Color, ColorAlarms], service: str, environment: str) -> str | None:

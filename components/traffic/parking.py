@@ -12,7 +12,7 @@ import pulumi
 import pulumi_aws as aws
 from botocore.exceptions import BotoCoreError, ClientError
 
-from components.context.balancer import group_weights, rules_for
+from components.context.balancer import cohort_rules, group_weights, rules_for
 from components.model import Color
 from components.traffic.gate import TrafficRefusedError, clients
 
@@ -65,11 +65,11 @@ def parks(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> bool:
 def refuse_while_live(
     client: "ElasticLoadBalancingv2Client", listener: str, group: str, *, service: str, color: Color, host: str
 ) -> None:
-    """Raise ``TrafficRefusedError`` if the production rule gives a target group any weight.
+    """Raise ``TrafficRefusedError`` if the production rule, or that of a cohort, gives a target group any weight.
 
     Raises ``BotoCoreError`` or ``ClientError`` if it cannot be asked.
     """
-    for rule in rules_for(client, listener, {host}):
+    for rule in (*rules_for(client, listener, {host}), *cohort_rules(client, listener, host)):
         weights, _ = group_weights(rule)
         if weight := weights.get(group, 0):
             raise TrafficRefusedError(

@@ -5,18 +5,15 @@ A canary step, a flip and a rollback look the same from here: two numbers on one
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from datetime import UTC, datetime
 
 import pulumi
 from pulumi_aws import lb
 
 from components.context.context import ServiceContext
-from components.model import Color, RuleKind, color_host, rule_priority, split, tokens
+from components.model import CANARY_HEADER, Color, RuleKind, color_host, rule_priority, tokens
 from components.spec import Service
-from components.traffic.gate import traffic_gate_hook
-
-CANARY_HEADER: Final = "x-canary"
-"""Sent with the value ``true`` by whoever wants the newer version. Anyone can send it: it must never grant a right."""
+from components.traffic.gate import EXPERIMENT, cohort_hook, traffic_gate_hook
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,13 +74,13 @@ class TrafficSplitArgs:
     """What must be ready before a rule sends a color requests: its environment."""
 
     def __post_init__(self) -> None:
-        weights = split(self.spec.active_color, self.spec.canary_weight)
+        weights = self.spec.shares
         if missing := [color for color in Color if weights[color] and color not in self.target_group_arns]:
             raise ValueError(f"target_group_arns has no target group for {', '.join(missing)}")
 
 
 class TrafficSplit(pulumi.ComponentResource):
-    """The production rule, which shares a host's requests between the colors, and the canary header's before it."""
+    """The production rule, which shares a host's requests, and before it those of canary header and cohort."""
 
     rule_arn: pulumi.Output[str]
     """The production rule; emergencies move its weights without Pulumi."""
@@ -92,7 +89,7 @@ class TrafficSplit(pulumi.ComponentResource):
     def __init__(self, name: str, args: TrafficSplitArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("hueshift:traffic_split:TrafficSplit", name, None, opts)
         spec, context = args.spec, args.context
-        shares = split(spec.active_color, spec.canary_weight)
+        shares = spec.shares
         self.weights = {color: shares[color] for color in Color if color in args.target_group_arns}
 
         # A rule waits for the colors that it sends requests to and for no other: the way back
@@ -116,6 +113,7 @@ class TrafficSplit(pulumi.ComponentResource):
                 opts=pulumi.ResourceOptions(parent=self, depends_on=waits_for(spec.header_color)),
             )
 
+        tags = {**context.tags, EXPERIMENT: spec.experiment.name} if spec.experiment else context.tags
         gate = traffic_gate_hook(
             f"{name}-gate",
             service=context.service,
@@ -145,18 +143,43 @@ class TrafficSplit(pulumi.ComponentResource):
                         # Stated even when off: AWS reports it back and the next refresh would
                         # show a difference (pulumi-aws#5771).
                         "stickiness": {
-                            "enabled": spec.timing.stickiness > 0 and all(shares.values()),
-                            "duration": spec.timing.stickiness or 3600,
+                            "enabled": spec.stickiness > 0 and all(shares.values()),
+                            "duration": spec.stickiness or 3600,
                         },
                     },
                 }
             ],
-            tags=context.tags,
+            tags=tags,
             opts=pulumi.ResourceOptions(
                 parent=self,
                 depends_on=waits_for(*(color for color, weight in self.weights.items() if weight)),
                 hooks=pulumi.ResourceHookBinding(before_update=[gate]),
             ),
         )
+        if spec.experiment:
+            if spec.experiment.over(datetime.now(UTC)):
+                what = f"the experiment {spec.experiment.name} is over since {spec.experiment.until}"
+                pulumi.log.warn(f"{what}: remove the service's block experiment", self)
+            variant = spec.active_color.other
+            for place, (header, values) in enumerate(spec.experiment.conditions):
+                lb.ListenerRule(
+                    f"{name}-cohort{place or ''}",
+                    listener_arn=args.listener_arn,
+                    priority=rule_priority(spec.priority_band, RuleKind.COHORT) + place,
+                    conditions=[
+                        {"host_header": {"values": [spec.host]}},
+                        {"http_header": {"http_header_name": header, "values": list(values)}},
+                    ],
+                    actions=[{"type": "forward", "target_group_arn": args.target_group_arns[variant]}],
+                    tags=tags,
+                    # After the production rule: what its gate refuses, such as to begin in a release, begins nowhere.
+                    opts=pulumi.ResourceOptions(
+                        parent=self,
+                        depends_on=[*waits_for(variant), rule],
+                        hooks=pulumi.ResourceHookBinding(
+                            before_update=[cohort_hook(f"{name}-cohort{place or ''}-gate", service=context.service)]
+                        ),
+                    ),
+                )
         self.rule_arn = rule.arn
         self.register_outputs({"rule_arn": self.rule_arn, "weights": self.weights})

@@ -20,7 +20,7 @@ from hueshift.images import registry
 from hueshift.images.scans import Image, scan
 from hueshift.release.home import refuse_kept
 from hueshift.report import Json, RefusedError, StackName, console, emit, reported, unknown
-from hueshift.stack import Stack, colors, load, productions, project_folder
+from hueshift.stack import Stack, colors, load, productions, project_folder, running
 from hueshift.traffic import live
 from hueshift.traffic.balancer import weights
 
@@ -228,6 +228,8 @@ def _idle(place: Stack, service: str) -> Color:
             f"{service} has only one color, so none is idle; update it in place: "
             f"pulumi config set --path {key} IMAGE --stack {place.name}, and the version likewise"
         )
+    if settings.experiment:
+        raise RefusedError(running(place.service(service), place.name))
     if settings.canary_weight:
         raise RefusedError(
             f"{color} of {service} gets {settings.canary_weight} % of the requests by {place.file.name}; end the "

@@ -6,7 +6,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -24,6 +24,8 @@ MINUTE: Final = 60
 """Seconds."""
 _POINTS: Final = 1000
 """Of one query; Prometheus answers 11,000 at most (its HTTP API)."""
+_MINUTES_KEPT: Final = 15 * 86_400
+"""Seconds for which CloudWatch keeps what it has by the minute (CloudWatch guide, metrics retention)."""
 _LATE: Final = 120
 """Seconds after which a minute of CloudWatch is taken as it is; AWS documents no number."""
 
@@ -109,17 +111,44 @@ class Prometheus:
     def __init__(self, url: str, environment: str) -> None:
         self._url, self._environment = url, environment
 
-    def vector(self, query: str) -> list[tuple[Mapping[str, str], float]]:
-        """Return labels and value of each sample that a query gives now. Raises ``SignalError``."""
-        answer = self._ask("query", query=query)
+    def vector(self, query: str, at: float | None = None) -> list[tuple[Mapping[str, str], float]]:
+        """Return labels and value of each sample that a query gives at a time, or now. Raises ``SignalError``."""
+        answer = self._ask("query", query=query, **({} if at is None else {"time": f"{at:.3f}"}))
         if isinstance(answer, list) and answer and not isinstance(answer[0], dict):
             return [({}, float(answer[1]))]  # a scalar: time and value
         return [(item["metric"], float(item["value"][1])) for item in answer]
 
     def ticks(self, service: str, *, since: float, now: float, slow: float | None) -> Sequence[Tick]:
         """Return as ``Counts`` says; counted by instance, for a counter begins anew with its process."""
-        step = max(self._interval(service), (now - since) / _POINTS)
+        rises = self._rising(service, since, now)
         own = f'service="{service}",environment="{self._environment}"'
+        requests = rises(f"http_requests_total{{{own}}}")
+        failed = rises(f'http_requests_total{{{own},status=~"5.."}}')
+        late: dict[float, dict[Color, float]] = {}
+        if slow is not None:
+            # A bound is written as the client library likes: 1 or 1.0.
+            bound = f'le=~"{_escaped(f"{slow:g}")}|{_escaped(str(float(slow)))}"'
+            fast = rises(f"http_request_duration_seconds_bucket{{{own},{bound}}}")
+            for at, all_ in rises(f"http_request_duration_seconds_count{{{own}}}").items():
+                late[at] = {color: max(0.0, n - fast.get(at, {}).get(color, 0)) for color, n in all_.items()}
+        return [Tick(at, requests[at], failed.get(at, {}), late.get(at, {})) for at in sorted(requests)]
+
+    def events(self, service: str, metric: str, *, since: float, now: float) -> Mapping[float, Mapping[Color, float]]:
+        """Return by how much a counter of the pods rose until the end of each tick, by color."""
+        own = f'service="{service}",environment="{self._environment}"'
+        return self._rising(service, since, now)(f"{metric}{{{own}}}")
+
+    def seconds(self, service: str, *, since: float, now: float) -> Mapping[Color, float]:
+        """Return how long an answer of each color took on average, in seconds."""
+        took, count = (
+            _added(self.events(service, f"http_request_duration_seconds_{part}", since=since, now=now))
+            for part in ("sum", "count")
+        )
+        return {color: took.get(color, 0.0) / answers for color, answers in count.items() if answers}
+
+    def _rising(self, service: str, since: float, now: float) -> Callable[[str], dict[float, dict[Color, float]]]:
+        """Return what asks by how much a metric rose until the end of each tick, by color."""
+        step = max(self._interval(service), (now - since) / _POINTS)
 
         def rises(metric: str) -> dict[float, dict[Color, float]]:
             query = f"sum by (color, instance) ({metric})"
@@ -132,21 +161,12 @@ class Prometheus:
                         found[round(at)][Color(color)] += rise
             return found
 
-        requests = rises(f"http_requests_total{{{own}}}")
-        failed = rises(f'http_requests_total{{{own},status=~"5.."}}')
-        late: dict[float, dict[Color, float]] = {}
-        if slow is not None:
-            # A bound is written as the client library likes: 1 or 1.0.
-            bound = f'le=~"{_escaped(f"{slow:g}")}|{_escaped(str(float(slow)))}"'
-            fast = rises(f"http_request_duration_seconds_bucket{{{own},{bound}}}")
-            for at, all_ in rises(f"http_request_duration_seconds_count{{{own}}}").items():
-                late[at] = {color: max(0.0, n - fast.get(at, {}).get(color, 0)) for color, n in all_.items()}
-        return [Tick(at, requests[at], failed.get(at, {}), late.get(at, {})) for at in sorted(requests)]
+        return rises
 
-    def bound(self, service: str, color: Color) -> float | None:
-        """Return as ``Counts`` says: a bound of the histogram."""
+    def bound(self, service: str, color: Color, at: float | None = None) -> float | None:
+        """Return as ``Counts`` says, or as it was at a time: a bound of the histogram."""
         own = f'service="{service}",environment="{self._environment}",color="{color}"'
-        found = self.vector(f"sum by (le) (increase(http_request_duration_seconds_bucket{{{own}}}[{USUAL}s]))")
+        found = self.vector(f"sum by (le) (increase(http_request_duration_seconds_bucket{{{own}}}[{USUAL}s]))", at)
         buckets = sorted((float(labels.get("le", "nan")), count) for labels, count in found)
         if not buckets or not buckets[-1][1] > 0:
             return None
@@ -171,6 +191,14 @@ class Prometheus:
             raise SignalError(f"Prometheus at {self._url} gives no answer: {error}") from None
 
 
+def _added(ticks: Mapping[float, Mapping[Color, float]]) -> Mapping[Color, float]:
+    found: dict[Color, float] = defaultdict(float)
+    for by_color in ticks.values():
+        for color, count in by_color.items():
+            found[color] += count
+    return found
+
+
 def _rises(values: Iterable[Sequence[Any]], begins: float) -> Iterable[tuple[float, float]]:
     """Yield by how much a counter rose until each time; what it had before ``begins`` is not known.
 
@@ -189,42 +217,80 @@ def _escaped(number: str) -> str:
     return number.replace(".", "\\\\.").replace("+", "\\\\+")
 
 
+_Metric = Callable[[Rule, str, Color], Mapping[str, Any]]
+"""Makes what CloudWatch calls a metric from a rule, a target group of it, and the color of that."""
+
+
 class CloudWatchCounts:
     """What the load balancer counts, once a minute and minutes late; slow answers are not told apart."""
 
-    def __init__(self, client: Any, rules: Mapping[str, Rule]) -> None:  # noqa: ANN401 - botocore's
-        self._client, self._rules = client, rules
+    def __init__(self, client: Any, rules: Mapping[str, Rule], environment: str) -> None:  # noqa: ANN401 - botocore's
+        self._client, self._rules, self._environment = client, rules, environment
 
     def ticks(self, service: str, *, since: float, now: float, slow: float | None) -> Sequence[Tick]:  # noqa: ARG002
         """Return as ``Counts`` says."""
-        rule = self._rules[service]
-        balancer = "/".join(rule.arn.rpartition(":")[2].split("/")[1:4])
         metrics = ("RequestCount", "HTTPCode_Target_5XX_Count", "TargetConnectionErrorCount")
+        period, ends, found = self._read(service, [(self._of_group(metric), "Sum") for metric in metrics], since, now)
+        ticks = []
+        for at in ends:
+            requests, failed, refused = ({color: it.get(at, 0.0) for color, it in by.items()} for by in found)
+            bad = {color: count + refused[color] for color, count in failed.items()}
+            ticks.append(Tick(at + period, requests, bad, {}))
+        return ticks
+
+    def events(self, service: str, metric: str, *, since: float, now: float) -> Mapping[float, Mapping[Color, float]]:
+        """Return what a metric, ``NAMESPACE/NAME``, added up to in each tick, by its end and by color.
+
+        Its dimensions are environment, service and color.
+        """
+        namespace, _, name = metric.rpartition("/")
+
+        def own(_: Rule, group: str, color: Color) -> Mapping[str, Any]:  # noqa: ARG001
+            said = {"environment": self._environment, "service": service, "color": color.value}
+            dimensions = [{"Name": key, "Value": value} for key, value in said.items()]
+            return {"Namespace": namespace, "MetricName": name, "Dimensions": dimensions}
+
+        period, ends, (found,) = self._read(service, [(own, "Sum")], since, now)
+        return {at + period: {color: it.get(at, 0.0) for color, it in found.items()} for at in ends}
+
+    def seconds(self, service: str, *, since: float, now: float) -> Mapping[Color, float]:
+        """Return how long an answer of each color took on average, in seconds."""
+        metric = self._of_group("TargetResponseTime")
+        _, _, (took, count) = self._read(service, [(metric, "Sum"), (metric, "SampleCount")], since, now)
+        answers = {color: sum(by.values()) for color, by in count.items()}
+        return {color: sum(took[color].values()) / number for color, number in answers.items() if number}
+
+    @staticmethod
+    def _of_group(metric: str) -> _Metric:
+        def of(rule: Rule, group: str, _: Color) -> Mapping[str, Any]:
+            dimensions = [
+                {"Name": "LoadBalancer", "Value": "/".join(rule.arn.rpartition(":")[2].split("/")[1:4])},
+                {"Name": "TargetGroup", "Value": group.rpartition(":")[2]},
+            ]
+            return {"Namespace": "AWS/ApplicationELB", "MetricName": metric, "Dimensions": dimensions}
+
+        return of
+
+    def _read(
+        self, service: str, asked: Sequence[tuple[_Metric, str]], since: float, now: float
+    ) -> tuple[int, range, list[dict[Color, dict[float, float]]]]:
+        """Return the period, the begin of each, and for each metric with its statistic the values by color and begin.
+
+        CloudWatch keeps minutes for 15 days and five minutes for 63 (CloudWatch guide, metrics retention).
+        """
+        rule, period = self._rules[service], ALARM_PERIOD if now - since < _MINUTES_KEPT else 5 * ALARM_PERIOD
         queries = [
             {
                 "Id": f"{color}{place}",
-                "MetricStat": {
-                    "Metric": {
-                        "Namespace": "AWS/ApplicationELB",
-                        "MetricName": metric,
-                        "Dimensions": [
-                            {"Name": "LoadBalancer", "Value": balancer},
-                            {"Name": "TargetGroup", "Value": group.rpartition(":")[2]},
-                        ],
-                    },
-                    "Period": ALARM_PERIOD,
-                    "Stat": "Sum",
-                },
+                "MetricStat": {"Metric": metric(rule, group, color), "Period": period, "Stat": statistic},
             }
             for group, color in rule.groups.items()
-            for place, metric in enumerate(metrics)
+            for place, (metric, statistic) in enumerate(asked)
         ]
-        begin, end = (int(at // ALARM_PERIOD * ALARM_PERIOD) for at in (since, now - _LATE))
-        if end <= begin:
-            return []
-        found: dict[str, dict[float, float]] = defaultdict(dict)
+        begin, end = (int(at // period * period) for at in (since, now - _LATE))
+        values: dict[str, dict[float, float]] = defaultdict(dict)
         more: dict[str, str] = {}
-        while True:
+        while end > begin:
             page = self._client.get_metric_data(
                 MetricDataQueries=queries,
                 StartTime=datetime.fromtimestamp(begin, UTC),
@@ -233,20 +299,13 @@ class CloudWatchCounts:
             )
             for result in page["MetricDataResults"]:
                 for at, value in zip(result["Timestamps"], result["Values"], strict=True):
-                    found[result["Id"]][at.timestamp()] = value
+                    values[result["Id"]][at.timestamp()] = value
             if not page.get("NextToken"):
                 break
             more = {"NextToken": page["NextToken"]}
-        ticks = []
-        for at in range(begin, end, ALARM_PERIOD):
-            by_place = [
-                {color: found[f"{color}{place}"].get(at, 0.0) for color in rule.groups.values()}
-                for place in range(len(metrics))
-            ]
-            failed = {color: count + by_place[2][color] for color, count in by_place[1].items()}
-            ticks.append(Tick(at + ALARM_PERIOD, by_place[0], failed, {}))
-        return ticks
+        found = [{color: values[f"{color}{place}"] for color in rule.groups.values()} for place in range(len(asked))]
+        return period, range(begin, end, period), found
 
-    def bound(self, service: str, color: Color) -> float | None:  # noqa: ARG002
+    def bound(self, service: str, color: Color, at: float | None = None) -> float | None:  # noqa: ARG002
         """Return None: no count of CloudWatch says how many answers were slower than a bound."""
         return None

@@ -65,7 +65,7 @@ class Home:
 
     def counts(self, unit: Unit, rules: Mapping[str, Rule]) -> Counts:
         """Return who counts requests: Prometheus, where there is one, else CloudWatch."""
-        return self.prometheus(unit) or CloudWatchCounts(self.clients.cloudwatch, rules)
+        return self.prometheus(unit) or CloudWatchCounts(self.clients.cloudwatch, rules, self.place.environment)
 
     def driver(
         self,

@@ -47,6 +47,8 @@ class Evidence(NamedTuple):
     odds: float
     """That the new color is worse, to one: the highest that they ever were, as a logarithm to the base 10."""
     condemned: bool
+    suspected: bool
+    """Whether all that is missing to condemn it is a second scrape with bad requests."""
 
 
 def clumping(old: Iterable[tuple[float, float]]) -> float:
@@ -78,15 +80,16 @@ def evidence(scrapes: Iterable[Scrape], *, clumps: float = CLUMPING) -> Evidence
     """Return what all scrapes since the new color's first request say, the oldest first."""
     won = [0.0] * len(SUSPECTED)
     requests = bad = highest = 0.0
-    seen, condemned = 0, False
+    seen, condemned, suspected = 0, False, False
     for scrape in scrapes:
         won = [log + pays(scrape, r) / clumps for log, r in zip(won, SUSPECTED, strict=True)]
         requests, bad, seen = requests + scrape.new_requests, bad + scrape.new_bad, seen + (scrape.new_bad > 0)
         most = max(won)
         now = most + math.log(sum(math.exp(log - most) for log in won) / len(won))
         highest = max(highest, now)
-        condemned = condemned or (now >= math.log(ODDS) and seen >= SCRAPES and bad >= FLOOR * requests)
-    return Evidence(highest / math.log(10), condemned)
+        suspected = now >= math.log(ODDS) and bad >= FLOOR * requests
+        condemned = condemned or (suspected and seen >= SCRAPES)
+    return Evidence(highest / math.log(10), condemned, suspected and not condemned)
 
 
 def enough(*, share: float, limit: float, failing: float = FLOOR, clumps: float = CLUMPING) -> float:
@@ -124,6 +127,9 @@ def compare(
     if found.condemned:
         bad = f"{new_bad:,.0f} of {new:,.0f} requests, of the old color {old_bad:,.0f} of {old:,.0f}"
         return Verdict(gate=gate, state="bad", why=f"{bad}: {odds}")
+    if found.suspected:
+        why = f"{new_bad:,.0f} of {new:,.0f} requests, all in one reading: the next one decides; {odds}"
+        return Verdict(gate=gate, state="unknown", why=why)
     step = release[len(release) - since_step :]
     here, there = sum(scrape.new_requests for scrape in step), sum(scrape.old_requests for scrape in step)
     if limit is not None:

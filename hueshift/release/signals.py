@@ -134,7 +134,7 @@ def alarms(cloudwatch: Any, environment: str, service: str, gate: str) -> Questi
         new, old = (ColorAlarms(*(states.get(name) for name in names[color])) for color in (record.new, record.old))
         on = [name for name in names[record.new] if states.get(name) == "ALARM"]
         if new.trouble > old.trouble:
-            return [Verdict(gate=gate, state="bad", why=f"{', '.join(on)} is on, and {record.old} is better off")]
+            return [_worse(record, gate, f"{', '.join(on)} is on, and {record.old} is better off")]
         if new.trouble and new.trouble == old.trouble:
             return [Verdict(gate=gate, state="alike", why=f"{', '.join(on)} is on")]
         if not new.known and not old.trouble:
@@ -147,6 +147,13 @@ def alarms(cloudwatch: Any, environment: str, service: str, gate: str) -> Questi
         return [Verdict(gate=gate, state="good", why="silent")]
 
     return Question(name=gate, ask=ask)
+
+
+def _worse(record: Record, gate: str, why: str) -> Verdict:
+    """Return the verdict on a color whose alarms are on; before its first request they tell of what it ran before."""
+    if moving(record):
+        return Verdict(gate=gate, state="bad", why=why)
+    return Verdict(gate=gate, state="unknown", why=f"{why}; it has no traffic yet, so that is waited for")
 
 
 def described(cloudwatch: Any, names: Sequence[str]) -> list[Mapping[str, Any]]:  # noqa: ANN401
@@ -165,7 +172,7 @@ def alerts(prometheus: Prometheus, environment: str, service: str, gate: str) ->
             firing.setdefault(labels.get("color", ""), set()).add(labels.get("alertname", "?"))
         new, old = firing.get(record.new, set()), firing.get(record.old, set())
         if more := sorted(new - old):
-            return [Verdict(gate=gate, state="bad", why=f"{', '.join(more)} fires for {record.new} alone")]
+            return [_worse(record, gate, f"{', '.join(more)} fires for {record.new} alone")]
         if new:
             return [Verdict(gate=gate, state="alike", why=f"{', '.join(sorted(new))} fires for both colors")]
         return [Verdict(gate=gate, state="good", why="silent")]

@@ -9,7 +9,7 @@ from components.rules import is_production
 from components.rules.steps import Freezes, Strategy, StrategyError, freezes, seconds, strategy
 from components.spec import Health, StrategyKind, Timing
 from hueshift.report import RefusedError, unknown
-from hueshift.stack import Place, Wished
+from hueshift.stack import Place, Wished, running
 
 T = TypeVar("T")
 
@@ -39,6 +39,11 @@ class Unit:
         for key in path:
             found = found.get(key) if isinstance(found, Mapping) else None
         return found
+
+    @property
+    def experiments(self) -> list[str]:
+        """Why nothing of the unit is released, flipped or parked now: an experiment keeps both colors as they are."""
+        return [running(wished, self.place.name) for wished in self.services.values() if wished.experiment]
 
     @property
     def production(self) -> bool:

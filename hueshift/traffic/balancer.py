@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import typer
 from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError  # noqa: A004
 
-from components.context.balancer import group_weights, healthy, production_rules
+from components.context.balancer import cohort_rules, group_weights, healthy, production_rules
 from components.model import Color
 from hueshift.report import RefusedError, explained
 from hueshift.stack import Place, Wished
@@ -222,6 +222,17 @@ class Balancer:
                 return now
             time.sleep(pause)
         raise AssertionError("pauses do not end")
+
+    def end_cohort(self, rule: Rule, host: str, color: Color) -> None:
+        """Let the rules of a service's cohort send everybody to a color; they stay until the next update.
+
+        Raises ``BotoCoreError`` or ``ClientError``.
+        """
+        listener = rule.arn.replace(":listener-rule/", ":listener/").rpartition("/")[0]
+        group = rule.group(color)
+        for cohort in [*cohort_rules(self.elb, listener, host)]:
+            if group and set(group_weights(cohort)[0]) != {group}:
+                self.elb.modify_rule(RuleArn=cohort["RuleArn"], Actions=[{"Type": "forward", "TargetGroupArn": group}])
 
 
 def weights(place: Place, service: str) -> Mapping[Color, int]:

@@ -8,7 +8,7 @@ import typer
 
 from components.model import Color
 from hueshift.report import Json, RefusedError, StackName, emit, reported
-from hueshift.stack import STDERR, Place, load
+from hueshift.stack import STDERR, Place, load, running
 from hueshift.traffic.balancer import weights
 from hueshift.traffic.live import disagreement
 from hueshift.traffic.rollback import settings_of
@@ -32,11 +32,13 @@ def flip(
         wished = place.service(service)
         if len(wished.colors) < 2:
             raise RefusedError(f"{service} has one color, and no other to flip to")
+        together = [service] if wished.own else [name for name, each in place.services.items() if not each.own]
+        if busy := [running(place.services[name], place.name) for name in together if place.services[name].experiment]:
+            raise RefusedError("\n  ".join(busy))
         if color is None:
             if problem := disagreement(place, service, weights(place, service)):
                 raise RefusedError(f"which color of {service} is idle cannot be told: {problem}")
             color = wished.active.other
-        together = [service] if wished.own else [name for name, each in place.services.items() if not each.own]
         _apply(place, together, color)
         if as_json:
             emit({"stack": place.name, "services": together, "color": color})

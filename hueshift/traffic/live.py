@@ -74,6 +74,11 @@ def disagreement(place: Place, service: str, found: Mapping[Color, int]) -> str 
     wished = place.services[service]
     if same(found, wished.weights):
         return None
+    differs = f"{service}: the load balancer has {shown(found)}, and {place.file.name} says {shown(wished.weights)}; "
+    moves = f"to move the traffic to what the file says: pulumi up --refresh --stack {place.name}"
+    if wished.experiment:
+        ends = f"pulumi config rm --path services.{service}.experiment --stack {place.name}"
+        return f"{differs}its experiment is disturbed: end it, {ends}, then pulumi up --refresh --stack {place.name}"
     active = max(found, key=lambda color: found[color])
     canary = found.get(active.other, 0)
     own = place.values["services"][service]
@@ -85,11 +90,7 @@ def disagreement(place: Place, service: str, found: Mapping[Color, int]) -> str 
         )
         if value != now
     ]
-    return (
-        f"{service}: the load balancer has {shown(found)}, and {place.file.name} says {shown(wished.weights)}; "
-        f"to keep what is live, write it into the file: {' && '.join(commands)}; "
-        f"to move the traffic to what the file says: pulumi up --refresh --stack {place.name}"
-    )
+    return f"{differs}to keep what is live, write it into the file: {' && '.join(commands)}; {moves}"
 
 
 def same(one: Mapping[Color, int], other: Mapping[Color, int]) -> bool:

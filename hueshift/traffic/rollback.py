@@ -126,7 +126,7 @@ def _moved(
     balancer = Balancer(there, patience=inf)
     rules = balancer.rules(services)
     # Where some have left the color that the file trusts, those go back; where none has, all of them leave it.
-    services = [one for one in services if rules[one.name].given.get(one.active) != 100] or services
+    services = [one for one in services if one.experiment or rules[one.name].given.get(one.active) != 100] or services
     colors = {
         wished.name: back(
             wished, rules[wished.name].given, to=to, served=partial(trusted_before, there, wished), force=force
@@ -144,6 +144,8 @@ def _moved(
         try:
             if rule.given.get(color) != 100 or rule.sticky:
                 balancer.move(rule, {color: 100})
+            if wished.experiment:
+                balancer.end_cohort(rule, wished.host, color)
         except (BotoCoreError, ClientError, RefusedError) as error:
             return f"{wished.name} still has {shown(rule.given)}: {explained(error)}"
         move = Move(
@@ -230,7 +232,10 @@ def settings_of(there: Place, colors: Mapping[str, Color]) -> Mapping[str, str |
     """
     wanted: dict[str, str | int] = {}
     following = {name for name, wished in there.services.items() if not wished.own}
-    colors = {name: color for name, color in colors.items() if there.services[name].weights.get(color) != 100}
+    services = there.services
+    colors = {
+        name: color for name, color in colors.items() if (services[name].active, services[name].canary) != (color, 0)
+    }
     whole = bool(following) and following <= colors.keys() and len({colors[name] for name in following}) == 1
     for name, color in colors.items():
         said = there.values["services"][name]
@@ -254,10 +259,13 @@ def _at(values: Mapping[str, object], path: str) -> object:
 
 def _write(there: Place, moves: Sequence[Move]) -> str:
     wanted = settings_of(there, {move.service: move.color for move in moves})
-    if not wanted:
+    ended = [f"services.{move.service}.experiment" for move in moves if there.services[move.service].experiment]
+    if not wanted and not ended:
         return "as it was: it says so already"
     there.write(wanted)
-    said = ", ".join(f"{path}: {value}" for path, value in wanted.items())
+    for path in ended:
+        there.clear(path)
+    said = ", ".join([*(f"{path}: {value}" for path, value in wanted.items()), *(f"no {path}" for path in ended)])
     alone = [
         move.service
         for move in moves

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -13,6 +14,7 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from components.model import Color, alarm_name
+from components.rules import moment
 from hueshift.report import Json, RefusedError, StackName, emit, explained, reported
 from hueshift.stack import Place, Wished, place, trusted_before
 from hueshift.traffic.balancer import PATIENCE, Balancer, Rule
@@ -68,6 +70,7 @@ class Seen:
             "healthy": self.healthy,
             "alarms": self.alarms,
             "wayBack": self.way_back,
+            "experiment": self.wished.experiment,
             "release": self.release.as_json() if self.release else None,
             "problem": self.problem,
         }
@@ -210,6 +213,17 @@ def _alarms(balancer: Balancer, there: Place) -> tuple[Mapping[str, Sequence[str
     return found, None
 
 
+def _experiment(wished: Wished) -> str:
+    """Return a line on a service's experiment."""
+    said = wished.experiment or {}
+    until, name = moment(str(said.get("until"))), said.get("name")
+    if until is not None and until <= datetime.now(UTC):
+        return f"experiment {name}: over since {said['until']}; remove services.{wished.name}.experiment"
+    return (
+        f"experiment {name}: {wished.active.other} is the variant until {said.get('until')}: hueshift experiment status"
+    )
+
+
 def _page(there: Place, found: Sequence[Seen], unknown: Sequence[str]) -> Iterator[str]:
     """Yield the lines for a person."""
     for item in found:
@@ -222,6 +236,8 @@ def _page(there: Place, found: Sequence[Seen], unknown: Sequence[str]) -> Iterat
             pods = f"{item.healthy[color]} healthy" if color in item.healthy else "not asked"
             yield f"  {color:<6}{percent} %  {bar:<{_BAR}}  {wished.versions[color]:<12}{pods}"
         yield f"  stack file: {shown(wished.weights)}"
+        if wished.experiment:
+            yield f"  {_experiment(wished)}"
         for alarm in item.alarms:
             yield f"  alarm: {alarm}"
         yield from (f"  {what}" for what in unknown)

@@ -30,10 +30,10 @@ def verify(
         settings = place.settings.services.get(service)
         if settings is None:
             raise unknown(f"service of {place.name}", service, list(place.settings.services))
-        if settings.canary_weight:
+        if all(settings.shares.values()):
             raise RefusedError(
-                f"a canary of {service} runs in {place.name}, and its users meet two versions; finish it, or set "
-                "canaryWeight to 0"
+                f"a canary or an experiment of {service} runs in {place.name}, and its users meet two versions; finish "
+                "it: set canaryWeight to 0, or remove experiment"
             )
         versions = {color: release.version for color, release in settings.colors.items()}
         parked = [color for color, release in settings.colors.items() if release.parked]

@@ -18,9 +18,10 @@ def back(
 ) -> Color:
     """Return the color that gets all traffic of a service.
 
-    Where both colors have traffic it is the one that the stack file trusts. Where one color has all of it and the file
-    trusts the other, a release or a way back has come so far, and it is the one with the older version. Where file and
-    load balancer agree, it is the other color, if that is older. ``to`` names it by version instead.
+    Where both colors have traffic, or an experiment runs, it is the one that the stack file trusts. Where one color has
+    all of it and the file trusts the other, a release or a way back has come so far, and it is the one with the older
+    version. Where file and load balancer agree, it is the other color, if that is older. ``to`` names it by version
+    instead.
 
     ``served`` says whether what a color runs has ever been trusted by the stack file; None if that is not known.
 
@@ -66,7 +67,7 @@ def _chosen(wished: Wished, live: Mapping[Color, int], to: str | None) -> Color:
         if len(named) == 1:
             return named[0]
     everything = next((color for color, share in live.items() if share == 100), None)
-    if everything is None:
+    if everything is None or wished.experiment:
         return trusted
     if everything is trusted:
         return trusted.other

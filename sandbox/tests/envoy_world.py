@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
-from typing import Any
+from typing import Any, Protocol
 
 import boto3
 import pytest
@@ -32,6 +32,14 @@ HEALTH: dict[str, Any] = {
     "UnhealthyThresholdCount": 2,
 }
 POLICY = "ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09"
+
+
+class Target(Protocol):
+    """What a group sends requests to."""
+
+    @property
+    def target(self) -> dict[str, Any]:
+        """Return it as RegisterTargets takes it."""
 
 
 class Backend:
@@ -128,7 +136,7 @@ class World:
         self.made.append(backend.server.server_close)
         return backend
 
-    def group(self, *backends: Backend, delay: int = 2, **overrides: Any) -> str:  # noqa: ANN401
+    def group(self, *backends: Target, delay: int = 2, **overrides: Any) -> str:  # noqa: ANN401
         arn: str = self.elb.create_target_group(
             Name=f"group-{next(self.names)}",
             Protocol="HTTP",

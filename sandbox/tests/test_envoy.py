@@ -1,5 +1,6 @@
 """The local cloud's load balancer as its clients meet it: boto3 on one side, HTTP on the other, Envoy between."""
 
+import asyncio
 import http.client
 import json
 import math
@@ -13,6 +14,7 @@ import time
 import urllib.request
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -176,6 +178,111 @@ def test_a_sticky_client_stays_with_its_group_after_the_weights_have_moved(world
     assert [value for key, value in sticky.headers if key == "set-cookie"] == cookies
     assert fetch(connection).body == "green"
     assert fetch(connection, cookie="AWSALBTG=unknown").body == "green"
+
+
+def cookie_like(*values: str) -> dict[str, Any]:
+    return {"Field": "http-header", "HttpHeaderConfig": {"HttpHeaderName": "cookie", "Values": list(values)}}
+
+
+def test_a_cohort_is_told_by_one_whole_cookie_wherever_it_stands(world: World) -> None:
+    blue, green = world.group(world.backend("blue")), world.group(world.backend("green"))
+    listener = world.listener(world.balancer(), forward({blue: 1, green: 0}))
+    for values in (("cohort=b", "cohort=b;*"), ("*; cohort=b", "*; cohort=b;*")):
+        listener.rule(forward({green: 1}), cookie_like(*values))
+    world.healthy(blue, green)
+    connection = listener.connect()
+    for cookie in ("cohort=b", "cohort=b; a=1", "a=1; cohort=b", "a=1; cohort=b; z=2", "COHORT=B"):
+        assert {fetch(connection, cookie=cookie).body for _ in range(20)} == {"green"}, cookie
+    for cookie in ("cohort=b2", "mycohort=b", "a=1; cohort=b2; z=2", "a=1; mycohort=b", "cohort=a"):
+        assert fetch(connection, cookie=cookie).body == "blue", cookie
+    assert fetch(connection).body == "blue"
+
+
+def test_clients_are_shared_out_without_bias_and_each_stays_with_its_first_color(
+    world: World,
+) -> None:
+    """Clients without a cookie by their weights, 100,000 at half and half and 40,000 at 30 percent."""
+    crowds = [Crowd(name, f"{NET}.1.{200 + place}") for place, name in enumerate(("blue", "green"))]
+    world.made.extend(crowd.end for crowd in crowds)
+    blue, green = (world.group(crowd) for crowd in crowds)
+    rule_of = world.listener(world.balancer(), fixed())
+    rule = rule_of.rule(forward({blue: 50, green: 50}, sticky=604_800), paths_like("/*"))
+    world.healthy(blue, green)
+    address = (rule_of.address, rule_of.port)
+    for percent, number in ((50, 100_000), (30, 40_000)):
+        world.elb.modify_rule(RuleArn=rule, Actions=[forward({blue: 100 - percent, green: percent}, sticky=604_800)])
+        world.settle()
+        seen = [color == "green" for color in newcomers(address, number)]
+        got, share = sum(seen), percent / 100
+        shared = (got - number * share) ** 2 / (number * share * (1 - share))
+        # Whether who comes next depends on who came before: all four pairs, as often as their shares say.
+        pairs = Counter(zip(seen[::2], seen[1::2], strict=True))
+        chance = {True: share, False: 1 - share}
+        expected = {
+            pair: number / 2 * chance[pair[0]] * chance[pair[1]] for pair in ((a, b) for a in chance for b in chance)
+        }
+        paired = sum((pairs[pair] - many) ** 2 / many for pair, many in expected.items())
+        assert len(seen) == number
+        # The 99.99 % quantiles of chi-square with one degree of freedom and with three.
+        assert shared < 15.14, f"{got} of {number}"
+        assert paired < 21.11, f"{dict(pairs)}"
+    connection = rule_of.connect()
+    colors = set()
+    for _ in range(200):
+        first = fetch(connection)
+        (cookie,) = [value for key, value in first.headers if key == "set-cookie" and value.startswith("AWSALBTG=")]
+        again = {fetch(connection, cookie=cookie.partition(";")[0]).body for _ in range(20)}
+        assert again == {first.body}
+        colors.add(first.body)
+    assert colors == {"blue", "green"}
+
+
+class Crowd:
+    """A target that answers with its name, faster than `Backend` by far."""
+
+    def __init__(self, name: str, address: str) -> None:
+        answer = f"HTTP/1.1 200 OK\r\ncontent-length: {len(name)}\r\n\r\n{name}".encode()
+
+        class Answers(asyncio.Protocol):
+            def connection_made(self, transport: asyncio.BaseTransport) -> None:
+                self.transport: Any = transport
+
+            def data_received(self, data: bytes) -> None:
+                self.transport.write(answer * data.count(b"\r\n\r\n"))
+
+        self.address, self.port = address, 18080
+        self._loop = asyncio.new_event_loop()
+        self._loop.run_until_complete(self._loop.create_server(Answers, address, self.port))
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+
+    @property
+    def target(self) -> dict[str, Any]:
+        return {"Id": self.address, "Port": self.port}
+
+    def end(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+def newcomers(address: tuple[str, int], number: int) -> list[str]:
+    """Ask as so many clients without a cookie, over eight connections, and return who answered, by connection."""
+    request, connections, at_once = b"GET / HTTP/1.1\r\nhost: shop.localhost\r\n\r\n", 8, 50
+
+    def ask(_: int) -> list[str]:
+        found: list[str] = []
+        with socket.create_connection(address, timeout=10) as connection:
+            while len(found) < number // connections:
+                connection.sendall(request * at_once)
+                text = b""
+                while text.count(b"\r\n\r\n") < at_once or not text.endswith((b"blue", b"green")):
+                    text += connection.recv(1 << 20)
+                found += [color.decode() for color in re.findall(rb"\r\n\r\n(blue|green)", text)]
+        return found
+
+    with ThreadPoolExecutor(connections) as pool:
+        return [color for answers in pool.map(ask, range(connections)) for color in answers]
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ def pods(color: str) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def fast_minutes() -> Iterator[None]:
+def fast_minutes(times: int = FAST) -> Iterator[None]:
     """Let ten minutes of CloudWatch pass in one, for what runs beside this as well: until nobody asks for it."""
 
     def set_scale(scale: int) -> None:
@@ -89,7 +89,7 @@ def fast_minutes() -> Iterator[None]:
 
     with _CLOCK.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_SH)
-        set_scale(FAST)
+        set_scale(times)
         try:
             yield
         finally:

@@ -84,6 +84,13 @@ ODD = {
 """Values as somebody writes them in a stack file."""
 
 
+def test_a_review_has_no_part_in_stagings_experiment(project: Project) -> None:
+    said = {"name": "checkout", "since": "2027-03-01T09:00:00Z", "until": "2027-03-08T09:00:00Z", "percent": 50}
+    project.change(lambda config: config["hueshift:services"]["shop"].update(experiment=said))
+    assert load("staging").settings.services["shop"].experiment is not None
+    assert project.written().services["shop"].experiment is None
+
+
 def test_a_review_has_stagings_values_byte_for_byte(project: Project) -> None:
     file = project.folder / "Pulumi.staging.yaml"
     written = "".join(f"\n        {name}: {value}" for name, value in ODD.items())

@@ -97,6 +97,13 @@ def at(path: str, value: object) -> Change:
     return change
 
 
+def an_experiment(properties: dict[str, Any]) -> None:
+    """Let a rule share the requests of an experiment, and not keep who gets what."""
+    at("tags.experiment", "checkout")(properties)
+    for group in properties["actions"][0]["forward"]["targetGroups"]:
+        group["weight"] = 50
+
+
 APP = "spec.template.spec.containers.0"
 MUTATIONS: list[tuple[str, str, str, Change]] = [
     # (check, type, name, what is done to it)
@@ -153,6 +160,7 @@ MUTATIONS: list[tuple[str, str, str, Change]] = [
         "shop-traffic-production",
         at("actions.0.forward.targetGroups.1.weight", ...),
     ),
+    ("sticky-experiments", ready.LISTENER_RULE, "shop-traffic-production", an_experiment),
     ("health-checks", ready.GROUP, "shop-tg-blue", at("healthCheck.path", "/")),
     ("secret-containers", ready.SECRET, "shop-secrets-app", at("recoveryWindowInDays", 0)),
     ("key-rotation", ready.KEY, "production-key", at("enableKeyRotation", False)),
@@ -251,6 +259,16 @@ def test_what_is_stricter_than_ours_is_no_violation(policy: str) -> None:
 def test_every_check_is_seen_to_fail() -> None:
     seen = {check for check, *_ in MUTATIONS} | {"network-policy", "disruption-budget", "rate-limit"}
     assert {check.name for check in CHECKS} - seen == {"watched-colors", "protected"}  # above, too
+
+
+def test_an_experiment_that_keeps_who_gets_what_and_one_of_a_cohort_are_no_violation() -> None:
+    def forward(enabled: bool, *weights: int) -> dict[str, Any]:
+        groups = [{"arn": "arn", "weight": weight} for weight in weights]
+        action = {"type": "forward", "forward": {"targetGroups": groups, "stickiness": {"enabled": enabled}}}
+        return {"tags": {"experiment": "checkout"}, "actions": [action]}
+
+    for properties in (forward(True, 50, 50), forward(False, 100, 0), {**forward(False, 50, 50), "tags": {}}):
+        assert reported("sticky-experiments", ready.LISTENER_RULE, properties) == []
 
 
 # The pack

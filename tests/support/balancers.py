@@ -33,14 +33,14 @@ if TYPE_CHECKING:
 PULUMI = """#!/bin/sh
 echo "$*" >>"$CALLED"
 case "$*" in
-*"config set"*) [ -z "$NO_BACKEND" ] || { echo "error: no backend" >&2; exit 1; } ;;
+*"config set"* | *"config rm"*) [ -z "$NO_BACKEND" ] || { echo "error: no backend" >&2; exit 1; } ;;
 *"stack export"*) cat "$STATE" ;;
 *"stack output"*) [ -z "$NO_BACKEND" ] || { echo "error: no backend" >&2; exit 1; }; echo '{}' ;;
 "preview "*) [ -z "$MORE" ] || exit 1 ;;
 "up "*) [ -z "$LOCKED" ] || { echo "error: the stack is currently locked by 1 lock" >&2; exit 255; } ;;
 *) echo "error: unexpected $*" >&2; exit 1 ;;
 esac
-[ "$1 $2 $3" != "--non-interactive config set" ] || exec "$PYTHON" "$SET" "$@"
+case "$2 $3" in "config set" | "config rm") exec "$PYTHON" "$SET" "$@" ;; esac
 """
 CURL = """#!/bin/sh
 echo "curl $*" >>"$CALLED"
@@ -57,16 +57,20 @@ case "$*" in
 esac
 """
 """Answers as shop does while blue serves 1.4.0 and the header leads to green's 1.5.0."""
-SET = '''"""What `pulumi config set --path` does to a stack file, as far as the commands use it."""
+SET = '''"""What `pulumi config set --path` and `rm` do to a stack file, as far as the commands use them."""
 import sys, yaml
 words = sys.argv[1:]
-stack, (key, value) = words[words.index("--stack") + 1], words[words.index("--") + 1:]
+stack, (key, *value) = words[words.index("--stack") + 1], words[words.index("--") + 1:]
 content = yaml.safe_load(open(f"Pulumi.{stack}.yaml"))
 name, *path = key.split(":", 1)[1].split(".")
 place, name = (content["config"], f"hueshift:{name}") if not path else (content["config"][f"hueshift:{name}"], name)
 for part in path[:-1]:
     place = place[part]
-place[path[-1] if path else name] = value if "--plaintext" in words or "--type" in words else int(value)
+if value:
+    (text,) = value
+    place[path[-1] if path else name] = text if "--plaintext" in words or "--type" in words else int(text)
+else:
+    del place[path[-1] if path else name]
 open(f"Pulumi.{stack}.yaml", "w").write(yaml.safe_dump(content, sort_keys=False))
 '''
 

@@ -126,6 +126,11 @@ def color(version: str) -> dict[str, Any]:
     }
 
 
+def experiment(**cohort: object) -> dict[str, Any]:
+    """Return the settings of an experiment of a week."""
+    return {"name": "checkout", "since": "2027-03-01T09:00:00Z", "until": "2027-03-08T09:00:00Z", **cohort}
+
+
 def whole() -> list[dict[str, Any]]:
     """Return valid stacks that together use every key; `test_settings.py` compares that with the model.
 
@@ -240,6 +245,10 @@ def whole() -> list[dict[str, Any]]:
     second["network"] = {"lookup": {"vpcTags": {"Name": "main"}, "subnetTags": {"tier": "private"}}}
     third = stack()
     third["network"] = {"stackReference": "organization/network/production"}
+    third["services"]["cart"] = stack()["services"]["shop"] | {"host": "cart.example.com"}
+    second["services"]["shop"]["experiment"] = experiment(header={"name": "x-cohort", "values": ["beta", "staff-*"]})
+    third["services"]["shop"]["experiment"] = experiment(cookie={"name": "cohort", "value": "b"})
+    third["services"]["cart"]["experiment"] = experiment(percent=50, metric="orders_total")
     return [first, second, third]
 
 

@@ -161,10 +161,11 @@ def test_a_limit_without_room_for_a_name_is_refused() -> None:
 @given(st.sets(st.sampled_from(BANDS), min_size=1, max_size=MAX_SERVICES))
 def test_no_two_rules_of_a_load_balancer_share_a_priority_and_all_are_valid(bands: set[int]) -> None:
     priorities = [rule_priority(band, kind) for band in bands for kind in RuleKind]
+    priorities += [rule_priority(band, RuleKind.COHORT) + 1 for band in bands]  # of a cookie, the second
 
     assert len(set(priorities)) == len(priorities)
     assert all(100 <= priority <= 50_000 for priority in priorities)
-    assert len(priorities) + LISTENER_RULES <= 100
+    assert len(bands) * len(set(RuleKind) - {RuleKind.COHORT}) + LISTENER_RULES <= 100
 
 
 @given(some.labels)

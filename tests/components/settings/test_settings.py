@@ -1103,3 +1103,63 @@ def test_a_longer_idle_timeout_is_asked_for_once_for_all_services() -> None:
     for service in values["services"].values():
         service.setdefault("timing", {})["keepAlive"] = 92
     assert parse(values, stack="staging")
+
+
+# Experiments
+
+
+def shop_with(experiment: dict[str, Any], **more: object) -> dict[str, Any]:
+    values = put("services.shop.experiment", experiment)
+    values["services"]["shop"] |= more
+    return values
+
+
+@pytest.mark.parametrize(
+    "cohort",
+    [{"header": {"name": "x-cohort", "values": ["b"]}}, {"cookie": {"name": "cohort", "value": "b"}}, {"percent": 50}],
+)
+def test_an_experiment_has_a_cohort_and_shares_requests_by_its_percent_alone(cohort: dict[str, Any]) -> None:
+    shop = parse(shop_with(some.experiment(**cohort)), stack="staging").services["shop"]
+    percent = cohort.get("percent", 0)
+    assert shop.shares == {Color.BLUE: 100 - percent, Color.GREEN: percent}
+    assert shop.stickiness == (7 * 24 * 3600 if percent else 0)
+
+
+def test_an_experiment_and_a_canary_exclude_each_other() -> None:
+    values = shop_with(some.experiment(percent=50), canaryWeight=10)
+    (problem,) = problems(values)
+    assert problem.startswith("hueshift:services.shop.canaryWeight: 10, but the experiment checkout runs")
+    of_stack = put("canaryWeight", 10, shop_with(some.experiment(percent=50)))
+    assert any("but the experiment checkout runs" in each for each in problems(of_stack))
+
+
+def test_the_variant_has_pods() -> None:
+    values = put("services.shop.colors.green.parked", True, shop_with(some.experiment(percent=50)))
+    (problem,) = problems(values)
+    assert problem.startswith("hueshift:services.shop.colors.green.parked: true, but it is the variant")
+
+
+def test_a_service_of_one_color_has_no_variant() -> None:
+    values = shop_with(some.experiment(percent=50), strategy={"kind": "rolling"})
+    del values["services"]["shop"]["colors"]["green"]
+    assert "hueshift:services.shop.experiment: has no second color to be the variant; remove it" in problems(values)
+
+
+@pytest.mark.parametrize(
+    ("experiment", "key"),
+    [
+        (some.experiment(), "experiment"),
+        (some.experiment(percent=0), "experiment.percent"),
+        (some.experiment(percent=100), "experiment.percent"),
+        (some.experiment(percent=50, until="2027-03-08T09:00:01Z"), "experiment.until"),
+        (some.experiment(percent=50, since="tomorrow"), "experiment.since"),
+        (some.experiment(percent=50, metric="orders total"), "experiment.metric"),
+        (some.experiment(percent=50, name="Checkout"), "experiment.name"),
+        (some.experiment(header={"name": "cookie", "values": ["b"]}), "experiment.header.name"),
+        (some.experiment(header={"name": "x-cohort", "values": ["*"]}), "experiment.header.values"),
+        (some.experiment(cookie={"name": "cohort", "value": "b*"}), "experiment.cookie.value"),
+    ],
+)
+def test_an_experiment_that_an_alb_cannot_run_is_refused(experiment: dict[str, Any], key: str) -> None:
+    (problem,) = problems(shop_with(experiment))
+    assert problem.startswith(f"hueshift:services.shop.{key}: ")

@@ -429,3 +429,67 @@ async def test_aws_that_cannot_be_asked_as_the_provider_asks_it_refuses_the_upda
     with pytest.raises(TrafficRefusedError, match="asked with aws:profile nobody-has-this") as refused:
         await called
     assert "Emergency without Pulumi" in str(refused.value)
+
+
+# Experiments
+
+
+def of_experiment(args: pulumi.ResourceHookArgs, old: str | None, new: str | None) -> pulumi.ResourceHookArgs:
+    before, after = (
+        {**(inputs or {}), "tags": {"experiment": name} if name else {}}
+        for inputs, name in ((args.old_inputs, old), (args.new_inputs, new))
+    )
+    return pulumi.ResourceHookArgs(args.urn, args.id, args.name, args.type, after, before)
+
+
+def judged(balancer: LoadBalancer, args: pulumi.ResourceHookArgs, *, live: tuple[int, int]) -> None:
+    balancer.holds(*live)
+    balancer.has({Color.BLUE: GOOD, Color.GREEN: GOOD})
+    balancer.is_quiet()
+    balancer.judge(args)
+
+
+@pytest.mark.parametrize("new", [(0, 100), (90, 10), (50, 50)])
+def test_nobodys_color_changes_while_an_experiment_runs(balancer: LoadBalancer, new: tuple[float, float]) -> None:
+    args = of_experiment(change((100, 0), new), "checkout", "checkout")
+    with pytest.raises(TrafficRefusedError, match="would change while the experiment checkout runs"):
+        judged(balancer, args, live=(100, 0))
+
+
+@pytest.mark.parametrize(("old", "new"), [(None, "checkout"), ("checkout", None), ("checkout", "checkout-2")])
+def test_an_experiment_begins_ends_and_gives_way_to_another_with_other_weights(
+    balancer: LoadBalancer, old: str | None, new: str | None
+) -> None:
+    judged(balancer, of_experiment(change((50, 50), (0, 100)), old, new), live=(50, 50))
+
+
+def test_an_experiment_does_not_begin_in_an_open_release(balancer: LoadBalancer) -> None:
+    args = of_experiment(change((100, 0), (100, 0)), None, "checkout")
+    with pytest.raises(TrafficRefusedError, match="the load balancer has blue 90, green 10"):
+        judged(balancer, args, live=(90, 10))
+
+
+@in_stack
+@pytest.mark.parametrize(
+    ("names", "key", "refused"),
+    [
+        (("checkout", "checkout"), "conditions", True),
+        (("checkout", "checkout"), "actions", True),
+        (("checkout", "checkout"), "priority", False),
+        (("checkout", "another"), "conditions", False),
+    ],
+)
+async def test_a_cohort_is_fixed_for_the_length_of_its_experiment(
+    engine: Engine, names: tuple[str, str], key: str, refused: bool
+) -> None:
+    gate.cohort_hook("shop-cohort-gate", service="shop")
+    await engine.settle()
+    old, new = ({"conditions": 1, "actions": 1, "priority": 1, "tags": {"experiment": name}} for name in names)
+    args = pulumi.ResourceHookArgs("urn", RULE, "shop-cohort", "type", {**new, key: 2}, old)
+    called = engine.hooks["shop-cohort-gate"](args)
+    assert called is not None
+    if not refused:
+        await called
+        return
+    with pytest.raises(TrafficRefusedError, match=f"the cohort's {key} would change while the experiment checkout"):
+        await called

@@ -21,7 +21,8 @@ GROUP = GROUPS[Color.GREEN]
 class Client:
     """A load balancer with the production rule of shop and one of another host."""
 
-    def __init__(self, blue: int = 100, green: int = 0) -> None:
+    def __init__(self, blue: int = 100, green: int = 0, header: str = "x-canary") -> None:
+        self.header = header
         self.weights = {GROUPS[Color.BLUE]: blue, GROUP: green}
         self.asked: list[str] = []
 
@@ -35,7 +36,10 @@ class Client:
                 "Actions": [{"Type": "forward", "ForwardConfig": {"TargetGroups": groups}}],
             }
 
-        return {"Rules": [rule("orders.example.com", {GROUP: 100}), rule("shop.example.com", self.weights)]}
+        header = {"Field": "http-header", "HttpHeaderConfig": {"HttpHeaderName": self.header, "Values": ["x"]}}
+        special = rule("shop.example.com", {GROUP: 1})
+        special["Conditions"].append(header)
+        return {"Rules": [rule("orders.example.com", {GROUP: 100}), special, rule("shop.example.com", self.weights)]}
 
 
 def change(old: int | None, new: int | None) -> pulumi.ResourceHookArgs:
@@ -71,10 +75,16 @@ async def test_a_color_that_users_are_sent_to_keeps_its_pods(engine: Engine, mon
 
 
 @in_stack
+async def test_a_color_that_a_cohort_is_sent_to_keeps_its_pods(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(TrafficRefusedError, match="green would be parked while the load balancer gives it 100 of 100"):
+        await hooked(engine, Client(header="x-cohort"), monkeypatch, change(None, 0))
+
+
+@in_stack
 async def test_a_color_without_traffic_is_parked(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     client = Client(blue=100, green=0)
     await hooked(engine, client, monkeypatch, change(None, 0))
-    assert client.asked == [LISTENER]
+    assert set(client.asked) == {LISTENER}
 
 
 @pytest.mark.parametrize(("old", "new"), [(None, None), (0, None), (0, 0), (2, 3)])

@@ -1,11 +1,13 @@
 """Who gets which color."""
 
+from typing import Any
+
 import pulumi
 import pytest
 from pulumi_kubernetes import core
 
 from components.model import Color
-from components.spec import Timing
+from components.spec import CookieCohort, Experiment, HeaderCohort, Timing
 from components.traffic.traffic_split import TestRoutes, TrafficSplit
 from tests.support import samples
 from tests.support.engine import Engine, in_stack
@@ -135,3 +137,71 @@ async def test_a_service_of_one_color_has_one_group_with_everything_and_no_canar
     forward = (await engine.inputs("shop-production"))["actions"][0]["forward"]
     assert forward["targetGroups"] == [{"arn": "arn", "weight": 100}]
     assert [rule.name for rule in await engine.of_type("ListenerRule")] == ["shop-production"]
+
+
+# Experiments
+
+
+def experiment(**cohort: Any) -> Experiment:  # noqa: ANN401 - of its keys
+    return Experiment(name="checkout", since="2027-03-01T09:00:00Z", until="2127-03-02T09:00:00Z", **cohort)
+
+
+HEADER = HeaderCohort(name="x-cohort", values=["beta"])
+
+
+@in_stack
+@pytest.mark.parametrize(("active", "variant"), [(Color.BLUE, Color.GREEN), (Color.GREEN, Color.BLUE)])
+async def test_a_cohort_reaches_the_other_color_before_the_weights_are_asked(
+    engine: Engine, active: Color, variant: Color
+) -> None:
+    pods = {color: core.v1.ConfigMap(f"pods-{color}") for color in Color}
+    changed = samples.change(samples.TRAFFIC, active_color=active, experiment=experiment(header=HEADER), serving=pods)
+    TrafficSplit("shop", changed)
+    cohort, production = await engine.resource("shop-cohort"), await engine.resource("shop-production")
+    assert cohort.inputs["actions"] == [{"type": "forward", "targetGroupArn": samples.GROUPS[variant]}]
+    assert cohort.inputs["conditions"] == [
+        {"hostHeader": {"values": ["shop.example.com"]}},
+        {"httpHeader": {"httpHeaderName": "x-cohort", "values": ["beta"]}},
+    ]
+    assert 700 < cohort.inputs["priority"] < production.inputs["priority"]
+    assert cohort.inputs["tags"]["experiment"] == production.inputs["tags"]["experiment"] == "checkout"
+    weights = [group["weight"] for group in production.inputs["actions"][0]["forward"]["targetGroups"]]
+    assert weights == ([100, 0] if active is Color.BLUE else [0, 100])
+    assert production.urn in cohort.waits_for, "what the gate refuses begins nowhere"
+    assert (await engine.resource(f"pods-{variant}")).urn in cohort.waits_for
+    assert list(cohort.request.hooks.before_update) == ["shop-cohort-gate"]
+
+
+@in_stack
+async def test_a_cookie_takes_two_rules_side_by_side(engine: Engine) -> None:
+    cookie = CookieCohort(name="cohort", value="b")
+    TrafficSplit("shop", samples.change(samples.TRAFFIC, experiment=experiment(cookie=cookie)))
+    first, later = await engine.inputs("shop-cohort"), await engine.inputs("shop-cohort1")
+    assert first["conditions"][1]["httpHeader"] == {"httpHeaderName": "cookie", "values": ["cohort=b", "cohort=b;*"]}
+    assert later["conditions"][1]["httpHeader"]["values"] == ["*; cohort=b", "*; cohort=b;*"]
+    production = await engine.inputs("shop-production")
+    assert first["priority"] < later["priority"] < production["priority"]
+
+
+@in_stack
+async def test_a_random_cohort_is_shared_out_by_the_weights_and_kept_for_the_whole_experiment(engine: Engine) -> None:
+    week = Experiment(name="checkout", since="2127-03-01T09:00:00Z", until="2127-03-08T09:00:00Z", percent=30)
+    TrafficSplit("shop", samples.change(samples.TRAFFIC, experiment=week, timing=Timing(stickiness=60)))
+    (action,) = (await engine.inputs("shop-production"))["actions"]
+    assert [group["weight"] for group in action["forward"]["targetGroups"]] == [70, 30]
+    assert action["forward"]["stickiness"] == {"enabled": True, "duration": 604_800}
+    names = {rule.name for rule in await engine.of_type("ListenerRule")}
+    assert names == {"shop-canary", "shop-production"}
+
+
+@in_stack
+@pytest.mark.parametrize(("until", "said"), [("2026-01-02T00:00:00Z", 1), ("2127-01-02T00:00:00Z", 0)])
+async def test_a_preview_says_that_an_experiment_is_over(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, until: str, said: int
+) -> None:
+    warned: list[str] = []
+    monkeypatch.setattr(pulumi.log, "warn", lambda text, _: warned.append(text))
+    over = Experiment(name="checkout", since="2026-01-01T00:00:00Z", until=until, header=HEADER)
+    TrafficSplit("shop", samples.change(samples.TRAFFIC, experiment=over))
+    await engine.settle()
+    assert warned == [f"the experiment checkout is over since {until}: remove the service's block experiment"] * said

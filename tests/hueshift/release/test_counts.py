@@ -120,6 +120,25 @@ def test_what_prometheus_refuses_or_does_not_answer_is_said(prometheus: Promethe
         Prometheus("http://127.0.0.1:9", "staging").vector("up")
 
 
+def test_a_counter_of_the_pods_and_the_mean_answer_are_told_by_color(prometheus: Prometheus) -> None:
+    Answers.said = {
+        "up{": [{"metric": {}, "value": [BEGAN, "24"]}],
+        "orders_total{": [series("blue", "a", {-5: 10, 0: 12}), series("green", "b", {0: 3})],
+        "duration_seconds_sum": [series("blue", "a", {-5: 1, 0: 5}), series("green", "b", {0: 3})],
+        "duration_seconds_count": [series("blue", "a", {-5: 0, 0: 100}), series("green", "b", {0: 50})],
+    }
+    events = prometheus.events("shop", "orders_total", since=BEGAN, now=BEGAN)
+    assert {at: dict(by_color) for at, by_color in events.items()} == {BEGAN: {BLUE: 2, GREEN: 3}}
+    assert dict(prometheus.seconds("shop", since=BEGAN, now=BEGAN)) == {BLUE: 0.04, GREEN: 0.06}
+    asked = [each["query"][0] for each in Answers.asked if "orders_total" in each["query"][0]]
+    assert asked == ['sum by (color, instance) (orders_total{service="shop",environment="staging"})']
+
+
+def test_a_bound_is_as_it_was_at_a_time(prometheus: Prometheus) -> None:
+    prometheus.bound("shop", BLUE, BEGAN)
+    assert Answers.asked[-1]["time"] == [f"{BEGAN}.000"]
+
+
 class Metrics:
     """CloudWatch, which has data of the first two minutes on two pages."""
 
@@ -149,7 +168,9 @@ def test_cloudwatch_counts_whole_minutes_that_are_not_late_by_target_group() -> 
         actions=[],
         groups={f"{arn}targetgroup/shop-{color}/{number}": color for number, color in enumerate(Color)},
     )
-    found = CloudWatchCounts(client, {"shop": rule}).ticks("shop", since=BEGAN + 20, now=BEGAN + 250, slow=None)
+    found = CloudWatchCounts(client, {"shop": rule}, "staging").ticks(
+        "shop", since=BEGAN + 20, now=BEGAN + 250, slow=None
+    )
     assert [tick.at - BEGAN for tick in found] == [60, 120]
     assert (found[1].requests[GREEN], found[1].failed[GREEN]) == (20, 4)
     assert (found[0].requests, found[0].failed) == ({BLUE: 90, GREEN: 0}, {BLUE: 0, GREEN: 0})
@@ -158,7 +179,9 @@ def test_cloudwatch_counts_whole_minutes_that_are_not_late_by_target_group() -> 
         {"Name": "LoadBalancer", "Value": "app/edge-alb/50dc"},
         {"Name": "TargetGroup", "Value": "targetgroup/shop-blue/0"},
     ]
-    assert CloudWatchCounts(client, {"shop": rule}).ticks("shop", since=BEGAN, now=BEGAN + 90, slow=None) == []
+    assert (
+        CloudWatchCounts(client, {"shop": rule}, "staging").ticks("shop", since=BEGAN, now=BEGAN + 90, slow=None) == []
+    )
 
 
 def test_the_judge_reads_old_and_new_and_the_plan_the_old_colors_usual() -> None:
@@ -169,3 +192,39 @@ def test_the_judge_reads_old_and_new_and_the_plan_the_old_colors_usual() -> None
     assert usual([], BLUE).rate == 0
     quiet = [Tick(BEGAN + 900 + at, {BLUE: 5}, {}, {}) for at in range(0, 301, STEP)]
     assert usual([*ticks, *quiet], BLUE).rate == 1, "what came a quarter of an hour ago"
+
+
+RULE = Rule(
+    service="shop",
+    arn="arn:aws:elasticloadbalancing:eu-west-1:1:listener-rule/app/edge-alb/50dc/f2f7/9683",
+    actions=[],
+    groups={f"arn:aws:elasticloadbalancing:eu-west-1:1:targetgroup/shop-{color}/0": color for color in Color},
+)
+
+
+def test_a_metric_of_cloudwatch_is_asked_by_environment_service_and_color() -> None:
+    client = Metrics()
+    counts = CloudWatchCounts(client, {"shop": RULE}, "staging")
+    found = counts.events("shop", "Acme/Shop/Orders", since=BEGAN, now=BEGAN + 250)
+    assert found == {BEGAN + 60: {BLUE: 90, GREEN: 0}, BEGAN + 120: {BLUE: 180, GREEN: 20}}
+    metric = client.asked[0]["MetricDataQueries"][1]["MetricStat"]["Metric"]
+    assert (metric["Namespace"], metric["MetricName"]) == ("Acme/Shop", "Orders")
+    assert {each["Name"]: each["Value"] for each in metric["Dimensions"]} == {
+        "environment": "staging",
+        "service": "shop",
+        "color": "green",
+    }
+
+
+def test_cloudwatch_tells_the_mean_answer() -> None:
+    counts = CloudWatchCounts(Metrics(), {"shop": RULE}, "staging")
+    assert counts.seconds("shop", since=BEGAN, now=BEGAN + 250) == {GREEN: 20 / 3}
+
+
+@pytest.mark.parametrize(("days", "period"), [(14, 60), (16, 300)])
+def test_cloudwatch_is_asked_by_the_minute_while_it_keeps_minutes(days: int, period: int) -> None:
+    client = Metrics()
+    counts = CloudWatchCounts(client, {"shop": RULE}, "staging")
+    ticks = counts.ticks("shop", since=BEGAN, now=BEGAN + days * 86_400, slow=None)
+    assert client.asked[0]["MetricDataQueries"][0]["MetricStat"]["Period"] == period
+    assert ticks[1].at - ticks[0].at == period

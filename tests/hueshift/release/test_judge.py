@@ -69,6 +69,17 @@ def test_one_scrape_full_of_failures_is_not_enough_and_two_are() -> None:
     assert evidence([bad, bad]).condemned
 
 
+@pytest.mark.parametrize("limit", [0.05, None])
+def test_one_scrape_full_of_failures_is_no_pass_until_the_next_ones_say_it_was_a_hiccup(limit: float | None) -> None:
+    scrapes = [Scrape(10_000, 0, 802, 40)]
+    first = judge.compare("failed", scrapes, since_step=1, limit=limit)
+    assert (first.state, first.needs) == ("unknown", None)
+    assert first.why.startswith("40 of 802 requests, all in one reading: the next one decides")
+    assert judge.compare("failed", [*scrapes, scrapes[0]], since_step=2, limit=limit).state == "bad"
+    clean = [Scrape(10_000, 15, 10_000, 0)] * 20
+    assert judge.compare("failed", [*scrapes, *clean], since_step=21, limit=limit).state == "good"
+
+
 def test_a_failing_database_hits_both_colors_and_condemns_none() -> None:
     assert not evidence([Scrape(900, 450, 100, 50)] * 60).condemned
 

@@ -182,3 +182,14 @@ def test_the_status_names_the_open_release_and_afterwards_until_when_the_old_col
     (said,) = json.loads(loop.run("status", "--json").output)["services"].values()
     assert (said["release"]["open"], said["release"]["phase"]) == (False, "promoted")
     assert said["release"]["keptUntil"]
+
+
+def test_no_release_begins_while_an_experiment_runs(loop: Loop) -> None:
+    loop.world.change(lambda config: config["hueshift:services"]["pricing"].update(experiment={"name": "checkout"}))
+    before = loop.world.file.read_text()
+    for words in (["plan"], ["release"], ["release", "--force", "why not"]):
+        refused = loop.run(*words)
+        assert refused.exit_code == 1
+        assert "pricing: the experiment checkout needs both colors as they are" in refused.output
+    assert loop.world.live("pricing") == BLUE
+    assert loop.world.file.read_text() == before

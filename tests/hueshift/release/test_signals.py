@@ -74,6 +74,19 @@ def fires(*names: str) -> Any:  # noqa: ANN401
     return Vector(*(({"alertname": alert, "color": color}, 1.0) for color, alert in firing))
 
 
+def test_what_is_on_before_the_first_request_tells_of_another_image_and_is_waited_for() -> None:
+    trying = replace(RECORD, phase=Phase.TRYING)
+    asked = (
+        alarms(Alarms(**{**WELL, "green": "ALARM"}), "production", "shop", "alarms"),
+        alerts(fires("green-Errors"), "production", "shop", "alerts"),
+    )
+    for question in asked:
+        assert [it.state for it in question.ask(RECORD, NOW)] == ["bad"]
+        (verdict,) = question.ask(trying, NOW)
+        assert (verdict.state, verdict.needs) == ("unknown", None)
+        assert verdict.why.endswith("it has no traffic yet, so that is waited for")
+
+
 @pytest.mark.parametrize(
     ("prometheus", "state"),
     [

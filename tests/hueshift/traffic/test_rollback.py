@@ -1,6 +1,7 @@
 """`hueshift rollback` and `hueshift status` against a load balancer on loopback; pulumi and git push are played."""
 
 import json
+from collections.abc import Iterator
 from contextlib import chdir
 from fnmatch import fnmatch
 from typing import Any
@@ -37,7 +38,7 @@ def test_out_of_a_release_the_live_rule_goes_back_and_the_file_has_nothing_to_sa
     assert lines[1:] == ["Pulumi.staging.yaml: as it was: it says so already", "state: knows the weights"]
     assert world.file.read_text() == before
     assert world.live("orders") == world.live("pricing") == {"blue": 100, "green": 0}
-    assert world.called[-1].endswith("--stack staging --skip-preview --refresh --target=urn::shop-traffic-production")
+    assert world.called[-1].endswith("--stack staging --refresh --target=urn::shop-traffic-production")
 
 
 def test_after_a_flip_all_services_that_follow_the_key_go_back_and_the_key_with_a_commit(world: World) -> None:
@@ -251,6 +252,7 @@ def test_the_status_is_what_is_live_beside_the_file_with_the_way_back(world: Wor
         "healthy": {"blue": 0, "green": 2},
         "alarms": [],
         "wayBack": "blue",
+        "experiment": None,
         "release": None,
         "problem": None,
     }
@@ -295,3 +297,66 @@ def test_alarms_that_are_on_stand_at_their_service_alone(world: World) -> None:
     done = json.loads(world.run("status", "--stack", "staging", "--json").stdout)["services"]
     assert done["shop"]["alarms"] == ["staging-shop-green-errors"]
     assert done["orders"]["alarms"] == []
+
+
+# Experiments
+
+
+def with_experiment(world: World, **cohort: Any) -> None:  # noqa: ANN401 - of its keys
+    said = {"name": "checkout", "since": "2027-03-01T09:00:00Z", "until": "2027-03-08T09:00:00Z", **cohort}
+    world.change(lambda config: config["hueshift:services"]["pricing"].update(experiment=said))
+
+
+@pytest.fixture
+def cohort(world: World) -> Iterator[str]:
+    """Let a rule send a cohort of pricing to green."""
+    with_experiment(world, header={"name": "x-cohort", "values": ["beta"]})
+    conditions: Any = [
+        {"Field": "host-header", "HostHeaderConfig": {"Values": ["pricing.example.com"]}},
+        {"Field": "http-header", "HttpHeaderConfig": {"HttpHeaderName": "x-cohort", "Values": ["beta"]}},
+    ]
+    listener = world.rules["pricing"].replace(":listener-rule/", ":listener/").rpartition("/")[0]
+    (rule,) = world.elb.create_rule(
+        ListenerArn=listener,
+        Priority=5,
+        Conditions=conditions,
+        Actions=[{"Type": "forward", "TargetGroupArn": world.groups["pricing", "green"]}],
+    )["Rules"]
+    yield rule["RuleArn"]
+    world.elb.delete_rule(RuleArn=rule["RuleArn"])
+
+
+def test_the_way_back_out_of_an_experiment_takes_its_cohort_back_and_the_block_off_the_file(
+    world: World, cohort: str
+) -> None:
+    done = world.run("rollback", "--stack", "staging", "--service", "pricing")
+    assert done.exit_code == 0, done.stderr
+    (action,) = world.elb.describe_rules(RuleArns=[cohort])["Rules"][0]["Actions"]
+    assert action["TargetGroupArn"] == world.groups["pricing", "blue"]
+    assert world.live("pricing") == {"blue": 100, "green": 0}
+    assert "experiment" not in world.config["hueshift:services"]["pricing"]
+    assert world.config["hueshift:services"]["pricing"]["activeColor"] == "blue"
+    assert "Pulumi.staging.yaml: no services.pricing.experiment" in done.stderr
+
+
+def test_the_way_back_out_of_a_random_experiment_gives_all_clients_to_the_control(world: World) -> None:
+    with_experiment(world, percent=50)
+    world.move("pricing", blue=50, green=50, sticky=True)
+    done = world.run("rollback", "--stack", "staging", "--service", "pricing")
+    assert done.exit_code == 0, done.stderr
+    assert world.live("pricing") == {"blue": 100, "green": 0}
+    assert world.actions("pricing")[0]["ForwardConfig"]["TargetGroupStickinessConfig"]["Enabled"] is False
+    assert "experiment" not in world.config["hueshift:services"]["pricing"]
+
+
+def test_status_says_who_is_the_variant_and_when_that_is_over(world: World) -> None:
+    with_experiment(world, percent=50)
+    world.move("pricing", blue=50, green=50, sticky=True)
+    done = world.run("status", "--stack", "staging", "--service", "pricing")
+    assert done.exit_code == 0, done.stderr
+    assert "experiment checkout: green is the variant until 2027-03-08T09:00:00Z: hueshift experiment status" in (
+        done.stdout
+    )
+    with_experiment(world, percent=50, until="2026-03-08T09:00:00Z")
+    over = world.run("status", "--stack", "staging", "--service", "pricing").stdout
+    assert "experiment checkout: over since 2026-03-08T09:00:00Z; remove services.pricing.experiment" in over
