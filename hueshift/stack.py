@@ -245,15 +245,15 @@ def place(name: str | None) -> Place:
             found.name.removeprefix("Pulumi.").removesuffix(".yaml") for found in folder.glob("Pulumi.*.yaml")
         )
         raise unknown("stack with a file here", short, known)
-    defaults = _defaults(project)
-    values = {**defaults, **section(read(file), "config", file)}
+    declared = defaults(project)
+    values = {**declared, **section(read(file), "config", file)}
     region, profile = values.get("aws:region"), values.get("aws:profile")
     return Place(
         name=short,
         project=name_of_project,
         folder=folder,
         values=own_values(values, name_of_project),
-        defaults=own_values(defaults, name_of_project),
+        defaults=own_values(declared, name_of_project),
         region=region if isinstance(region, str) else None,
         profile=profile,
         roles=values.get("aws:assumeRoles"),
@@ -420,7 +420,7 @@ def _project(folder: Path) -> tuple[Mapping[str, Any], str]:
     return section(content, "config", file), name
 
 
-def _defaults(project: Mapping[str, Any]) -> dict[str, Any]:
+def defaults(project: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the project says of keys that a stack file leaves out."""
     found = {}
     for key, declared in project.items():

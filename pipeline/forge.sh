@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# forge.sh comment FILE | issue TITLE FILE | close TITLE
+# forge.sh comment FILE | issue TITLE FILE | close TITLE | reviewed NUMBER
 # Talks to GitHub or GitLab, whichever runs this job. `comment` writes NAME.md as the one comment of the pull request
 # that begins with <!-- hueshift:NAME -->: the one that is there is edited, other people's are left alone. `issue` keeps
-# one open issue of that title up to date; `close` closes it, if there is one.
+# one open issue of that title up to date; `close` closes it, if there is one. `reviewed` prints whether a pull request is
+# open and has the label review: yes or no.
 #
 # GitHub: GITHUB_API_URL, GITHUB_REPOSITORY, GITHUB_TOKEN; PULL_REQUEST, its number, for a comment
 # GitLab: CI_API_V4_URL, CI_PROJECT_ID, GITLAB_TOKEN; CI_MERGE_REQUEST_IID for a comment
@@ -10,7 +11,7 @@ set -euo pipefail
 # shellcheck source=lib/steps.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib/steps.sh"
 takes 2 3 "$@"
-case $1-$# in comment-2 | issue-3 | close-2) ;; *) usage >&2 && exit 2 ;; esac
+case $1-$# in comment-2 | issue-3 | close-2 | reviewed-2) ;; *) usage >&2 && exit 2 ;; esac
 
 need() { # need NAME...: set, or it is said which is not
   for name in "$@"; do [ -n "${!name:-}" ] || fail "$name is not set; $forge needs $*"; done
@@ -89,6 +90,14 @@ issue() {
   jq --raw-input --slurp --arg title "$1" "{title: \$title, $text: .}" "$2" >"$work/body"
   find_issue "$1"
   write "$repository/issues"
+}
+
+reviewed() {
+  local path=pulls/$1 label=.name
+  [ "$forge" = GitHub ] || path=merge_requests/$1 label=.
+  call GET "$repository/$path"
+  jq --raw-output --arg opened "$opened" \
+    "if .state == \$opened and any(.labels[]; $label == \"review\") then \"yes\" else \"no\" end" "$work/answer"
 }
 
 close() {

@@ -2,6 +2,8 @@
 # keep.sh MESSAGE [FILE…]
 # Commits the stack files and the record of releases, or the files named, and pushes them to the branch that the
 # pipeline runs for. What others have pushed meanwhile goes before. Nothing to commit is fine.
+#
+# DELIVERS  the stack that got the program of this job's commit: newest.sh lets no earlier one follow. Always a commit then
 set -euo pipefail
 # shellcheck source=lib/steps.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib/steps.sh"
@@ -19,12 +21,17 @@ push=(git push --quiet)
 [ -z "${GITLAB_CI:-}" ] || push+=(--push-option=ci.skip)
 [ -z "${GITHUB_ACTIONS:-}" ] || message+=" [skip ci]"
 
+delivers=()
+if [ -n "${DELIVERS:-}" ]; then
+  delivers=(--allow-empty "--message=Delivers: $DELIVERS ${GITHUB_SHA:-${CI_COMMIT_SHA:?is not set}}")
+fi
+
 git add -- "$@"
-if git diff --cached --quiet -- "$@"; then
+if [ ${#delivers[@]} -eq 0 ] && git diff --cached --quiet -- "$@"; then
   echo "nothing to keep: $* as in $branch"
   exit 0
 fi
-git "${identity[@]}" commit --quiet --message="$message" -- "$@"
+git "${identity[@]}" commit --quiet --message="$message" "${delivers[@]}" -- "$@"
 for attempt in 1 2 3 4 5; do
   if "${push[@]}" origin "HEAD:refs/heads/$branch" 2>/dev/null; then
     echo "kept in $branch: $message"

@@ -1,15 +1,17 @@
 #!/usr/bin/env bash
-# review.sh up NAME [SERVICE IMAGE VERSION [SCHEMA]] | down NAME
+# review.sh up NAME [SERVICE IMAGE VERSION [SCHEMA]] | down NAME | sweep
 # A small copy of staging for one pull request, such as review-42; with an image, one service runs that. `up` makes it or
 # brings it up to date, and prints
 #   url=https://SERVICE.NAME.ZONE       one line for each service, that of SERVICE last
 # `down` takes all of it away, however far `up` had come, and is content where nothing is left.
+# `sweep` takes away those whose pull request is not open any more or has lost its label: review-NUMBER for its number.
 # One of them at a time for a NAME: a lock that an ended run has left is taken away.
 set -euo pipefail
 # shellcheck source=lib/steps.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib/steps.sh"
-takes 2 6 "$@"
-action=$1 name=$2 service=${3:-} image=${4:-} version=${5:-} schema=${6:-}
+takes 1 6 "$@"
+[ "$*" = sweep ] || [ $# -gt 1 ] || { usage >&2 && exit 2; }
+action=$1 name=${2:-review-0} service=${3:-} image=${4:-} version=${5:-} schema=${6:-}
 [[ $name =~ ^review-[a-z0-9-]+$ ]] || fail "$name is no review: review-, then small letters and digits, such as review-42"
 file=Pulumi.$name.yaml
 
@@ -53,11 +55,22 @@ down() {
   say "nothing is left of $name"
 }
 
+sweep() {
+  local stacks number bad=0
+  stacks=$(pulumi stack ls --json | jq --raw-output '.[].name | capture("^review-(?<number>[0-9]+)$").number')
+  for number in $stacks; do
+    if [ "$(pipeline/forge.sh reviewed "$number")" = no ]; then
+      "${BASH_SOURCE[0]}" down "review-$number" || bad=1
+    fi
+  done
+  return $bad
+}
+
 provider() { # as the stack file names it: `init` alone would put a passphrase in its place
   sed --quiet 's/^secretsprovider: *//p' "$file" | grep . || echo default
 }
 
 case $action in
-  up | down) "$action" ;;
+  up | down | sweep) "$action" ;;
   *) usage >&2 && exit 2 ;;
 esac

@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # setup.sh [STACK]
 # Makes a runner ready: the Python environment, on PATH where GitHub runs, and the kubeconfig of the cluster that the
-# file of STACK names, for whoever the credentials of AWS are. A Debian without a program that is needed gets it.
+# file of STACK names, for whoever the credentials of AWS are, as a file of this job alone. A Debian without a program that
+# is needed gets it.
 #
+# HUESHIFT_VENV  deploy: no more than the program needs, each package by its hash (tools/venv.sh)
 # AWS_ID_TOKEN  what AWS_WEB_IDENTITY_TOKEN_FILE is to hold, where the forge gives the token as a variable
 set -euo pipefail
 # shellcheck source=lib/steps.sh
@@ -46,5 +48,10 @@ read -r cluster region <<<"$found"
 if [ "$cluster" = - ]; then
   say "$file names no cluster: kubectl asks the one that this runner has"
 else
+  # Not that of the machine's user, whose current cluster another job may change.
+  if [ -n "${GITHUB_ENV:-}" ]; then
+    export KUBECONFIG=${RUNNER_TEMP:?is not set}/kubeconfig
+    echo "KUBECONFIG=$KUBECONFIG" >>"$GITHUB_ENV"
+  fi
   aws eks update-kubeconfig --name "$cluster" ${region:+--region "$region"} >&2
 fi

@@ -53,6 +53,7 @@ class Check:
 
 DEPLOYMENT: Final = "kubernetes:apps/v1:Deployment"
 JOB: Final = "kubernetes:batch/v1:Job"
+CRON_JOB: Final = "kubernetes:batch/v1:CronJob"
 CONFIG_MAP: Final = "kubernetes:core/v1:ConfigMap"
 NETWORK_POLICY: Final = "kubernetes:networking.k8s.io/v1:NetworkPolicy"
 BUDGET: Final = "kubernetes:policy/v1:PodDisruptionBudget"
@@ -77,8 +78,17 @@ POLICIES: Final = ("aws:iam/policy:Policy", "aws:iam/rolePolicy:RolePolicy")
 
 
 def _pod(resource: Resource) -> Properties:
-    pod: Properties = resource.properties["spec"]["template"]["spec"]
+    spec: Properties = resource.properties["spec"]
+    if resource.type == CRON_JOB:
+        spec = spec["jobTemplate"]["spec"]
+    pod: Properties = spec["template"]["spec"]
     return pod
+
+
+def _takes_requests(resource: Resource) -> bool:
+    """Return whether the pods of a Deployment do: those of a workload do not."""
+    template = resource.properties["spec"].get("template") or {}
+    return rules.WORKLOAD not in ((template.get("metadata") or {}).get("labels") or {})
 
 
 def _containers(resource: Resource) -> Sequence[Properties]:
@@ -105,6 +115,8 @@ def _limits(resource: Resource) -> Iterator[str]:
 
 
 def _probes(resource: Resource) -> Iterator[str]:
+    if not _takes_requests(resource):
+        return
     for container in _pod(resource)["containers"]:
         missing = [probe for probe in ("startupProbe", "readinessProbe", "livenessProbe") if not container.get(probe)]
         if missing:
@@ -128,6 +140,8 @@ def _restricted(resource: Resource) -> Iterator[str]:
 
 
 def _shutdown(resource: Resource) -> Iterator[str]:
+    if not _takes_requests(resource):
+        return
     grace = _pod(resource).get("terminationGracePeriodSeconds", 30)
     for container in _pod(resource)["containers"]:
         sleep = container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
@@ -146,6 +160,8 @@ def _in_place(resource: Resource) -> Iterator[str]:
 
 
 def _replicas(resource: Resource) -> Iterator[str]:
+    if not _takes_requests(resource):
+        return
     spec = resource.properties["spec"]
     count = spec.get("minReplicas", 1) if resource.type == AUTOSCALER else spec.get("replicas")
     # Without a number the autoscaler decides; 0 means parked.
@@ -214,14 +230,25 @@ def _tls(resource: Resource) -> Iterator[str]:
 
 _TLS: Final = re.compile(r"-TLS13-1-[23]-(?!Ext[12])")
 """TLS 1.2 or 1.3 at least; Ext1 and Ext2 add ciphers without forward secrecy (ELB guide, security policies)."""
-_HEADERS: Final = ("StrictTransportSecurity", "ContentSecurityPolicy", "XContentTypeOptions", "XFrameOptions")
+_HEADERS: Final = {
+    "strict-transport-security": "StrictTransportSecurity",
+    "content-security-policy": "ContentSecurityPolicy",
+    "x-content-type-options": "XContentTypeOptions",
+    "x-frame-options": "XFrameOptions",
+}
+"""By what AWS calls each."""
 
 
 def _headers(resource: Resource) -> Iterator[str]:
     listener = resource.properties
     if listener.get("protocol") != "HTTPS":
         return
-    missing = [name for name in _HEADERS if not listener.get(f"routingHttpResponse{name}HeaderValue")]
+    left = ((listener.get("tags") or {}).get(rules.FROM_SERVICES) or "").split()
+    missing = [
+        called
+        for name, called in _HEADERS.items()
+        if name not in left and not listener.get(f"routingHttpResponse{called}HeaderValue")
+    ]
     if missing:
         yield f"response headers not set: {', '.join(missing)}"
     if listener.get("routingHttpResponseAccessControlAllowOriginHeaderValue") == "*":
@@ -367,19 +394,19 @@ CHECKS: Final = (
         name="pinned-images",
         reason="Pods run an image by digest. A tag can move to an image that staging never ran.",
         remedy="colors.<color>.image: <repository>@sha256:<digest>",
-        types=(DEPLOYMENT, JOB),
+        types=(DEPLOYMENT, JOB, CRON_JOB),
         problems=_images,
     ),
     Check(
         name="resource-limits",
         reason="Containers have resource requests and a memory limit, so that none starves the others.",
         remedy="services.<name>.resources, or resources of the container",
-        types=(DEPLOYMENT, JOB),
+        types=(DEPLOYMENT, JOB, CRON_JOB),
         problems=_limits,
     ),
     Check(
         name="health-probes",
-        reason="Containers have startup, readiness and liveness probes.",
+        reason="Containers that take requests have startup, readiness and liveness probes.",
         remedy="services.<name>.health, or the three probes of the container",
         types=(DEPLOYMENT,),
         problems=_probes,
@@ -388,7 +415,7 @@ CHECKS: Final = (
         name="restricted-pods",
         reason='Pods meet the "restricted" Pod Security Standard and have a read-only root file system.',
         remedy="securityContext as in components/service/workload.py",
-        types=(DEPLOYMENT, JOB),
+        types=(DEPLOYMENT, JOB, CRON_JOB),
         problems=_restricted,
     ),
     Check(
@@ -424,7 +451,7 @@ CHECKS: Final = (
         reason="Configuration is visible to everyone who may see a preview. Secrets must not be in it.",
         remedy="put the value into Secrets Manager and name its variable under secrets, or under notSecrets if only "
         "its name looks like one",
-        types=(CONFIG_MAP, DEPLOYMENT, JOB),
+        types=(CONFIG_MAP, DEPLOYMENT, JOB, CRON_JOB),
         problems=_clear,
     ),
     Check(
@@ -451,7 +478,8 @@ CHECKS: Final = (
     Check(
         name="security-headers",
         reason="Responses tell browsers what a page may do and which other origin may read it.",
-        remedy="the routingHttpResponse…HeaderValue arguments of the listener; loadBalancer.corsOrigin for one origin",
+        remedy="the routingHttpResponse…HeaderValue arguments of the listener, or loadBalancer.headersFromServices; "
+        "loadBalancer.corsOrigin for one origin",
         types=(LISTENER,),
         problems=_headers,
     ),

@@ -1,13 +1,14 @@
 """Writes what is generated from declarations: `python -m tools.reference`, or `make reference`.
 
 Of the keys of a stack file (`components/spec/`) their reference, their JSON Schema and their part of `Pulumi.yaml`; of
-the command line its help; of the policy pack its checks. `tests/docs/test_reference.py` compares what is committed.
+the command line its help; of the policy pack its checks; of Kubernetes the fields of a pod. What is committed,
+`tests/docs/test_reference.py` compares.
 """
 
 import json
 import re
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
 from functools import reduce
@@ -17,6 +18,8 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Final, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 import yaml
+from pulumi import Output, _types
+from pulumi_kubernetes import core
 from pydantic.alias_generators import to_camel
 from typer.core import TyperGroup
 from typer.main import get_command
@@ -60,6 +63,7 @@ NAMES: Final = {
     "colors": ".<color>",
     "secrets": ".<entry>",
     "subscriptions": "[]",
+    "workloads": ".<workload>",
     "egress": "[]",
 }
 """What stands for a name or a place, by the key above it."""
@@ -321,6 +325,41 @@ def policies() -> str:
     return "\n".join([*head, "", "| check | reason | remedy | looks at |", "| --- " * 4 + "|", *rows]) + "\n"
 
 
+# components/rules/pod_fields.json
+
+
+def pod_fields() -> str:
+    """Return the fields of a pod's template and of all below it, by type, as the Kubernetes SDK knows them."""
+    todo: dict[str, Any] = {"PodTemplateSpec": core.v1.PodTemplateSpecArgs}
+    found: dict[str, dict[str, str]] = {}
+    while todo:
+        name, type_ = todo.popitem()
+        # Of what names an object, a template has these.
+        told = _types.input_type_types(type_)
+        fields_ = {field: _field(told[field], todo) for field in ("labels", "annotations") if name == "ObjectMeta"} or {
+            field: _field(hint, todo) for field, hint in told.items()
+        }
+        found[name] = dict(sorted(fields_.items()))
+        todo = {each: type_ for each, type_ in todo.items() if each not in found}
+    lines = [f"  {json.dumps(name)}: {json.dumps(found[name])}" for name in sorted(found)]
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _field(hint: Any, seen: dict[str, Any]) -> str:  # noqa: ANN401 - a type
+    """Return the type of a field in a word, such as ``Container[]``; add what it names to ``seen``."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Sequence, Mapping):
+        return _field(arguments[-1], seen) + ("[]" if origin is Sequence else "{}")
+    if origin in (Union, UnionType):
+        # An Input: the value itself, or what will be it.
+        own = [each for each in arguments if isinstance(each, type) and not issubclass(each, Output | Awaitable)]
+        return "|".join(sorted({_field(each, seen) for each in own}))
+    if _types.is_input_type(hint):
+        seen[hint.__name__.removesuffix("Args")] = hint
+        return str(hint.__name__.removesuffix("Args"))
+    return {int: "integer", bool: "boolean", str: "string"}[hint]
+
+
 def made() -> dict[Path, str]:
     """Return what each generated file should hold."""
     pages = ROOT / "docs" / "reference"
@@ -331,6 +370,7 @@ def made() -> dict[Path, str]:
         pages / "cli.md": commands(),
         pages / "policies.md": policies(),
         declared: project(declared.read_text(encoding="utf-8")),
+        ROOT / "components" / "rules" / "pod_fields.json": pod_fields(),
     }
 
 

@@ -10,7 +10,7 @@ from pulumi_aws import ec2, lb, vpc
 from components.context.context import Context
 from components.edge.log_bucket import ACCESS_LOGS, CONNECTION_LOGS
 from components.edge.network import Network
-from components.rules import PRIVATE
+from components.rules import FROM_SERVICES, PRIVATE
 from components.spec import LoadBalancerSpec
 
 TLS_POLICY: Final = "ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09"
@@ -116,6 +116,16 @@ class LoadBalancer(pulumi.ComponentResource):
             tags=args.context.tags,
             opts=child,
         )
+        left = args.spec.headers_from_services
+        headers = {
+            name: None if name in left else value
+            for name, value in (
+                ("strict-transport-security", HSTS),
+                ("content-security-policy", args.spec.content_security_policy),
+                ("x-content-type-options", "nosniff"),
+                ("x-frame-options", "DENY"),
+            )
+        }
         production, test = (
             lb.Listener(
                 f"{name}-{suffix}",
@@ -135,12 +145,12 @@ class LoadBalancer(pulumi.ComponentResource):
                     }
                 ],
                 routing_http_response_server_enabled=False,
-                routing_http_response_strict_transport_security_header_value=HSTS,
-                routing_http_response_content_security_policy_header_value=args.spec.content_security_policy,
+                routing_http_response_strict_transport_security_header_value=headers["strict-transport-security"],
+                routing_http_response_content_security_policy_header_value=headers["content-security-policy"],
                 routing_http_response_access_control_allow_origin_header_value=args.spec.cors_origin,
-                routing_http_response_x_content_type_options_header_value="nosniff",
-                routing_http_response_x_frame_options_header_value="DENY",
-                tags=args.context.tags,
+                routing_http_response_x_content_type_options_header_value=headers["x-content-type-options"],
+                routing_http_response_x_frame_options_header_value=headers["x-frame-options"],
+                tags={**args.context.tags, **({FROM_SERVICES: " ".join(left)} if left else {})},
                 opts=child,
             )
             for suffix, port in (("https", 443), ("test", args.spec.test_listener_port))
@@ -187,7 +197,8 @@ class LoadBalancer(pulumi.ComponentResource):
             tags=args.context.tags,
             opts=pulumi.ResourceOptions(parent=self),
         )
-        clients = [str(each) for each in PRIVATE] if args.internal else ["0.0.0.0/0"]
+        everybody = [str(each) for each in PRIVATE] if args.internal else ["0.0.0.0/0"]
+        clients = everybody if args.spec.client_cidrs is None else args.spec.client_cidrs
         doors = {443: clients, 80: clients, args.spec.test_listener_port: args.spec.test_listener_cidrs}
         for port, cidrs in doors.items():
             for cidr in cidrs:

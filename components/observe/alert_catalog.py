@@ -7,13 +7,13 @@ No alert knows a weight: a flip changes one listener rule and no alarm.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
 from components.model import ALARM_PERIOD, ALARM_PERIODS
-from components.spec import Replicas
+from components.spec import Replicas, Service, Thresholds
 
 RUNBOOKS: Final = "docs/alerts"
 """Where the alerts' pages are in this repository."""
@@ -119,8 +119,10 @@ newest points may lack data, and that ``FILL`` then makes them 0 (CloudWatch gui
 from a 0 of these minutes."""
 
 
-def _errors(minimum: int) -> CloudWatch:
+def _errors(minimum: int, minutes: int = ALARM_PERIODS) -> CloudWatch:
     return CloudWatch(
+        periods=minutes,
+        datapoints=minutes - 1,
         metrics={
             "failed": Metric(name="HTTPCode_Target_5XX_Count"),
             "refused": Metric(name="TargetConnectionErrorCount"),
@@ -133,8 +135,10 @@ def _errors(minimum: int) -> CloudWatch:
     )
 
 
-def _latency(percentile: str, minimum: int) -> CloudWatch:
+def _latency(percentile: str, minimum: int, minutes: int) -> CloudWatch:
     return CloudWatch(
+        periods=minutes,
+        datapoints=minutes - 1,
         metrics={
             "seconds": Metric(name="TargetResponseTime", stat=percentile),
             "requests": Metric(name="RequestCount"),
@@ -158,9 +162,8 @@ def _percentile(share: float) -> str:
     return f"histogram_quantile({share}, sum by (le) (rate(http_request_duration_seconds_bucket{{%(own)s}}[2m])))"
 
 
-ERROR_PERCENT: Final = 5
-"""Percent of requests. Far above what retries and clients' aborts cause, low enough that most users still succeed when
-somebody hears of it."""
+ERROR_PERCENT: Final = Thresholds.error_percent
+"""Percent of the load balancer's own requests, and of those of a service that does not say otherwise."""
 
 CANARY_PERCENT: Final = 1
 """Percent of requests of a color that is only tried: the way back costs nothing, so it is judged before users write."""
@@ -174,13 +177,6 @@ beginning is judged as soon as it has had ``CANARY_REQUESTS``."""
 
 CANARY_REQUESTS: Final = 100 // CANARY_PERCENT
 """The same for a canary, in those minutes together."""
-
-P95_SECONDS: Final = 1
-"""Seconds within which 95 of 100 requests are answered; beyond it people notice."""
-
-P99_SECONDS: Final = 2.5
-"""Seconds within which 99 of 100 requests are answered; beyond it people try again, which adds load. A bound of the
-usual histogram: between two bounds Prometheus guesses, and would call 2.6 s five."""
 
 P99_REQUESTS: Final = 100
 """Requests a minute below which one slow answer would be more than 1 %."""
@@ -202,18 +198,55 @@ DAYS_LEFT: Final = 21
 """Days of a certificate. AWS renews its own well before: so few left mean that renewal has failed for weeks; with an
 imported one there are three weeks to get another."""
 
-ERRORS: Final = Alert(
-    name="errors",
-    severity=Severity.CRITICAL,
-    summary=f"more than {ERROR_PERCENT} % of the requests fail",
-    threshold=ERROR_PERCENT,
-    reason="Answers with 5xx, and connections that the pods did not take, as a share of all requests: far above what "
-    "retries and aborts cause, while most users still succeed.",
-    blind_spot=f"A leak of up to {ERROR_PERCENT} %; fewer than {MINIMUM_REQUESTS} requests a minute; the load "
-    "balancer's own 502 and 503, which no color is charged with (load-balancer-errors).",
-    cloudwatch=_errors(MINIMUM_REQUESTS),
-    prometheus=Prometheus(value=_failed(2), enough=_at_least(MINIMUM_REQUESTS)),
-)
+
+def errors(limits: Thresholds) -> Alert:
+    """Return the alert of failing requests. So few that one failure is above the threshold are not judged."""
+    percent = limits.error_percent
+    least = max(MINIMUM_REQUESTS, -(-100 // percent))
+    return Alert(
+        name="errors",
+        severity=Severity.CRITICAL,
+        summary=f"more than {percent} % of the requests fail",
+        threshold=percent,
+        reason="Answers with 5xx, and connections that the pods did not take, as a share of all requests: far above "
+        "what retries and aborts cause, while most users still succeed.",
+        blind_spot=f"A leak of up to {percent} %; fewer than {least} requests a minute; the load "
+        "balancer's own 502 and 503, which no color is charged with (load-balancer-errors).",
+        cloudwatch=_errors(least, limits.minutes),
+        prometheus=Prometheus(value=_failed(2), enough=_at_least(least), hold=limits.minutes * ALARM_PERIOD),
+    )
+
+
+def latencies(limits: Thresholds) -> tuple[Alert, Alert]:
+    """Return the alerts of slow answers."""
+    p95, p99 = limits.p95_milliseconds / 1000, limits.p99_milliseconds / 1000
+    hold = limits.minutes * ALARM_PERIOD
+    return (
+        Alert(
+            name="latency-p95",
+            severity=Severity.WARNING,
+            summary=f"the 95th percentile of the answer time is above {p95:g} s",
+            threshold=p95,
+            reason="One request in twenty takes longer than people wait without noticing.",
+            blind_spot="The slowest 5 %; a route that fails fast lowers it.",
+            cloudwatch=_latency("p95", MINIMUM_REQUESTS, limits.minutes),
+            prometheus=Prometheus(value=_percentile(0.95), enough=_at_least(MINIMUM_REQUESTS), hold=hold),
+        ),
+        Alert(
+            name="latency-p99",
+            severity=Severity.WARNING,
+            summary=f"the 99th percentile of the answer time is above {p99:g} s",
+            threshold=p99,
+            reason="One request in a hundred takes so long that people try again, which adds load.",
+            blind_spot=f"The slowest 1 %; fewer than {P99_REQUESTS} requests a minute.",
+            cloudwatch=_latency("p99", P99_REQUESTS, limits.minutes),
+            prometheus=Prometheus(value=_percentile(0.99), enough=_at_least(P99_REQUESTS), hold=hold),
+        ),
+    )
+
+
+ERRORS: Final = errors(Thresholds())
+LATENCY_P95, LATENCY_P99 = latencies(Thresholds())
 CANARY_ERRORS: Final = Alert(
     name="canary-errors",
     severity=Severity.NONE,
@@ -229,26 +262,6 @@ CANARY_ERRORS: Final = Alert(
         enough=_at_least(CANARY_REQUESTS // CANARY_MINUTES, CANARY_MINUTES),
         hold=2 * ALARM_PERIOD,
     ),
-)
-LATENCY_P95: Final = Alert(
-    name="latency-p95",
-    severity=Severity.WARNING,
-    summary=f"the 95th percentile of the answer time is above {P95_SECONDS} s",
-    threshold=P95_SECONDS,
-    reason="One request in twenty takes longer than people wait without noticing.",
-    blind_spot="The slowest 5 %; a route that fails fast lowers it.",
-    cloudwatch=_latency("p95", MINIMUM_REQUESTS),
-    prometheus=Prometheus(value=_percentile(0.95), enough=_at_least(MINIMUM_REQUESTS)),
-)
-LATENCY_P99: Final = Alert(
-    name="latency-p99",
-    severity=Severity.WARNING,
-    summary=f"the 99th percentile of the answer time is above {P99_SECONDS} s",
-    threshold=P99_SECONDS,
-    reason="One request in a hundred takes so long that people try again, which adds load.",
-    blind_spot=f"The slowest 1 %; fewer than {P99_REQUESTS} requests a minute.",
-    cloudwatch=_latency("p99", P99_REQUESTS),
-    prometheus=Prometheus(value=_percentile(0.99), enough=_at_least(P99_REQUESTS)),
 )
 UNHEALTHY: Final = Alert(
     name="unhealthy",
@@ -335,7 +348,7 @@ RESTARTING: Final = Alert(
     ),
 )
 COLOR_ALERTS: Final = (ERRORS, CANARY_ERRORS, LATENCY_P95, LATENCY_P99, UNHEALTHY, TOO_FEW, MEMORY, CPU, RESTARTING)
-"""Of one color."""
+"""Of one color, with the defaults of what a service can set."""
 
 _BOTH: Final = {"blue": Metric(name="RequestCount"), "green": Metric(name="RequestCount")}
 
@@ -440,6 +453,21 @@ MOVING: Final = Alert(
 )
 SERVICE_ALERTS: Final = (TRAFFIC, TRAFFIC_DROP, NO_METRICS, MOVING)
 """Of a service, whatever share each color has."""
+
+
+def alerts_of(service: Service, alerts: Iterable[Alert]) -> list[Alert]:
+    """Return alerts with a service's own thresholds and severities."""
+    limits = service.alerts
+    own = {
+        alert.name: alert
+        for alert in (errors(limits), *latencies(limits), replace(TOO_FEW, threshold=service.replicas.min))
+    }
+    severities = {str(name): str(severity) for name, severity in limits.severities.items()}
+    return [
+        replace(alert, severity=Severity(severities.get(alert.name, alert.severity)))
+        for alert in (own.get(alert.name, alert) for alert in alerts)
+    ]
+
 
 LOAD_BALANCER_ERRORS: Final = Alert(
     name="load-balancer-errors",

@@ -1,7 +1,7 @@
 """The alerts of a color, a service and a load balancer, in CloudWatch and in Prometheus."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pulumi
 from pulumi_aws import cloudwatch
@@ -19,6 +19,7 @@ from components.observe.alert_catalog import (
     Alert,
     Metric,
     Severity,
+    alerts_of,
 )
 from components.observe.cloudwatch import (
     EXTENSION,
@@ -68,11 +69,8 @@ class AlertRules(pulumi.ComponentResource):
         about = f"{context.service} {context.color} in {context.environment}"
         whose = AlarmContext(about, args.routing, context.tags)
         prefix = (context.environment, context.service, context.color.value)
-        alerts = [
-            of_service(alert, args.spec)
-            for alert in COLOR_ALERTS
-            if alert is not TOO_FEW or not args.spec.colors[context.color].parked
-        ]
+        parked = args.spec.colors[context.color].parked
+        alerts = alerts_of(args.spec, (alert for alert in COLOR_ALERTS if alert is not TOO_FEW or not parked))
         # Without Container Insights only Prometheus knows of memory and CPU.
         watched = [
             alert
@@ -118,7 +116,7 @@ class AlertRules(pulumi.ComponentResource):
             f"{name}-prometheus",
             self,
             {"name": context.name, "namespace": args.namespace, "labels": context.labels},
-            [prometheus_rule(alert, whose, own, args.spec.resources) for alert in alerts if alert.prometheus],
+            [prometheus_rule(alert, whose, own, args.spec.resources) for alert in alerts if told(alert, args.spec)],
             args.prometheus_labels,
         )
         self.register_outputs({"alarm_names": self.alarm_names, "composite_name": self.composite_name})
@@ -129,13 +127,12 @@ class ServiceAlertsArgs:
     """What the load balancer supplies is an Input; the rest is plain."""
 
     context: ServiceContext
+    spec: Service
     namespace: pulumi.Input[str]
     load_balancer: pulumi.Input[str]
     """``arn_suffix`` of the load balancer."""
     target_groups: Mapping[Color, pulumi.Input[str]]
     """``arn_suffix`` of the target group of each color that the service has."""
-    expects_traffic: bool = True
-    """Whether five minutes without a request are wrong; not so for a service that may be quiet at night."""
     prometheus_labels: Mapping[str, str] | None
     """By which the Prometheus Operator selects its rules; None where there is none, and no rules are made."""
     routing: AlertRouting
@@ -155,11 +152,15 @@ class ServiceAlerts(pulumi.ComponentResource):
         super().__init__("hueshift:alert_rules:ServiceAlerts", name, None, opts)
         context = args.context
         whose = AlarmContext(f"{context.service} in {context.environment}", args.routing, context.tags)
-        watched = [
-            alert
-            for alert in SERVICE_ALERTS
-            if (alert is not TRAFFIC or args.expects_traffic) and (alert is not MOVING or len(args.target_groups) > 1)
-        ]
+        watched = alerts_of(
+            args.spec,
+            (
+                alert
+                for alert in SERVICE_ALERTS
+                if (alert is not TRAFFIC or args.spec.expects_traffic)
+                and (alert is not MOVING or len(args.target_groups) > 1)
+            ),
+        )
 
         def of_each(color: str, _: Metric) -> Dimensions | None:
             group = args.target_groups.get(Color(color))
@@ -192,7 +193,7 @@ class ServiceAlerts(pulumi.ComponentResource):
             [
                 prometheus_rule(alert, whose, {"service": context.service, "environment": context.environment})
                 for alert in watched
-                if alert.prometheus
+                if told(alert, args.spec)
             ],
             args.prometheus_labels,
         )
@@ -248,9 +249,9 @@ class EdgeAlerts(pulumi.ComponentResource):
         self.register_outputs({"alarm_names": self.alarm_names})
 
 
-def of_service(alert: Alert, spec: Service) -> Alert:
-    """Return the alert with the threshold of a service: the catalog's are for all, but for the number of its pods."""
-    return replace(alert, threshold=spec.replicas.min) if alert is TOO_FEW else alert
+def told(alert: Alert, spec: Service) -> bool:
+    """Return whether Prometheus can find out: of requests it knows what the pods tell."""
+    return alert.prometheus is not None and (spec.metrics.enabled or "%(own)s" not in alert.prometheus.value)
 
 
 def of_color(

@@ -41,8 +41,9 @@ from components.observe.alert_catalog import (
     Alert,
     CloudWatch,
     Metric,
+    alerts_of,
 )
-from components.observe.alert_rules import of_color, of_service
+from components.observe.alert_rules import of_color, told
 from components.observe.cloudwatch import Dimensions, needs_insights
 from components.observe.log_groups import error_lines
 from components.observe.prometheus import matchers
@@ -191,8 +192,8 @@ def _service(name: str, shown: Shown, args: DashboardArgs) -> list[tuple[int, in
     ]
     for graph in GRAPHS:
         alerts = [
-            of_service(alert, spec)
-            for alert in graph.alerts
+            alert
+            for alert in alerts_of(spec, graph.alerts)
             if alert.cloudwatch and (context.cluster.container_insights or not needs_insights(alert.cloudwatch))
         ]
         lines = [
@@ -356,15 +357,15 @@ def _panels(name: str, spec: Service, environment: str) -> list[tuple[int, int, 
     firing = f'ALERTS{{alertstate="firing",service="{name}",environment="{environment}"}}'
     panels = [
         _panel("alerts that fire", "short", {"{{color}} {{alertname}}": f"count by (color, alertname) ({firing})"}),
-        _panel("requests per minute", "short", requests),
-        _panel(
-            "share of requests, %",
-            "percent",
-            {color: f"100 * {value} / {_value(TRAFFIC, whole, spec)}" for color, value in requests.items()},
-        ),
     ]
+    if told(TRAFFIC, spec):
+        shares = {color: f"100 * {value} / {_value(TRAFFIC, whole, spec)}" for color, value in requests.items()}
+        panels.append(_panel("requests per minute", "short", requests))
+        panels.append(_panel("share of requests, %", "percent", shares))
     for graph in GRAPHS:
-        alerts = [of_service(alert, spec) for alert in graph.alerts if alert.prometheus]
+        alerts = [alert for alert in alerts_of(spec, graph.alerts) if told(alert, spec)]
+        if not alerts:
+            continue
         lines = {
             _label(color, alert, graph): _value(alert, own, spec) for color, own in each.items() for alert in alerts
         }

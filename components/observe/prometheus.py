@@ -21,15 +21,16 @@ def prometheus_rules(
     rules: Iterable[Mapping[str, object]],
     selected_by: Mapping[str, str] | None,
 ) -> None:
-    """Make a PrometheusRule of ``rules``; none where ``selected_by``, the labels that select it, is None."""
-    if selected_by is None:
+    """Make a PrometheusRule of ``rules``; none without any, nor where ``selected_by``, its labels, is None."""
+    rules = list(rules)
+    if selected_by is None or not rules:
         return
     CustomResource(
         resource,
         api_version="monitoring.coreos.com/v1",
         kind="PrometheusRule",
         metadata={**metadata, "labels": {**metadata["labels"], **selected_by}},
-        spec={"groups": [{"name": metadata["name"], "rules": list(rules)}]},
+        spec={"groups": [{"name": metadata["name"], "rules": rules}]},
         opts=pulumi.ResourceOptions(parent=parent),
     )
 

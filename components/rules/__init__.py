@@ -10,6 +10,8 @@ from components.rules.experiments import *
 from components.rules.images import *
 from components.rules.names import *
 from components.rules.network import *
+from components.rules.pod_merge import *
+from components.rules.pod_template import *
 from components.rules.secrets import *
 from components.rules.sizes import *
 from components.rules.text import *

@@ -1,10 +1,11 @@
 """Images, what they are built from, and whether staging ran them."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from components.rules.names import version_problem
+from components.rules.secrets import secret_kind
 
 _REFERENCE: Final = re.compile(
     r"(?P<repository>(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::[0-9]+)?/)?"
@@ -55,6 +56,15 @@ def untried_problem(image: str, *, service: str, ran: Collection[str]) -> str | 
         f"{digest[:19]}… never ran in staging, as releases.json says; deploy it there, then record it with "
         f"`hueshift image record {service} --stack staging`"
     )
+
+
+def command_problem(words: Sequence[str]) -> str | None:
+    """Return why this is no command: its words, one by one, of which none looks like a secret."""
+    if not words or not words[0]:
+        return "is empty; name the program and its arguments, such as [/migrate, up]"
+    if found := next(filter(None, map(secret_kind, words)), None):
+        return f"has a word that looks like {found}, and everybody can read this file; write $(NAME) of a secret there"
+    return None
 
 
 def build_arg_problem(name: str) -> str | None:

@@ -61,6 +61,18 @@ _NOT_PUBLIC: Final = (*PRIVATE, *map(IPv4Network, ("100.64.0.0/10", "127.0.0.0/8
 """And those of carriers, of the own machine and of the link (RFC 6598, 1122, 3927)."""
 
 
+MOST_CLIENTS: Final = 20
+"""Networks that may reach the services. Each takes two of the 60 inbound rules of a security group (VPC quotas); those
+of the test listener take the rest."""
+
+
+def clients_problem(cidrs: Sequence[str]) -> str | None:
+    """Return why these cannot be all who reach the services: 1 to 20 networks, two of 60 rules each (VPC quotas)."""
+    if 1 <= len(cidrs) <= MOST_CLIENTS:
+        return None
+    return f"{len(cidrs)} networks; allowed are 1 to {MOST_CLIENTS}: join some, or leave the key out for everybody"
+
+
 def private_testers_problem(cidrs: Sequence[str], *, internet_facing: bool) -> str | None:
     """Return why private networks cannot reach an internet-facing load balancer: callers in the VPC use NAT."""
     public = [
@@ -113,6 +125,11 @@ def network_problems(
         return []
     advice = "is required, or in place of both ids lookup (by tags) or stackReference"
     return [Problem(key, advice) for key, value in given.items() if value is None]
+
+
+FROM_SERVICES: Final = "headers-from-services"
+"""The tag of a listener with the security headers, space by space, that it leaves to the services: somebody has
+reviewed that."""
 
 
 def header_problem(value: str) -> str | None:

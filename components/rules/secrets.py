@@ -72,7 +72,7 @@ def not_secrets_problems(names: Sequence[str], *, env: Collection[str]) -> Itera
     """Yield names under ``notSecrets`` that are unused or do not look like a secret's: the list must be exact."""
     for place, name in enumerate(names):
         if name not in env:
-            yield Problem(f"notSecrets[{place}]", "is no name in env; remove it here")
+            yield Problem(f"notSecrets[{place}]", "names no variable; remove it here")
         elif not _SECRET_NAME.search(name):
             yield Problem(f"notSecrets[{place}]", "does not look like the name of a secret; remove it here")
 

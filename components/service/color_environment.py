@@ -1,13 +1,14 @@
 """Everything in the cluster that makes up one color of a service."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import pulumi
 from pulumi_kubernetes import apps, autoscaling, core, meta, networking, policy
 from pulumi_kubernetes.apiextensions import CustomResource
 
+from components import rules
 from components.context.context import ColorContext
 from components.edge.network import Network
 from components.model import Given, selector, version_label
@@ -26,7 +27,7 @@ from components.service.workload import (
     patience,
     requirements,
 )
-from components.spec import Service, Strategy, StrategyKind
+from components.spec import Service, Strategy, StrategyKind, Timing
 
 REVISIONS: Final = 5
 """Old ReplicaSets kept for ``kubectl rollout undo``: the previous versions that stay deployable."""
@@ -38,10 +39,6 @@ STARTUP_INTERVAL: Final = 2
 
 REQUEST_METRIC: Final = "http_requests_per_second"
 """What an adapter of the cluster's (such as prometheus-adapter) must call a pod's rate of requests."""
-
-PORT: Final = "http"
-"""The name of the port where pods listen. All but the pods know only this name, so that a changed number finds every
-pod where it listens, old and new: a Service without the port that a binding names empties the target group."""
 
 ZONE_LABEL: Final = "topology.kubernetes.io/zone"
 
@@ -91,6 +88,8 @@ class ColorEnvironment(pulumi.ComponentResource):
 
     deployment: apps.v1.Deployment
     """Ready when all pods of this version are, as the load balancer sees them."""
+    env_from: Sequence[Mapping[str, Any]]
+    """Where a container of this color takes its variables from."""
 
     def __init__(self, name: str, args: ColorEnvironmentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("hueshift:color_environment:ColorEnvironment", name, None, opts)
@@ -123,7 +122,7 @@ class ColorEnvironment(pulumi.ComponentResource):
             spec=network_policy(
                 match,
                 egress=spec.egress,
-                port=PORT,
+                port=rules.PORT,
                 client_cidrs=args.network.subnet_cidrs,
                 monitoring_namespace=context.cluster.monitoring_namespace,
                 pod_identity=args.identity is not None and args.identity.pod_identity,
@@ -142,7 +141,9 @@ class ColorEnvironment(pulumi.ComponentResource):
             spec=core.v1.ServiceSpecArgs(
                 type="ClusterIP",
                 selector=match,
-                ports=[core.v1.ServicePortArgs(name=PORT, port=spec.port, target_port=PORT, protocol="TCP")],
+                ports=[
+                    core.v1.ServicePortArgs(name=rules.PORT, port=spec.port, target_port=rules.PORT, protocol="TCP")
+                ],
             ),
             opts=child,
         )
@@ -155,7 +156,7 @@ class ColorEnvironment(pulumi.ComponentResource):
                 "targetGroupARN": args.entrance.target_group_arn,
                 "targetType": "ip",
                 "ipAddressType": "ipv4",
-                "serviceRef": {"name": physical, "port": PORT},
+                "serviceRef": {"name": physical, "port": rules.PORT},
                 "networking": {
                     "ingress": [
                         {
@@ -185,7 +186,7 @@ class ColorEnvironment(pulumi.ComponentResource):
             data={
                 Given.APP_ENV.value: app_env(context.environment, production=context.production),
                 **({"OTEL_EXPORTER_OTLP_ENDPOINT": context.tracing.endpoint} if context.tracing else {}),
-                **spec.env,
+                **spec.env_of(context.color),
             },
             opts=child,
         )
@@ -216,6 +217,11 @@ class ColorEnvironment(pulumi.ComponentResource):
         # An autoscaler cannot hold a color at 0: a parked one has none.
         autoscalers = [] if release.parked else [_autoscaler(f"{name}-autoscaler", args, fixed, child)]
 
+        self.env_from = [{"configMapRef": {"name": config.metadata.name}}, *from_secrets(secrets)]
+        annotations = {
+            **{f"hueshift.dev/secret-{mount.entry}": mount.version or "current" for mount in mounts},
+            **(args.identity.pod_annotations if args.identity else {}),
+        }
         timeout = f"{spec.timing.await_timeout}s"
         self.deployment = apps.v1.Deployment(
             f"{name}-deployment",
@@ -224,7 +230,11 @@ class ColorEnvironment(pulumi.ComponentResource):
                 namespace=args.namespace,
                 labels=versioned,
                 # The number of replicas is the autoscaler's since it first scaled: to write 0 is to take it over.
-                annotations={"pulumi.com/patchForce": "true"} if release.parked else None,
+                annotations={
+                    **({"pulumi.com/patchForce": "true"} if release.parked else {}),
+                    **(_not_secret_here(args) or {}),
+                }
+                or None,
             ),
             spec=apps.v1.DeploymentSpecArgs(
                 # Otherwise left to the autoscaler, which would contest any number written here.
@@ -233,27 +243,26 @@ class ColorEnvironment(pulumi.ComponentResource):
                 revision_history_limit=REVISIONS,
                 progress_deadline_seconds=patience(spec.timing.await_timeout),
                 strategy=_strategy(spec.strategy),
-                template=core.v1.PodTemplateSpecArgs(
-                    metadata=meta.v1.ObjectMetaArgs(
-                        labels=versioned,
-                        annotations={
-                            **{f"hueshift.dev/secret-{mount.entry}": mount.version or "current" for mount in mounts},
-                            **(args.identity.pod_annotations if args.identity else {}),
-                        }
-                        or None,
-                    ),
-                    spec=core.v1.PodSpecArgs(
-                        service_account_name=physical,
-                        priority_class_name=spec.priority_class,
-                        automount_service_account_token=False,
-                        enable_service_links=False,
-                        termination_grace_period_seconds=spec.timing.grace_period,
-                        security_context=RESTRICTED_POD,
-                        affinity=_within(args.network.zones),
-                        topology_spread_constraints=_spread(match),
-                        volumes=[TMP_VOLUME],
-                        containers=[_container(args, config.metadata.name, secrets)],
-                    ),
+                template=_with_templates(
+                    args,
+                    {
+                        "metadata": {
+                            "labels": versioned,
+                            **({"annotations": annotations} if annotations else {}),
+                        },
+                        "spec": {
+                            "serviceAccountName": physical,
+                            **({"priorityClassName": spec.priority_class} if spec.priority_class else {}),
+                            "automountServiceAccountToken": False,
+                            "enableServiceLinks": False,
+                            "terminationGracePeriodSeconds": spec.timing.grace_period,
+                            "securityContext": RESTRICTED_POD,
+                            "affinity": _within(args.network.zones),
+                            "topologySpreadConstraints": _spread(match),
+                            "volumes": [TMP_VOLUME],
+                            "containers": [_container(args, self.env_from)],
+                        },
+                    },
                 ),
             ),
             opts=pulumi.ResourceOptions(
@@ -275,6 +284,35 @@ class ColorEnvironment(pulumi.ComponentResource):
             ),
         )
         self.register_outputs({"deployment": self.deployment.metadata.name})
+
+
+def _with_templates(args: ColorEnvironmentArgs, ours: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the pods' template with that of the service over it, and that of the color over both.
+
+    A container of theirs begins as restricted as ours is, which the namespace asks for. One that runs beside the
+    service's serves on as long: requests go through it until the last.
+    """
+    beside = {"securityContext": RESTRICTED_CONTAINER}
+    new = {
+        "initContainers": beside,
+        "containers": {**beside, "lifecycle": _lifecycle(args.spec.timing)},
+    }
+    whole = ours
+    for template in (args.spec.pod_template, args.spec.colors[args.context.color].pod_template):
+        whole = rules.merged(whole, template.overlay, new=new)
+    return dict(whole)
+
+
+def _not_secret_here(args: ColorEnvironmentArgs) -> dict[str, str] | None:
+    """Return the annotation for those variables that the templates themselves name."""
+    templates = (args.spec.pod_template, args.spec.colors[args.context.color].pod_template)
+    named = {variable.name for template in templates for variable in rules.template_variables(template.overlay)}
+    return not_secrets([name for name in args.spec.not_secrets if name in named])
+
+
+def _lifecycle(timing: Timing) -> dict[str, Any]:
+    """Return what lets a container serve on while the load balancer still sends; needs no shell in the image."""
+    return {"preStop": {"sleep": {"seconds": timing.pre_stop}}}
 
 
 def _downtime(args: ColorEnvironmentArgs) -> str:
@@ -352,48 +390,44 @@ def _autoscaler(
     )
 
 
-def _spread(match: Mapping[str, str]) -> list[core.v1.TopologySpreadConstraintArgs]:
+def _spread(match: Mapping[str, str]) -> list[dict[str, Any]]:
     return [
-        core.v1.TopologySpreadConstraintArgs(
-            topology_key=key,
-            max_skew=1,
-            when_unsatisfiable="ScheduleAnyway",
-            label_selector=meta.v1.LabelSelectorArgs(match_labels=match),
+        {
+            "topologyKey": key,
+            "maxSkew": 1,
+            "whenUnsatisfiable": "ScheduleAnyway",
+            "labelSelector": {"matchLabels": match},
             # Without it the pods of the version that leaves count as well.
-            match_label_keys=["pod-template-hash"],
-        )
+            "matchLabelKeys": ["pod-template-hash"],
+        }
         for key in (ZONE_LABEL, "kubernetes.io/hostname")
     ]
 
 
-def _within(zones: Sequence[str]) -> core.v1.AffinityArgs:
+def _within(zones: Sequence[str]) -> dict[str, Any]:
     """Return the rule that keeps pods where the load balancer is."""
-    known = core.v1.NodeSelectorRequirementArgs(key=ZONE_LABEL, operator="In", values=list(zones))
-    term = core.v1.NodeSelectorTermArgs(match_expressions=[known])
-    return core.v1.AffinityArgs(
-        node_affinity=core.v1.NodeAffinityArgs(
-            required_during_scheduling_ignored_during_execution=core.v1.NodeSelectorArgs(node_selector_terms=[term])
-        )
-    )
+    known = {"key": ZONE_LABEL, "operator": "In", "values": list(zones)}
+    term = {"matchExpressions": [known]}
+    return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}}
 
 
-def _container(args: ColorEnvironmentArgs, config: pulumi.Input[str], secrets: Iterable[str]) -> core.v1.ContainerArgs:
+def _container(args: ColorEnvironmentArgs, env_from: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     spec, health, timing = args.spec, args.spec.health, args.spec.timing
 
-    def probe(path: str, interval: int, failures: int) -> core.v1.ProbeArgs:
-        return core.v1.ProbeArgs(
-            http_get=core.v1.HTTPGetActionArgs(path=path, port=PORT),
-            period_seconds=interval,
-            timeout_seconds=health.timeout,
-            success_threshold=1,
-            failure_threshold=failures,
-        )
+    def probe(path: str, interval: int, failures: int) -> dict[str, Any]:
+        return {
+            "httpGet": {"path": path, "port": rules.PORT},
+            "periodSeconds": interval,
+            "timeoutSeconds": health.timeout,
+            "successThreshold": 1,
+            "failureThreshold": failures,
+        }
 
-    return core.v1.ContainerArgs(
-        name="app",
-        image=args.image,
-        ports=[core.v1.ContainerPortArgs(name=PORT, container_port=spec.port, protocol="TCP")],
-        env=environment_variables(
+    return {
+        "name": rules.APP,
+        "image": args.image,
+        "ports": [{"name": rules.PORT, "containerPort": spec.port, "protocol": "TCP"}],
+        "env": environment_variables(
             {
                 Given.PORT: str(spec.port),
                 Given.APP_VERSION: spec.colors[args.context.color].version,
@@ -402,19 +436,13 @@ def _container(args: ColorEnvironmentArgs, config: pulumi.Input[str], secrets: I
                 Given.SHUTDOWN_SECONDS: str(timing.longest_request),
             }
         ),
-        env_from=[
-            core.v1.EnvFromSourceArgs(config_map_ref=core.v1.ConfigMapEnvSourceArgs(name=config)),
-            *from_secrets(secrets),
-        ],
-        resources=requirements(spec.resources),
-        security_context=RESTRICTED_CONTAINER,
-        volume_mounts=[TMP_MOUNT],
-        # Serves on while the load balancer still sends; needs no shell in the image.
-        lifecycle=core.v1.LifecycleArgs(
-            pre_stop=core.v1.LifecycleHandlerArgs(sleep=core.v1.SleepActionArgs(seconds=timing.pre_stop))
-        ),
-        startup_probe=probe(health.startup_path, STARTUP_INTERVAL, STARTUP_CHECKS),
-        readiness_probe=probe(health.path, health.interval, health.unhealthy_threshold),
+        "envFrom": env_from,
+        "resources": requirements(spec.resources),
+        "securityContext": RESTRICTED_CONTAINER,
+        "volumeMounts": [TMP_MOUNT],
+        "lifecycle": _lifecycle(timing),
+        "startupProbe": probe(health.startup_path, STARTUP_INTERVAL, STARTUP_CHECKS),
+        "readinessProbe": probe(health.path, health.interval, health.unhealthy_threshold),
         # Twice as patient: a pod first gets no more requests, and is restarted only then.
-        liveness_probe=probe(health.liveness_path, health.interval, 2 * health.unhealthy_threshold),
-    )
+        "livenessProbe": probe(health.liveness_path, health.interval, 2 * health.unhealthy_threshold),
+    }

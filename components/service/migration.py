@@ -7,7 +7,7 @@ runs, and one for each color with what its pods run, written when they are ready
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import pulumi
 from pulumi_kubernetes import batch, core, meta
@@ -104,7 +104,9 @@ class MigrationArgs:
     namespace: pulumi.Input[str]
     schema: str
     image: pulumi.Input[str]
-    """An image that knows this schema version: that of the color which needs it."""
+    """An image that knows this schema version: that of the color which needs it, unless the service names one."""
+    env: Mapping[str, str]
+    """The variables of that color."""
     secrets: Sequence[SecretMount]
     after: Sequence[pulumi.Resource] = ()
     """What `declare` made, and migrations to earlier versions. Not what `record` made: the way to a color that serves
@@ -112,7 +114,7 @@ class MigrationArgs:
 
 
 class Migration(pulumi.ComponentResource):
-    """One run of ``python3 -m app.migrate <schema>``, which refuses what a color could not live with.
+    """One run of the service's command for schemas (`Migrations`), which refuses what a color could not live with.
 
     The Job is named after the schema version and never changes: a new image that needs the same
     schema does not run it again, nor does a rollback. A Job that failed is run again by the next
@@ -176,32 +178,32 @@ class Migration(pulumi.ComponentResource):
                 active_deadline_seconds=patience(patient),
                 template=core.v1.PodTemplateSpecArgs(
                     metadata=meta.v1.ObjectMetaArgs(labels=labels),
-                    spec=core.v1.PodSpecArgs(
-                        restart_policy="Never",
-                        automount_service_account_token=False,
-                        enable_service_links=False,
-                        security_context=RESTRICTED_POD,
-                        volumes=[TMP_VOLUME],
-                        containers=[
-                            core.v1.ContainerArgs(
-                                name="migrate",
-                                image=args.image,
-                                command=["python3", "-m", "app.migrate", args.schema],
-                                env=environment_variables(
+                    spec={
+                        "restartPolicy": "Never",
+                        "automountServiceAccountToken": False,
+                        "enableServiceLinks": False,
+                        "securityContext": RESTRICTED_POD,
+                        "volumes": [TMP_VOLUME],
+                        "containers": [
+                            {
+                                "name": "migrate",
+                                "image": spec.migration.image or args.image,
+                                "command": [word.replace("{schema}", args.schema) for word in spec.migration.command],
+                                "env": environment_variables(
                                     {
                                         Given.APP_ENV: app_env(context.environment, production=context.production),
-                                        **spec.env,
+                                        **args.env,
                                     }
                                 ),
-                                env_from=[*from_secrets(secrets), *_told(context.service)],
+                                "envFrom": [*from_secrets(secrets), *_told(context.service)],
                                 # The last lines of the log become the pod's status, which an update that fails shows.
-                                termination_message_policy="FallbackToLogsOnError",
-                                resources=requirements(spec.resources),
-                                security_context=RESTRICTED_CONTAINER,
-                                volume_mounts=[TMP_MOUNT],
-                            )
+                                "terminationMessagePolicy": "FallbackToLogsOnError",
+                                "resources": requirements(spec.resources),
+                                "securityContext": RESTRICTED_CONTAINER,
+                                "volumeMounts": [TMP_MOUNT],
+                            }
                         ],
-                    ),
+                    },
                 ),
             ),
             opts=pulumi.ResourceOptions(
@@ -215,10 +217,7 @@ class Migration(pulumi.ComponentResource):
         self.register_outputs({"schema": args.schema})
 
 
-def _told(service: str) -> list[core.v1.EnvFromSourceArgs]:
-    """Return the part of the Job's ``env_from`` that says who needs what; what is missing lets nothing contract."""
+def _told(service: str) -> list[dict[str, Any]]:
+    """Return the part of the Job's ``envFrom`` that says who needs what; what is missing lets nothing contract."""
     names = [_declared(service), *(_running(service, color) for color in Color)]
-    return [
-        core.v1.EnvFromSourceArgs(config_map_ref=core.v1.ConfigMapEnvSourceArgs(name=name, optional=True))
-        for name in names
-    ]
+    return [{"configMapRef": {"name": name, "optional": True}} for name in names]

@@ -20,6 +20,7 @@ from components.service.image import Image, ImageArgs
 from components.service.migration import PREFIX, Migration, MigrationArgs, declare, record
 from components.service.secret_entries import SecretEntries, SecretEntriesArgs, SecretMount
 from components.service.workload import READINESS_GATE_LABEL, RESTRICTED_LABELS, network_policy, pod_monitor
+from components.service.workloads import run_workloads
 from components.spec import Service
 from components.traffic.parking import parking_hook
 from components.traffic.target_groups import TargetGroups, TargetGroupsArgs
@@ -105,23 +106,23 @@ class BlueGreenService(pulumi.ComponentResource):
             spec=network_policy({}, egress=spec.egress),
             opts=child,
         )
-        if args.prometheus_labels is not None:
+        if args.prometheus_labels is not None and spec.metrics.enabled:
             CustomResource(
                 f"{name}-monitor",
                 api_version="monitoring.coreos.com/v1",
                 kind="PodMonitor",
                 metadata={"name": name, "namespace": home, "labels": {**context.labels, **args.prometheus_labels}},
-                spec=pod_monitor(name),
+                spec=pod_monitor(name, spec.metrics.path),
                 opts=child,
             )
         whole = ServiceAlerts(
             f"{name}-alerts",
             ServiceAlertsArgs(
+                spec=spec,
                 context=context,
                 namespace=home,
                 load_balancer=args.load_balancer.arn_suffix,
                 target_groups=groups.arn_suffixes,
-                expects_traffic=spec.expects_traffic,
                 prometheus_labels=args.prometheus_labels,
                 routing=args.routing,
             ),
@@ -168,6 +169,16 @@ class BlueGreenService(pulumi.ComponentResource):
                     ready=environments[color].deployment,
                     parent=self,
                 )
+            run_workloads(
+                f"{name}-{color}",
+                spec=spec,
+                context=own,
+                namespace=home,
+                image=images[color],
+                environment=environments[color],
+                identity=identity,
+                parent=self,
+            )
             rules = AlertRules(
                 f"{name}-{color}-alerts",
                 AlertRulesArgs(
@@ -246,6 +257,7 @@ class BlueGreenService(pulumi.ComponentResource):
                     namespace=home,
                     schema=schema,
                     image=images[color],
+                    env=args.spec.env_of(color),
                     secrets=mounts[color],
                     after=[closed, declared, *(earlier.job for earlier in migrations.values())],
                 ),

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import pulumi
-from pulumi_kubernetes import core, meta, networking
+from pulumi_kubernetes import meta, networking
 
 from components.rules import NOT_SECRETS
 from components.spec import Egress, Resources
@@ -20,27 +20,28 @@ and only those whose Service and TargetGroupBinding exist by then, get the gate.
 RESTRICTED_LABELS: Final = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn", "audit")}
 """On the namespace: its pods must meet the "restricted" Pod Security Standard."""
 
-RESTRICTED_POD: Final = core.v1.PodSecurityContextArgs(
-    run_as_non_root=True, seccomp_profile=core.v1.SeccompProfileArgs(type="RuntimeDefault")
-)
+# Of pods all is plain and in the words of Kubernetes, so that what a service adds can be merged over it.
+
+RESTRICTED_POD: Final = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
 """Who the pod runs as stays the image's choice; its USER must be a number for the kubelet to tell it is not root."""
 
-RESTRICTED_CONTAINER: Final = core.v1.SecurityContextArgs(
-    allow_privilege_escalation=False,
-    capabilities=core.v1.CapabilitiesArgs(drop=["ALL"]),
-    read_only_root_filesystem=True,
-)
+RESTRICTED_CONTAINER: Final = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "readOnlyRootFilesystem": True,
+}
 
-TMP_MOUNT: Final = core.v1.VolumeMountArgs(name="tmp", mount_path="/tmp")
-TMP_VOLUME: Final = core.v1.VolumeArgs(name="tmp", empty_dir=core.v1.EmptyDirVolumeSourceArgs())
+TMP_MOUNT: Final = {"name": "tmp", "mountPath": "/tmp"}
+TMP_VOLUME: Final = {"name": "tmp", "emptyDir": {}}
 """The one place where a container with a read-only root file system can write."""
 
 
-def requirements(resources: Resources) -> core.v1.ResourceRequirementsArgs:
+def requirements(resources: Resources) -> dict[str, Any]:
     """Return a container's ``resources``."""
-    return core.v1.ResourceRequirementsArgs(
-        requests={"cpu": resources.cpu, "memory": resources.memory}, limits={"memory": resources.memory}
-    )
+    return {
+        "requests": {"cpu": resources.cpu, "memory": resources.memory},
+        "limits": {"memory": resources.memory},
+    }
 
 
 _SAMPLE_LABELS: Final = {
@@ -51,7 +52,7 @@ _SAMPLE_LABELS: Final = {
 """What the samples of a pod are told apart by, and the pod's labels that say it."""
 
 
-def pod_monitor(service: str) -> dict[str, Any]:
+def pod_monitor(service: str, path: str) -> dict[str, Any]:
     """Return the ``spec`` of a PodMonitor: what the Prometheus Operator has read of the pods of both colors.
 
     Of a service's namespace, where a migration's pods have no port. Prometheus knows the label ``a.b/c`` of a pod as
@@ -63,7 +64,7 @@ def pod_monitor(service: str) -> dict[str, Any]:
         "podMetricsEndpoints": [
             {
                 "port": "http",
-                "path": "/metrics",
+                "path": path,
                 "interval": "30s",
                 "relabelings": [
                     {
@@ -77,12 +78,12 @@ def pod_monitor(service: str) -> dict[str, Any]:
     }
 
 
-def environment_variables(values: Mapping[str, str]) -> list[core.v1.EnvVarArgs]:
+def environment_variables(values: Mapping[str, str]) -> list[dict[str, str]]:
     """Return a container's ``env``, each value as it is: Kubernetes would put a variable in the place of ``$(NAME)``.
 
     What comes from a ConfigMap or a Secret it leaves alone, so a pod and a Job read the same.
     """
-    return [core.v1.EnvVarArgs(name=name, value=value.replace("$", "$$")) for name, value in values.items()]
+    return [{"name": name, "value": value.replace("$", "$$")} for name, value in values.items()]
 
 
 def not_secrets(names: Sequence[str]) -> dict[str, str] | None:
@@ -90,9 +91,9 @@ def not_secrets(names: Sequence[str]) -> dict[str, str] | None:
     return {NOT_SECRETS: " ".join(names)} if names else None
 
 
-def from_secrets(names: Iterable[str]) -> list[core.v1.EnvFromSourceArgs]:
-    """Return the part of a container's ``env_from`` that reads these Secrets."""
-    return [core.v1.EnvFromSourceArgs(secret_ref=core.v1.SecretEnvSourceArgs(name=name)) for name in names]
+def from_secrets(names: Iterable[str]) -> list[dict[str, Any]]:
+    """Return the part of a container's ``envFrom`` that reads these Secrets."""
+    return [{"secretRef": {"name": name}} for name in names]
 
 
 def app_env(environment: str, *, production: bool) -> str:

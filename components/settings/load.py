@@ -93,14 +93,15 @@ def _unreadable(values: Mapping[str, object]) -> Iterator[Problem]:
             yield from _unreadable_text(key, value, 0)
 
 
-_DEPTH: Final = 12
+_DEPTH: Final = 20
 """Levels of what the settings know; below that everything is refused for what it is."""
 
 
 def _unreadable_text(path: str, value: object, depth: int) -> Iterator[Problem]:
     if isinstance(value, str):
-        # The value of a variable may have several lines.
-        if (reason := rules.text_problem(value, lines=".env." in path)) is not None:
+        # The value of a variable may have several lines, and so may what a container is told.
+        lines = any(part in path for part in (".env.", ".podTemplate."))
+        if (reason := rules.text_problem(value, lines=lines)) is not None:
             yield Problem(path, reason)
     elif isinstance(value, Mapping) and depth < _DEPTH:
         for key, child in value.items():

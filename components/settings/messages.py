@@ -75,7 +75,7 @@ def lines_of(error: ErrorDetails) -> Iterator[str]:
         yield f"{full_key(path.removeprefix('.'))}: {rules.shortened(text, _MOST_OF_A_REASON)}"
 
 
-_BELOW_PRIVATE: Final = re.compile(rf"(?:^|\.)(?:{'|'.join(sorted(_PRIVATE))})\.")
+_BELOW_PRIVATE: Final = re.compile(rf"(?:^|\.)(?:{'|'.join(sorted(_PRIVATE))})(?:\[[^\]]*\])?\.")
 
 
 def full_key(path: str) -> str:

@@ -44,6 +44,7 @@ from components.spec import (
     Strategy,
     StrategyKind,
     Unset,
+    Words,
     meanings,
 )
 
@@ -114,7 +115,10 @@ def _read(hint: Any) -> Any:  # noqa: ANN401 - a type
     """Return how pydantic reads a type of `spec`: numbers and switches strictly, lists as tuples of different items."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        return Annotated[(_read(arguments[0]), *(read for mark in arguments[1:] for read in _validated(mark)), None)]
+        inner = _read(arguments[0])
+        if any(isinstance(mark, Words) for mark in arguments[1:]):
+            (inner, *_) = get_args(inner)
+        return Annotated[(inner, *(read for mark in arguments[1:] for read in _validated(mark)), None)]
     if origin in (Union, UnionType):
         return reduce(or_, map(_read, arguments))
     if origin is Sequence:
@@ -129,7 +133,7 @@ def _read(hint: Any) -> Any:  # noqa: ANN401 - a type
 
 
 _ONCE: Final = Rule(rules.repeated_problem)
-"""Of every list."""
+"""Of every list but those of words."""
 
 
 def _in_order(found: dict[Enum, T]) -> dict[Enum, T]:
@@ -210,6 +214,8 @@ class StackSettings(Stack):
         facing = "network" in info.data and not info.data["network"].internal
         reason = rules.private_testers_problem(load_balancer.test_listener_cidrs, internet_facing=facing)
         _refuse([Problem("testListenerCidrs", reason)] if reason else [])
+        reason = rules.private_testers_problem(load_balancer.client_cidrs or (), internet_facing=facing)
+        _refuse([Problem("clientCidrs", reason)] if reason else [])
         return load_balancer
 
     @field_validator("alerts")

@@ -1,7 +1,7 @@
 """Rules about several settings of a stack."""
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
 
 from components import model, rules, spec
 from components.model import Color
@@ -55,7 +55,12 @@ def timing_problems(service: Service, idle_timeout: int | None, needed_idle_time
     """Yield what is wrong between the times of a service; both idle timeouts None where that key is wrong."""
     timing, health = service.timing, service.health
     if idle_timeout is not None and needed_idle_timeout is not None:
-        reason = spec.timing_problem(timing, idle_timeout=idle_timeout, needed_idle_timeout=needed_idle_timeout)
+        reason = spec.timing_problem(
+            timing,
+            idle_timeout=idle_timeout,
+            needed_idle_timeout=needed_idle_timeout,
+            alarm=service.alerts.minutes * model.ALARM_PERIOD,
+        )
         if reason is not None:
             yield Problem("timing", reason)
     if (reason := spec.interval_problem(health.interval, timeout=health.timeout)) is not None:
@@ -69,6 +74,10 @@ def timing_problems(service: Service, idle_timeout: int | None, needed_idle_time
     )
     if reason is not None:
         yield Problem("timing.awaitTimeout", reason)
+
+
+_CRON_JOB: Final = 52
+"""Characters of a CronJob's name, to which 11 are added for each Job (Kubernetes, CronJob)."""
 
 
 def service_problems(name: str, service: Service, environment: str) -> Iterator[Problem]:
@@ -109,7 +118,7 @@ def service_problems(name: str, service: Service, environment: str) -> Iterator[
                 yield Problem(f"colors.{color}.secretVersions.{entry}", unknown_key(entry, entries))
             elif reason := rules.secret_version_problem(version, external=service.secrets[entry].source is not None):
                 yield Problem(f"colors.{color}.secretVersions.{entry}", reason)
-    owners = dict.fromkeys(service.env, "env")
+    owners = dict.fromkeys((name for color in service.colors for name in service.env_of(color)), "env")
     for entry, variables in service.secrets.items():
         for variable in variables.keys:
             if (
@@ -117,13 +126,55 @@ def service_problems(name: str, service: Service, environment: str) -> Iterator[
                 and (owner := owners.setdefault(variable, f"secrets.{entry}")) != f"secrets.{entry}"
             ):
                 yield Problem(f"secrets.{entry}.keys", f"{variable} is set by {owner} too; name it once")
-    yield from rules.not_secrets_problems(service.not_secrets, env=service.env)
-    for variable, value in service.env.items():
-        reason = rules.plaintext_secret_problem(variable, value, known=service.not_secrets)
-        if reason is not None and rules.env_name_problem(variable) is None:
-            yield Problem(f"env.{variable}", reason)
+    for color in service.colors:
+        if reason := rules.variables_problem(service.env_of(color)):
+            yield Problem(f"colors.{color}.env", f"with env of the service {reason}")
+    own = {f"colors.{color}.env": release.env for color, release in service.colors.items()}
+    for place, values in {"env": service.env, **own}.items():
+        for variable, value in values.items():
+            reason = rules.plaintext_secret_problem(variable, value, known=service.not_secrets)
+            if reason is not None and rules.env_name_problem(variable) is None:
+                yield Problem(f"{place}.{variable}", reason)
+    yield from _template_problems(service, owners)
+    for called, workload in service.workloads.items():
+        longest = max(len(f"{name}-{color}-{called}") for color in Color)
+        if workload.schedule is not None and longest > _CRON_JOB and rules.entry_problem(called) is None:
+            yield Problem(
+                f"workloads.{called}",
+                f"makes a CronJob with a name of {longest} characters; allowed are {_CRON_JOB}: shorten it",
+            )
+    stated = service.migration.image or tuple(service.migration.command) != spec.Migrations.command
+    if stated and not any(release.schema for release in service.colors.values()):
+        yield Problem("migration", "runs nothing, for no color names a schema; set colors.<color>.schema, or remove it")
     if (reason := rules.maximum_problem(service.replicas.max, minimum=service.replicas.min)) is not None:
         yield Problem("replicas.max", reason)
+
+
+def _templates(service: Service) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield the place and content of every template of a service."""
+    yield "podTemplate", service.pod_template.overlay
+    for color, release in service.colors.items():
+        yield f"colors.{color}.podTemplate", release.pod_template.overlay
+
+
+def _template_problems(service: Service, owners: Mapping[str, str]) -> Iterator[Problem]:
+    """Yield what of a service's templates contradicts its other settings; ``owners`` say who sets a variable."""
+    known = {name for name, owner in owners.items() if owner == "env"}
+    for place, template in _templates(service):
+        for variable in rules.template_variables(template):
+            key = f"{place}.{variable.path}"
+            if variable.container == rules.APP and variable.name in owners:
+                yield Problem(key, f"is set by {owners[variable.name]} too; name it once")
+            if variable.value is None:
+                continue
+            known.add(variable.name)
+            reason = rules.plaintext_secret_problem(variable.name, variable.value, known=service.not_secrets)
+            if reason is not None and rules.env_name_problem(variable.name) is None:
+                yield Problem(key, reason)
+        for path, number in rules.template_ports(template):
+            if number == service.port:
+                yield Problem(f"{place}.{path}", "is where the service itself listens, which port says; remove it here")
+    yield from rules.not_secrets_problems(service.not_secrets, env=known)
 
 
 def fit_problems(name: str, service: Service, stack: Surroundings) -> Iterator[Problem]:
@@ -154,6 +205,10 @@ def fit_problems(name: str, service: Service, stack: Surroundings) -> Iterator[P
                 )
         if stack.region in secret.replica_regions:
             yield Problem(f"secrets.{entry}.replicaRegions", f"{stack.region} is where the entry is; name others")
+    for place, template in _templates(service):
+        for path, image in rules.template_images(template):
+            if reason := rules.image_problem(image, production=stack.production):
+                yield Problem(f"{place}.{path}", reason.replace(repr(image), rules.shown(image)))
     for color, release in service.colors.items():
         if release.build and name not in stack.registry.repositories:
             yield Problem(f"colors.{color}.build", "has nowhere to push to; name the service in registry.repositories")

@@ -8,13 +8,16 @@ from components.spec.strategy import Strategy, StrategyKind
 from components.spec.timing import Health, Timing
 
 
-def timing_problem(timing: Timing, *, idle_timeout: int, needed_idle_timeout: int) -> str | None:
+def timing_problem(
+    timing: Timing, *, idle_timeout: int, needed_idle_timeout: int, alarm: int = ALARM_PERIOD * ALARM_PERIODS
+) -> str | None:
     """Return every time that is too short to keep requests from being lost, with all new numbers.
 
-    ``needed_idle_timeout`` is what the load balancer's ``idle_timeout`` must be for every service of the stack.
+    ``needed_idle_timeout`` is what the load balancer's ``idle_timeout`` must be for every service of the stack, and
+    ``alarm`` for how long the alarms look.
     Sources: preStop and deregistration, alphagov/govuk-helm-charts PR 4033 and aws-load-balancer-controller issue 1719.
     """
-    t, alarm = timing, ALARM_PERIOD * ALARM_PERIODS
+    t = timing
     delay = max(t.deregistration_delay, t.longest_request)
     pre_stop = max(t.pre_stop, delay + 1)
     bake = max(t.bake, alarm)

@@ -127,6 +127,11 @@ class Here(Judge):
 
 
 @dataclass(frozen=True)
+class Words:
+    """Of a list in which an item may come twice, as in a command; all others name each thing once."""
+
+
+@dataclass(frozen=True)
 class Beside:
     """A rule about a key and another that stands before it in the same class, which the predicate is given too."""
 

@@ -2,15 +2,15 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from components import rules
 from components.model import BANDS, Color, canary_color, split
 from components.rules import Problem
 from components.spec.experiment import Experiment
-from components.spec.marks import Beside, Between, Example, Here, Like, Rule, Unset, arn
+from components.spec.marks import Beside, Between, Example, Here, Like, Rule, Unset, Words, arn
 from components.spec.strategy import Strategy, colors_problems
-from components.spec.timing import Health, Timing
+from components.spec.timing import Health, Path, Timing
 
 Cidr = Annotated[str, Rule(rules.cidr_problem)]
 """An IPv4 network."""
@@ -115,6 +115,41 @@ class Build:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PodTemplate:
+    """What is laid over the pods' template of Kubernetes, in its own words.
+
+    Items of lists are told apart as `kubectl patch` does, such as containers by name; the service's own container is
+    app.
+    """
+
+    metadata: Annotated[Mapping[str, Any], Example({"annotations": {"example.com/scan": "true"}})] = field(
+        default_factory=dict
+    )
+    """Labels and annotations of the pods."""
+    spec: Annotated[
+        Mapping[str, Any],
+        Example(
+            {
+                "containers": [{"name": "app", "volumeMounts": [{"name": "cache", "mountPath": "/var/cache"}]}],
+                "volumes": [{"name": "cache", "emptyDir": {}}],
+            }
+        ),
+    ] = field(default_factory=dict)
+    """A PodSpec, or a part of one."""
+    allow: Annotated[Sequence[str], Example(["spec.containers[app].readinessProbe"])] = ()
+    """Paths in this template that give up a promise of the program, and were reviewed."""
+
+    def problems(self) -> Iterator[Problem]:
+        """Yield what is no template of a pod, and what would break a promise."""
+        yield from rules.template_problems({"metadata": self.metadata, "spec": self.spec}, allow=self.allow)
+
+    @property
+    def overlay(self) -> Mapping[str, Any]:
+        """What is merged."""
+        return {key: value for key, value in (("metadata", self.metadata), ("spec", self.spec)) if value}
+
+
+@dataclass(frozen=True, kw_only=True)
 class Release:
     """What one color of a service runs."""
 
@@ -140,6 +175,12 @@ class Release:
         default_factory=dict
     )
     """The version of each entry of secrets, by entry; required while the color runs."""
+    env: Annotated[Mapping[_Variable, str], Rule(rules.variables_problem), Example({"LOG_LEVEL": "DEBUG"})] = field(
+        default_factory=dict
+    )
+    """Environment variables of this color alone, over those of the service."""
+    pod_template: PodTemplate = PodTemplate()
+    """What is laid over the pods' template of this color alone, over that of the service."""
 
     def problems(self) -> Iterator[Problem]:
         """Yield what is wrong between the keys."""
@@ -157,6 +198,103 @@ class Uptime:
         str | None, Like(r"[\x20-\x7e]+", "1 to 255 letters, signs and blanks of ASCII", limit=255), Example("ready")
     ] = None
     """What must be in the first 5,120 bytes of the answer; unset, any answer with 200 to 399 will do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Migrations:
+    """What brings a database to the schema that a color names, as a Job before its pods."""
+
+    command: Annotated[Sequence[str], Words(), Rule(rules.command_problem)] = (
+        *("python3", "-m", "app.migrate", "{schema}"),
+    )
+    """What is run; {schema} stands for the schema, and $(NAME) for a variable. It ends with 0 if the schema is there,
+    with 1 to refuse, and with anything else to be tried again."""
+    image: Annotated[
+        str | None,
+        Rule(rules.image_problem, by_environment=True),
+        Example(f"registry.example.com/shop-schema@sha256:{'0a1b' * 16}"),
+    ] = None
+    """The image that has the command; unset, that of the first color that names the schema."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metrics:
+    """What the pods tell Prometheus of their requests."""
+
+    enabled: bool = True
+    """Whether they do; if not, CloudWatch alone judges requests, and Prometheus what the cluster tells of the pods."""
+    path: Path = "/metrics"
+    """Where they tell it, on the port of the service."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workload:
+    """Pods of a color's image that take no requests: a worker, or a job at set times."""
+
+    command: Annotated[Sequence[str], Words(), Rule(rules.command_problem), Example(["/shop", "consume"])]
+    """What is run."""
+    schedule: Annotated[
+        str | None,
+        Like(r"@(hourly|daily|weekly|monthly|yearly)|([\w*/,-]+ ){4}[\w*/,-]+", "such as 15 3 * * *", limit=64),
+        Example("15 3 * * *"),
+    ] = None
+    """When a job runs, as cron says it, in UTC; unset, a worker that always runs."""
+    runs: Literal["both", "active"] = "both"
+    """In both colors, or in the active one alone; active makes a flip change it too, which is then more than a rule."""
+    replicas: Annotated[int, Between(1, 100, "more belong to a service of their own")] = 1
+    """How many pods a worker has."""
+    resources: Resources = Resources()
+    """What each pod requests."""
+    grace_period: Annotated[int, Between(1, 14_400, "four hours are enough to put work back")] = 30
+    """Seconds after which a pod that was told to stop is killed."""
+
+    def problems(self) -> Iterator[Problem]:
+        """Yield what is wrong between the keys."""
+        if self.schedule is not None and self.replicas != 1:
+            yield Problem("replicas", "means nothing with schedule, which starts one pod; remove it")
+
+
+Watched = Literal[
+    "errors",
+    "latency-p95",
+    "latency-p99",
+    "unhealthy",
+    "too-few",
+    "memory",
+    "cpu",
+    "restarts",
+    "traffic",
+    "traffic-drop",
+    "no-metrics",
+]
+"""The alerts of a service and its colors of which somebody hears."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Thresholds:
+    """When the alarms of a service and its colors are on. What judges a canary, 1 % of its requests, is for all."""
+
+    error_percent: Annotated[int, Between(1, 20, "beyond that one user in five would fail unheard")] = 5
+    """Percent of failing requests: far above what retries and aborts cause, while most users still succeed."""
+    p95_milliseconds: Annotated[int, Between(10, 3_600_000, "no request takes longer")] = 1000
+    """Within which 95 of 100 requests are answered; beyond a second people notice."""
+    p99_milliseconds: Annotated[int, Between(10, 3_600_000, "no request takes longer")] = 2500
+    """Within which 99 of 100 requests are answered. Name a bound of the service's histogram: between two bounds
+    Prometheus guesses."""
+    minutes: Annotated[int, Between(5, 15, "the counts of the newest minutes are late; timing.bake covers them")] = 5
+    """Over which failures and slow answers are looked at, of which all but one must be wrong."""
+    severities: Annotated[
+        Mapping[Watched, Literal["critical", "warning"]], Example({"latency-p99": "critical", "traffic": "warning"})
+    ] = field(default_factory=dict)
+    """How soon a person must look, by alert, where that is not as docs/alerts says: critical is now, warning today."""
+
+    def problems(self) -> Iterator[Problem]:
+        """Yield what is wrong between the keys."""
+        if self.p99_milliseconds < self.p95_milliseconds:
+            yield Problem(
+                "p99Milliseconds",
+                f"{self.p99_milliseconds} is less than p95Milliseconds; set it to {self.p95_milliseconds} or more",
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,9 +326,12 @@ class Service:
     env: Annotated[Mapping[_Variable, str], Rule(rules.variables_problem), Example({"LOG_LEVEL": "INFO"})] = field(
         default_factory=dict
     )
-    """Environment variables; text only: of a number YAML keeps the value, not how it was written."""
+    """Environment variables of both colors, whose pods all roll when they change; text only: of a number YAML keeps
+    the value, not how it was written."""
     not_secrets: Annotated[Sequence[_Variable], Example(["MAX_TOKENS"])] = ()
-    """Names in env that look like those of secrets, and whose values are none."""
+    """Names of variables that look like those of secrets, and whose values are none."""
+    pod_template: PodTemplate = PodTemplate()
+    """What is laid over the pods' template of both colors, whose pods all roll when it changes."""
     secrets: Mapping[Annotated[str, Rule(rules.entry_problem)], SecretEntry] = field(default_factory=dict)
     """Entries of secret values, by name."""
     egress: Sequence[Egress] = ()
@@ -211,6 +352,18 @@ class Service:
     """How a pod is asked whether it can serve."""
     uptime: Uptime = Uptime()
     """Whether the service is asked from outside."""
+    migration: Migrations = Migrations()
+    """What brings the database to a schema; a color without a schema needs none."""
+    metrics: Metrics = Metrics()
+    """What the pods tell Prometheus of their requests."""
+    alerts: Thresholds = Thresholds()
+    """When its alarms are on."""
+    workloads: Mapping[Annotated[str, Rule(rules.entry_problem)], Workload] = field(default_factory=dict)
+    """Workers and scheduled jobs of its image, by name."""
+
+    def env_of(self, color: Color) -> Mapping[str, str]:
+        """Return the environment variables of a color's pods: its own over those of the service."""
+        return {**self.env, **self.colors[color].env}
 
     @property
     def shares(self) -> Mapping[Color, int]:

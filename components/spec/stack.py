@@ -76,6 +76,12 @@ class Dns:
     """The public hosted zone in Route 53 that holds every host."""
 
 
+SecurityHeader = Literal[
+    "strict-transport-security", "content-security-policy", "x-content-type-options", "x-frame-options"
+]
+"""A header that every answer has to have."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class LoadBalancerSpec:
     """The load balancer that all services of the stack share."""
@@ -100,9 +106,16 @@ class LoadBalancerSpec:
     waf: Annotated[bool, Unset("true if it is internet-facing")] = False
     """Whether a web ACL stands before it."""
     rate_limit: Annotated[int, Between(10, 2_000_000_000, "what a rate rule takes (WAF)")] = 2000
-    """Requests in five minutes after which the web ACL refuses a client address."""
+    """Requests in five minutes after which the web ACL refuses a client address; raise it where many share one."""
+    client_cidrs: Annotated[
+        Sequence[Cidr] | None, Rule(rules.clients_problem), Example(["203.0.113.0/24", "198.51.100.7/32"])
+    ] = None
+    """Who reaches the services; unset, everybody, or all private networks if it is internal."""
+    headers_from_services: Annotated[Sequence[SecurityHeader], Example(["content-security-policy"])] = ()
+    """Security headers that the load balancer leaves to the services, all of which must then send them: a listener,
+    which all share, either writes a header or leaves it alone."""
     content_security_policy: Annotated[str, Rule(rules.header_problem)] = CONTENT_SECURITY_POLICY
-    """The header of every answer, whatever the service says."""
+    """The header of every answer, whatever the service says, unless headersFromServices names it."""
     cors_origin: Annotated[str | None, Rule(rules.cors_problem), Example("https://www.example.com")] = None
     """The one other origin whose scripts may read answers; unset, none."""
 

@@ -8,7 +8,8 @@ from components.spec.marks import Between, Like
 
 _CHAIN: Final = "one of the chain of times, which is judged as a whole"
 _THRESHOLD: Final = Between(2, 10, "what a target group takes (ELBv2 CreateTargetGroup)")
-_Path = Annotated[str, Like(r"/[\w./~-]*", "an absolute path such as /health/ready", limit=1024)]
+Path = Annotated[str, Like(r"/[\w./~-]*", "an absolute path such as /health/ready", limit=1024)]
+"""Of a request."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,11 +50,11 @@ class Timing:
 class Health:
     """How a pod is asked whether it starts, lives and can serve; the load balancer asks the same ``path``."""
 
-    path: _Path = "/health/ready"
+    path: Path = "/health/ready"
     """What answers 200 while a pod can serve."""
-    liveness_path: _Path = "/health/live"
+    liveness_path: Path = "/health/live"
     """What answers while a pod need not be restarted."""
-    startup_path: _Path = "/health/startup"
+    startup_path: Path = "/health/startup"
     """What answers once a pod has started."""
     interval: Annotated[int, Between(5, 300, "what a target group takes (ELBv2 CreateTargetGroup)")] = 10
     """Seconds between two checks."""

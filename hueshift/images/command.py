@@ -18,6 +18,7 @@ from components.model import Color, precedence
 from components.settings import RECORD, parse, ran
 from hueshift.images import registry
 from hueshift.images.scans import Image, scan
+from hueshift.images.signed import signed
 from hueshift.release.home import refuse_kept
 from hueshift.report import Json, RefusedError, StackName, console, emit, reported, unknown
 from hueshift.stack import Stack, colors, load, productions, project_folder, running
@@ -31,6 +32,7 @@ app = typer.Typer(
     help="Scan an image, give it to the idle color, and see what runs where.",
 )
 app.command("scan")(scan)
+app.command("signed")(signed)
 
 KEPT: Final = 20
 """Digests that the record keeps of one service; older ones stay while a stack file names them."""
@@ -74,19 +76,30 @@ def set_(
     give_up_way_back: Annotated[
         bool, typer.Option("--give-up-way-back", help="Even for the color that the last release would go back to.")
     ] = False,
+    older: Annotated[bool, typer.Option("--older", help="Even if a color has a newer version.")] = False,
+    unless_served: Annotated[
+        bool, typer.Option("--unless-served", help="Set nothing if users have the image already.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Set the idle color's image in the stack file, and unpark the color. It runs after the next `pulumi up`.
 
-    Refused while a release is open, and while the color is the way back of the last one.
+    Refused while a release is open, while the color is the way back of the last one, and for a version that is older
+    than one that a color has.
     """
     with reported():
         place = load(stack)
         color = _idle(place, service)
-        if not give_up_way_back:
-            refuse_kept(place, service, color)
+        there = place.settings.services[service].colors
+        served = unless_served and there[color.other].image == image
         wanted = {"image": image, "version": version, **({"schema": schema} if schema else {})}
-        changed, unparked = give(place, service, color, wanted)
+        if not served:
+            if not give_up_way_back:
+                refuse_kept(place, service, color)
+            _judge(place, service, color, wanted)
+            if not older:
+                _refuse_older(service, version, {each: release.version for each, release in there.items()})
+        changed, unparked = ([], False) if served else give(place, service, color, wanted)
         follow = f"pulumi up --stack {place.name}"
         if as_json:
             emit(
@@ -102,12 +115,21 @@ def set_(
             return
         out = console()
         if not changed and not unparked:
-            out.print(f"{place.file.name} already has {image} for {color}; nothing changed")
+            out.print(f"{place.file.name} already has {image} for {color.other if served else color}; nothing changed")
             return
         out.print(f"{place.file.name}: the idle color {color} gets {service} {version} ({image})")
         if unparked:
             out.print(f"{color} is no longer parked")
         out.print(f"next: {follow}")
+
+
+def _refuse_older(service: str, version: str, there: Mapping[Color, str]) -> None:
+    """Raise ``RefusedError`` if a version is older than that of a color: a delivery may have been overtaken."""
+    color, newest = max(there.items(), key=lambda item: precedence(item[1]))
+    if precedence(version) < precedence(newest):
+        raise RefusedError(
+            f"{service} {version} is older than {newest}, which {color} has; to put it there all the same: --older"
+        )
 
 
 def give(place: Stack, service: str, color: Color, wanted: Mapping[str, str]) -> tuple[list[str], bool]:

@@ -1,20 +1,28 @@
 """`hueshift image scan`: shows what ECR's scanner found in an image; only a finished scan counts as clean."""
 # ruff: noqa: ANN401 - boto3 makes its clients at run time
 
+import json
 import re
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Annotated, Any, Final, Self
 
 import boto3
 import typer
 
 from hueshift.report import Json, RefusedError, console, emit, reported
+from hueshift.stack import project_folder
 
 PATIENCE: Final = 300.0
 """Seconds; a basic scan takes less than one minute for most images, an enhanced one a few."""
 INTERVAL: Final = 5.0
+ACCEPTED: Final = "accepted-findings.json"
+"""Beside the stack files, and reviewed like them."""
+LONGEST: Final = timedelta(days=180)
+"""For which a finding may be accepted: until then it is looked at again."""
 _UNDER_WAY: Final = {"IN_PROGRESS", "PENDING"}
 _DONE: Final = {"COMPLETE", "ACTIVE"}
 """Basic scanning completes; enhanced scanning continues and stays ``ACTIVE``."""
@@ -54,7 +62,9 @@ class Finding:
     """Name and version, if the scanner reports them."""
     uri: str
     suppressed: bool
-    """Whether a suppression rule of the registry excludes it."""
+    """Whether a suppression rule of the registry excludes it, or a person has accepted it."""
+    fixable: bool | None
+    """Whether a newer package is without it; None if the scanner does not say."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,12 +91,22 @@ class Scan:
 def scan(
     image: Annotated[str, typer.Argument(metavar="IMAGE", help="By digest.", show_default=False)],
     *,
+    fixable_only: Annotated[
+        bool,
+        typer.Option("--fixable-only", help="Let findings pass for which the scanner says that there is no fix."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Wait for ECR's scan of an image and show its findings. Exit status 1 for a critical finding or without a scan."""
+    """Wait for ECR's scan of an image and show its findings. Exit status 1 for a critical finding or without a scan.
+
+    accepted-findings.json beside the stack files lists those that people have accepted:
+    [{"id": "CVE-2023-45853", "reason": "minizip is not in the image", "until": "2027-01-31", "reviewed": "a.person"}]
+    """
     with reported():
         wanted = Image.named(image)
+        known = accepted(project_folder() / ACCEPTED, today=datetime.now(UTC).date())
         found = await_scan(boto3.client("ecr", region_name=wanted.region), wanted)
+        found = without(found, known, fixable_only=fixable_only)
         if as_json:
             critical = [asdict(item) for item in found.critical]
             emit({"image": image, "status": found.status, "counts": dict(found.counts), "critical": critical})
@@ -100,8 +120,60 @@ def scan(
             names = ", ".join(item.name for item in found.critical) or "not listed"
             raise RefusedError(
                 f"{number} critical {'finding' if number == 1 else 'findings'} in {image}: {names}; "
-                "use fixed packages or a newer base image, commit that, and build again"
+                "use fixed packages or a newer base image, commit that, and build again; where nothing is to be fixed, "
+                f"accept it until a day: {ACCEPTED}"
             )
+
+
+def accepted(file: Path, *, today: date) -> Mapping[str, str]:
+    """Return the ids that people have accepted until a day that is not over, with the reason; empty without the file.
+
+    Raises ``RefusedError`` if the file is wrong.
+    """
+    if not file.exists():
+        return {}
+    try:
+        items = json.loads(file.read_text())
+    except ValueError as error:
+        raise RefusedError(f"{file.name} is no JSON: {error}") from None
+    keys, found = {"id", "reason", "until", "reviewed"}, {}
+    if not isinstance(items, list):
+        raise RefusedError(f"{file.name} is to be a list of {', '.join(sorted(keys))}")
+    for item in items:
+        if (
+            not isinstance(item, dict)
+            or item.keys() != keys
+            or not all(isinstance(it, str) and it for it in item.values())
+        ):
+            raise RefusedError(f"{file.name}: each entry has {', '.join(sorted(keys))}, as text; this is none: {item}")
+        try:
+            until = date.fromisoformat(item["until"])
+        except ValueError:
+            raise RefusedError(
+                f"{file.name}: {item['id']}: until is a day such as 2027-01-31, not {item['until']!r}"
+            ) from None
+        if until > today + LONGEST:
+            raise RefusedError(
+                f"{file.name}: {item['id']} is accepted until {until}; {LONGEST.days} days at most, so "
+                f"{today + LONGEST}"
+            )
+        if until >= today:
+            found[item["id"]] = item["reason"]
+        else:
+            typer.echo(f"{file.name}: {item['id']} was accepted until {until}, and counts again", err=True)
+    return found
+
+
+def without(found: Scan, known: Mapping[str, str], *, fixable_only: bool) -> Scan:
+    """Return a scan in which what is accepted is suppressed, and what cannot be fixed if that is wished."""
+    passed = tuple(
+        replace(item, suppressed=True) if item.name in known or (fixable_only and item.fixable is False) else item
+        for item in found.findings
+    )
+    for item, before in zip(passed, found.findings, strict=True):
+        if item.suppressed and not before.suppressed and item.severity == "CRITICAL":
+            typer.echo(f"passed: {item.name} {item.package}: {known.get(item.name, 'no fix is known')}", err=True)
+    return replace(found, findings=passed)
 
 
 def await_scan(api: Any, image: Image) -> Scan:
@@ -176,6 +248,7 @@ def _basic(finding: Mapping[str, Any]) -> Finding:
         package=f"{said.get('package_name', '')} {said.get('package_version', '')}".strip(),
         uri=finding.get("uri", ""),
         suppressed=False,
+        fixable=None,
     )
 
 
@@ -188,4 +261,5 @@ def _enhanced(finding: Mapping[str, Any]) -> Finding:
         package=", ".join(f"{item.get('name', '')} {item.get('version', '')}".strip() for item in packages),
         uri=details.get("sourceUrl", ""),
         suppressed=finding.get("status", "ACTIVE") != "ACTIVE",
+        fixable={"YES": True, "PARTIAL": True, "NO": False}.get(finding.get("fixAvailable", "")),
     )

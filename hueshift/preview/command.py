@@ -6,14 +6,14 @@ import re
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import boto3
 import typer
-from botocore.exceptions import BotoCoreError
+from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import TypeAdapter, ValidationError
 
 from components.settings import SettingsError
@@ -22,7 +22,7 @@ from hueshift.preview.events import SECRET, collect
 from hueshift.preview.impact import Ask, assess
 from hueshift.preview.report import Change, Report
 from hueshift.report import Json, RefusedError, emit, reported
-from hueshift.stack import load, program, project_folder
+from hueshift.stack import load, place, program, project_folder
 from hueshift.traffic.live import ask
 
 _REPORTS = TypeAdapter(list[Report])
@@ -135,7 +135,20 @@ def _previewed(stack: str, *, refresh: bool) -> Report:
     if done.returncode and not found.failed:
         said = _without_paths(done.stderr, folder).strip().removeprefix("error: ")
         return Report(stack=stack, errors=[said or f"pulumi preview exited with {done.returncode} and no message"])
-    return found
+    return replace(found, releases=_open(stack))
+
+
+def _open(stack: str) -> list[str]:
+    """Return a sentence for each open release of a stack; none where that cannot be known."""
+    from hueshift.release.home import latest  # imported late: the half of a release that a merge of files needs not
+    from hueshift.release.store import StoreError
+
+    try:
+        found = latest(place(stack))
+    except (RefusedError, StoreError, BotoCoreError, ClientError, ValueError):
+        return []
+    opened = {item.record.unit: item for item in found.values() if not item.record.phase.closed}
+    return [f"an update would meet an open release of {unit}: {item}" for unit, item in opened.items()]
 
 
 def _asked(stack: str) -> Ask:

@@ -44,6 +44,7 @@ def sentences(report: Report) -> Iterator[str]:
         return
     if refused := {violation.policy for violation in report.violations if violation.mandatory}:
         yield f"**{report.stack}: refused by policy ({', '.join(sorted(refused))})**"
+    yield from (f"**{report.stack}**: {_plain(said)}" for said in report.releases)
     yield from _asked(report)
     if not report.changes:
         yield f"**{report.stack}**: nothing changes"

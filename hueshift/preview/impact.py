@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from components.model import Color, tokens
+from components.rules import WORKLOAD
 from hueshift.preview.events import STACK, Events, Resource, at, text_of
 from hueshift.preview.report import Change, Op, Report, Service, Value
 from hueshift.report import RefusedError
@@ -20,6 +21,9 @@ _STICKY: Final = "actions[0].forward.stickiness.enabled"
 """Changes with the weights: stickiness is on only while both colors have traffic."""
 _HEADER: Final = "actions[0].targetGroupArn"
 """Target of the ``x-canary`` rule: changes with the weights where the versions have no order."""
+
+_FOLLOWS: Final = frozenset({"spec.replicas", "spec.suspend"})
+"""What changes with the weights of a workload that runs in the active color alone."""
 
 SERVES: Final = frozenset(
     {
@@ -148,7 +152,8 @@ def _change(resource: Resource, op: Op, resources: Mapping[str, Resource], servi
             all(path.startswith(_GROUPS) or path == _STICKY for path in resource.diff)
             and set(_arns(resource.old)) == set(_arns(resource.new))
             if moves
-            else tokens.TRAFFIC_SPLIT in resource.urn and set(resource.diff) == {_HEADER}
+            else (tokens.TRAFFIC_SPLIT in resource.urn and set(resource.diff) == {_HEADER})
+            or (_is_workload(resource) and set(resource.diff) <= _FOLLOWS and service is not None and service.moves)
         )
     )
     if moves and traffic_only and service:
@@ -208,7 +213,7 @@ def _downtime(resource: Resource, op: Op, service: Service | None, hosts: Collec
     """
     if resource.type == _RECORD and op is Op.DELETE and at(resource.old, "inputs.name") in hosts:
         return "deleted: the name of a service no longer resolves"
-    if resource.type not in SERVES or op is Op.CREATE:
+    if resource.type not in SERVES or op is Op.CREATE or _is_workload(resource):
         return None
     if resource.type == _RULE and not _is_production_rule(resource):
         return None
@@ -245,8 +250,18 @@ def _serves(resource: Resource, service: Service) -> bool:
     return color is None or any((weights or {}).get(color) for weights in (service.before, service.after))
 
 
+def _is_workload(resource: Resource) -> bool:
+    """Return whether it makes pods that take no requests."""
+    labels = at((resource.new or resource.old).get("inputs") or {}, "metadata.labels") or {}
+    return WORKLOAD in labels
+
+
 def _new_pods(resource: Resource) -> bool:
-    return resource.type == _DEPLOYMENT and any(path.startswith("spec.template") for path in resource.diff)
+    return (
+        resource.type == _DEPLOYMENT
+        and not _is_workload(resource)
+        and any(path.startswith("spec.template") for path in resource.diff)
+    )
 
 
 def _color(resource: Resource) -> str | None:

@@ -99,6 +99,8 @@ class Report:
     """Number of policies evaluated."""
     violations: Sequence[Violation] = ()
     warnings: Sequence[str] = ()
+    releases: Sequence[str] = ()
+    """Open releases of the stack, a sentence each: what is live is not what the stack file says."""
     errors: Sequence[str] = ()
     """Why the preview is incomplete; empty if it is complete."""
 

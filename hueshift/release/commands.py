@@ -203,7 +203,8 @@ def release(
     """Give a new version the traffic, step by step, each judged, and take it back if it is bad.
 
     The idle color gets what it is to run, by `pulumi up`, and is tried at its test host. Then live weights move along
-    the steps of the stack file, which itself is written once, at the end. Ctrl-C undoes it.
+    the steps of the stack file, which itself is written once, at the end. Ctrl-C undoes it. An image that users have
+    already is no release: the stack is brought to what its file says, by `pulumi up`.
 
     Exit status: 0 promoted; 1 refused, with nothing done; 3 undone; 4 open: `hueshift resume` goes on.
     """
@@ -211,6 +212,10 @@ def release(
         there = place(stack)
         unit = unit_of(there, service)
         given = _given(unit, image, version, schema, service)
+        if given and (wished := unit.services[given.service]).colors[wished.active].get("image") == given.image:
+            there.up()
+            typer.echo(f"users of {given.service} have {given.image} already: the stack is as its file says")
+            return
         if any(unit.kind(name) is not StrategyKind.BLUE_GREEN for name in unit.services):
             _in_place(unit, given, commit=commit)
             return

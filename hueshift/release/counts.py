@@ -18,6 +18,8 @@ TIMEOUT: Final = 4
 """Seconds that Prometheus may take to answer."""
 USUAL: Final = 1800
 """Seconds before a release from which the old color's usual failures are learned."""
+INSTANT: Final = 0.1
+"""Seconds within which an answer is slow to nobody; there the time of most answers is the machine's mood, in clumps."""
 LATELY: Final = 300
 """Seconds before a release from which the old color's traffic is taken."""
 MINUTE: Final = 60
@@ -54,7 +56,7 @@ class Counts(Protocol):
         """
 
     def bound(self, service: str, color: Color) -> float | None:
-        """Return the seconds in which 95 % of a color's requests were answered lately, None if that is not known."""
+        """Return the seconds, `INSTANT` at least, in which a color lately answered 95 % of its requests, if known."""
 
 
 class Usual(NamedTuple):
@@ -170,7 +172,7 @@ class Prometheus:
         buckets = sorted((float(labels.get("le", "nan")), count) for labels, count in found)
         if not buckets or not buckets[-1][1] > 0:
             return None
-        bound = next(le for le, count in buckets if count >= 0.95 * buckets[-1][1])
+        bound = next(le for le, count in buckets if count >= 0.95 * buckets[-1][1] and le >= INSTANT)
         return bound if math.isfinite(bound) else None
 
     def _interval(self, service: str) -> float:

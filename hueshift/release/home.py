@@ -64,8 +64,9 @@ class Home:
         return Prometheus(unit.prometheus, self.place.environment) if unit.prometheus else None
 
     def counts(self, unit: Unit, rules: Mapping[str, Rule]) -> Counts:
-        """Return who counts requests: Prometheus, where there is one, else CloudWatch."""
-        return self.prometheus(unit) or CloudWatchCounts(self.clients.cloudwatch, rules, self.place.environment)
+        """Return who counts requests: Prometheus, where it knows of all of them, else CloudWatch."""
+        prometheus = self.prometheus(unit) if unit.measured else None
+        return prometheus or CloudWatchCounts(self.clients.cloudwatch, rules, self.place.environment)
 
     def driver(
         self,

@@ -68,6 +68,12 @@ class Unit:
         return str(found).rstrip("/") if found else None
 
     @property
+    def measured(self) -> bool:
+        """Whether Prometheus can be asked for the requests of all its services."""
+        told = (self.said(service, "metrics", "enabled") is not False for service in self.services)
+        return self.prometheus is not None and all(told)
+
+    @property
     def freezes(self) -> Freezes:
         """When nothing goes forward. Raises ``RefusedError`` if that is wrong."""
         return _judged("hueshift:releases", lambda: freezes(self._freeze, zone=str(self.releases.get("zone", "UTC"))))
@@ -88,7 +94,7 @@ class Unit:
         """Return a service's strategy. Raises ``RefusedError`` if it is wrong."""
         said = self.said(service, "strategy") or {}
         data = {key: said[key] for key in _STEPPED if key in said} if isinstance(said, Mapping) else {}
-        least = 0 if not self.production else _SEEN if self.prometheus else ALARM_PERIOD * ALARM_PERIODS
+        least = 0 if not self.production else _SEEN if self.measured else ALARM_PERIOD * ALARM_PERIODS
         return _judged(
             f"hueshift:services.{service}.strategy",
             lambda: strategy(

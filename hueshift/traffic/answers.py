@@ -11,6 +11,7 @@ from hueshift.report import RefusedError
 
 REQUESTS: Final = 20
 """Sent one after the other to see that each is answered as it should be."""
+NAMELESS: Final = "its answers have no x-version: which version gave them was not seen"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,12 +29,12 @@ class Answer:
             raise RefusedError(f"{self.url} is answered {self.status}, and should {status}")
         return self
 
-    def is_of(self, version: str, mend: str) -> "Answer":
-        """Return it. Raises ``RefusedError`` with what mends it if another version has answered."""
-        said = self.headers.get("x-version", "of no version")
-        if said != version:
+    def is_of(self, version: str, mend: str) -> bool:
+        """Return whether it says its version, in ``x-version``. Raises ``RefusedError`` if that is another."""
+        said = self.headers.get("x-version")
+        if said is not None and said != version:
             raise RefusedError(f"{self.url} answers as version {said}, and should as {version}; {mend}")
-        return self
+        return said is not None
 
 
 def ask(url: str, *options: str) -> Answer:

@@ -8,7 +8,7 @@ import typer
 from components.model import color_host
 from hueshift.report import Json, RefusedError, StackName, emit, reported, unknown
 from hueshift.stack import load
-from hueshift.traffic.answers import REQUESTS, ask
+from hueshift.traffic.answers import NAMELESS, REQUESTS, ask
 from hueshift.traffic.balancer import PATIENCE, Balancer
 from hueshift.traffic.live import disagreement, idle
 
@@ -25,8 +25,8 @@ def smoke(
     """Try the idle color of a service through its test URL.
 
     It is the color that is idle by the stack file and by the load balancer. Once it has all of its healthy targets it
-    must be live, ready, of the version in the stack file, and answer twenty requests without an error. CURL_OPTIONS has
-    further arguments of curl, such as --cacert FILE.
+    must be live, ready, and answer twenty requests without an error; an answer that says its version, in x-version,
+    must say that of the stack file. CURL_OPTIONS has further arguments of curl, such as --cacert FILE.
     """
     with reported():
         place = load(stack)
@@ -57,15 +57,19 @@ def smoke(
             time.sleep(1)
         url = f"https://{color_host(color, settings.host)}:{place.settings.load_balancer.test_listener_port}"
         version = settings.colors[color].version
-        for path in ("/health/live", "/health/ready"):
+        for path in (settings.health.liveness_path, settings.health.path):
             ask(f"{url}{path}").has(200)
+        known = True
         for number in range(1, REQUESTS + 1):
             answer = ask(f"{url}/")
             if answer.status >= 500:
                 raise RefusedError(f"request {number} of {REQUESTS} to {url}/ is answered {answer.status}")
-            answer.is_of(version, f"{place.file.name} says so; deploy it: pulumi up --stack {place.name}")
+            known &= answer.is_of(version, f"{place.file.name} says so; deploy it: pulumi up --stack {place.name}")
         if as_json:
-            emit({"stack": place.name, "service": service, "color": color, "version": version, "url": url})
+            answered = version if known else None
+            emit({"stack": place.name, "service": service, "color": color, "version": answered, "url": url})
         else:
             said = f"{url}, {REQUESTS} requests without an error"
             typer.echo(f"{service} {version} is live and ready as {color} in {place.name}: {said}")
+            if not known:
+                typer.echo(NAMELESS)

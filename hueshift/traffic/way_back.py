@@ -62,7 +62,7 @@ def _chosen(wished: Wished, live: Mapping[Color, int], to: str | None) -> Color:
             runs = ", ".join(f"{color} {version}" for color, version in versions.items())
             raise RefusedError(
                 f"{wished.name}: no color runs {to!r} ({runs}); give the idle one its image first: "
-                f"hueshift image set {wished.name} IMAGE --version {to}, then pulumi up"
+                f"hueshift image set {wished.name} IMAGE --version {to} --older, then pulumi up"
             )
         if len(named) == 1:
             return named[0]

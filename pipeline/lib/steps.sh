@@ -6,8 +6,13 @@ PATH=$PATH:$PWD/.venv/bin
 
 say() { echo "$*" >&2; }
 
+warn() { # TEXT: a refusal that ends nothing yet; GitHub shows it on the page of the run
+  [ -z "${GITHUB_ACTIONS:-}" ] || say "::error title=${0##*/}::${*//$'\n'/%0A}"
+  say "${0##*/}: $*"
+}
+
 fail() {
-  echo "${0##*/}: $*" >&2
+  warn "$@"
   exit 1
 }
 
@@ -20,6 +25,22 @@ takes() { # LEAST MOST ARGUMENT…: explains the step if asked, or if it is give
   [ $# -ge "$least" ] && [ $# -le "$most" ] || { usage >&2 && exit 2; }
 }
 
+whole() { # COMMAND…: runs it so that a signal which ends the job reaches it, and waits until it has ended by itself
+  local status=0 pid
+  # A runner signals the job's own process alone. In a group of its own the command has no signal ignored.
+  set -m
+  "$@" </dev/null &
+  pid=$!
+  set +m
+  # Its whole group, as Ctrl-C on a terminal does.
+  # shellcheck disable=SC2064 # this command's
+  trap "kill -INT -- -$pid 2>/dev/null" INT TERM
+  wait "$pid" || status=$?
+  while kill -0 "$pid" 2>/dev/null; do wait "$pid" || status=$?; done
+  trap - INT TERM
+  return $status
+}
+
 folded() { # TITLE COMMAND…: runs the command in a part of the log that folds
   local title=$1 status=0 id=step_$RANDOM
   shift
@@ -30,7 +51,7 @@ folded() { # TITLE COMMAND…: runs the command in a part of the log that folds
   else
     say "$title"
   fi
-  "$@" >&2 || status=$?
+  whole "$@" >&2 || status=$?
   if [ -n "${GITHUB_ACTIONS:-}" ]; then
     say "::endgroup::"
   elif [ -n "${GITLAB_CI:-}" ]; then
@@ -47,6 +68,11 @@ update() { # STACK ARGUMENT…: pulumi up
 
 checked_update() { # STACK ARGUMENT…: pulumi up, judged by the policy pack
   update "$@" --policy-pack "${HUESHIFT_POLICY_PACK:-policy}"
+}
+
+registry_login() { # IMAGE or REGISTRY: where it is ECR
+  [[ ! $1 =~ \.dkr\.ecr\.([a-z0-9-]+)\. ]] || aws ecr get-login-password --region "${BASH_REMATCH[1]}" |
+    docker login --username AWS --password-stdin "${1%%/*}" >&2
 }
 
 stack_file() { echo "Pulumi.${1##*/}.yaml"; }

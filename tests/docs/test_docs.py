@@ -67,7 +67,10 @@ def test_an_example_builds(block: str) -> None:
     assert engine.registrations
 
 
-@pytest.mark.parametrize("block", list(examples("yaml")))
+SERVICES = [pytest.param(block, id=f"services-{n}") for n, block in enumerate(code(ROOT / "docs/services.md", "yaml"))]
+
+
+@pytest.mark.parametrize("block", [*examples("yaml"), *SERVICES])
 def test_settings_on_a_page_are_accepted(block: str) -> None:
     fragment = {key.removeprefix(PREFIX): value for key, value in yaml.safe_load(block).items()}
     values = merged(some.stack(), fragment)

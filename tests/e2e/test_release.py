@@ -78,7 +78,7 @@ def test_a_good_release_fails_no_request_though_its_driver_is_killed_in_every_ph
     ("faults", "why"),
     [
         ({"error_rate": 0.05}, "failed: "),
-        ({"delay_ms": 700, "delay_rate": 0.4}, "slow: "),
+        pytest.param({"delay_ms": 700, "delay_rate": 0.4}, "slow: ", marks=pytest.mark.by_hand),
     ],
     ids=["errors", "slow only"],
 )
@@ -99,6 +99,7 @@ def test_a_bad_color_is_taken_back_from_the_first_step(
     assert "was released before and undone" in ended(hueshift("release", "--give-up-way-back"))[1]
 
 
+@pytest.mark.by_hand
 def test_errors_that_come_only_with_much_traffic_are_found_at_that_step() -> None:
     file = (paths.ROOT / "Pulumi.sandbox.yaml").read_text()
     # A pod of green has 19 requests a second at 10 %, and 95 at 50 %.
@@ -108,6 +109,7 @@ def test_errors_that_come_only_with_much_traffic_are_found_at_that_step() -> Non
     assert "50 % live" in said()
 
 
+@pytest.mark.by_hand
 def test_an_abort_waits_for_no_lock(record_property: Note) -> None:
     file = (paths.ROOT / "Pulumi.sandbox.yaml").read_text()
     process = released()
@@ -136,6 +138,7 @@ def test_an_abort_waits_for_no_lock(record_property: Note) -> None:
     assert ended(process)[0] == 3
 
 
+@pytest.mark.by_hand
 def test_a_second_release_is_refused_by_the_name_of_the_first() -> None:
     with load():
         process = released()
@@ -147,6 +150,7 @@ def test_a_second_release_is_refused_by_the_name_of_the_first() -> None:
     assert ended(process)[0] == 3
 
 
+@pytest.mark.by_hand
 @pytest.mark.parametrize("hand", ["refresh", "weights"])
 def test_what_another_hand_moves_is_not_fought_over(hand: str) -> None:
     file = (paths.ROOT / "Pulumi.sandbox.yaml").read_text()
@@ -177,6 +181,7 @@ def test_a_rollback_in_the_middle_ends_the_release(record_property: Note) -> Non
     assert failures(answers)[0] == 0
 
 
+@pytest.mark.by_hand
 def test_ctrl_c_undoes_it() -> None:
     file = (paths.ROOT / "Pulumi.sandbox.yaml").read_text()
     process = released()

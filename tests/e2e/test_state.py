@@ -146,14 +146,15 @@ def test_the_page_of_roles_makes_each_with_its_documents_and_for_its_subjects(te
     try:
         for role, subject, documents in (
             ("pulumi-production-preview", "pull_request", 1),
-            ("pulumi-production-deploy", "environment:production", 6),
+            ("pulumi-production-deploy", "environment:production", 7),
             ("pulumi-production-rollback", "environment:rollback", 3),
+            ("pulumi-production-resume", "environment:resume", 4),
             ("pulumi-build", "ref:refs/heads/main", 1),
-            ("pulumi-review", "environment:review", 7),
+            ("pulumi-review", "environment:review", 8),
         ):
             (trust,) = iam.get_role(RoleName=role)["Role"]["AssumeRolePolicyDocument"]["Statement"]
             wanted = trust["Condition"]["StringEquals"]["token.actions.githubusercontent.com:sub"]
-            assert f"repo:example/shop:{subject}" in wanted
+            assert f"repo:example@1234567/shop@7654321:{subject}" in wanted
             attached = [
                 item["PolicyArn"] for item in iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]
             ]
@@ -164,7 +165,8 @@ def test_the_page_of_roles_makes_each_with_its_documents_and_for_its_subjects(te
             assert ("repository/*" in text) == (role == "pulumi-build"), "a review puts its images beside the others"
             assert ("repository/review/*" in text) == (role == "pulumi-review")
             assert not re.search(
-                r"ACCOUNT|REGION|ENVIRONMENT|CLUSTER|ZONE_ID|POLICY_ARN|REPOSITORIES|STATE\b|SUBJECT|STATE_KEY", text
+                r"ACCOUNT|REGION|ENVIRONMENT|CLUSTER|ZONE_ID|POLICY_ARN|REPOSITORIES|STATE\b|SUBJECT|STATE_KEY|NAMES",
+                text,
             )
     finally:
         for role in [item["RoleName"] for item in iam.list_roles()["Roles"] if item["RoleName"].startswith("pulumi-")]:

@@ -30,6 +30,7 @@ class Forge:
         self.kind = kind
         self.comments: list[dict[str, Any]] = []
         self.issues: list[dict[str, Any]] = []
+        self.pull_request: dict[str, Any] = {}
         self.refused: set[str] = set()
         """Methods that are answered with 403."""
         self.calls: list[str] = []
@@ -60,6 +61,8 @@ class Forge:
             opened = [thing for thing in things if "state" not in query or thing["state"] == query["state"][0]]
             size, page = int(query["per_page"][0]), int(query["page"][0])
             return 200, opened[size * (page - 1) : size * page]
+        if method == "GET" and path in (f"{prefix}/pulls/5", f"{prefix}/merge_requests/5"):
+            return 200, self.pull_request
         if method == "POST" and (things := places.get((self.kind, path))) is not None:
             state: dict[str, Any] = (
                 {"state": {"GitHub": "open", "GitLab": "opened"}[self.kind]} if things is self.issues else {}
@@ -201,6 +204,27 @@ def test_an_issue_is_opened_once_brought_up_to_date_and_closed(forge: Forge, pag
     assert theirs["state"] != "closed"
 
 
+@pytest.mark.parametrize(
+    ("state", "labels", "said"),
+    [
+        ("open", ["review"], "yes"),
+        ("open", ["other"], "no"),
+        ("closed", ["review"], "no"),
+        ("merged", ["review"], "no"),
+    ],
+)
+def test_a_review_is_wanted_while_its_pull_request_is_open_with_the_label(
+    forge: Forge, state: str, labels: list[str], said: str
+) -> None:
+    github = forge.kind == "GitHub"
+    forge.pull_request = {
+        "state": "opened" if state == "open" and not github else state,
+        "labels": [{"name": label} for label in labels] if github else labels,
+    }
+    done = run("reviewed", "5")
+    assert (done.returncode, done.stdout) == (0, f"{said}\n"), done.stderr
+
+
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_a_refusal_of_the_forge_fails_with_what_it_says(forge: Forge, page: Path, method: str) -> None:
     forge.refused.add(method)
@@ -239,7 +263,7 @@ def test_the_token_is_in_no_process_arguments(
 @pytest.mark.parametrize(
     ("arguments", "status", "says"),
     [
-        (["comment"], 2, "forge.sh comment FILE | issue TITLE FILE | close TITLE\n"),
+        (["comment"], 2, "forge.sh comment FILE | issue TITLE FILE | close TITLE | reviewed NUMBER\n"),
         (["remove", "all"], 2, "forge.sh comment FILE"),
         (["comment", "absent.md"], 1, "there is no file absent.md"),
     ],

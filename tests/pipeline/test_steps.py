@@ -1,15 +1,30 @@
 """The steps of the pipeline, as far as git alone can try them; `tests/e2e/pipeline` runs them all."""
 
+import json
 import os
 import shutil
 import subprocess
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-STEPS = ("build", "drift", "end-to-end", "flip", "keep", "rollback", "smoke", "up")
+STEPS = (
+    "build",
+    "drift",
+    "end-to-end",
+    "keep",
+    "release",
+    "resume",
+    "rollback",
+    "show",
+    "take",
+    "unlock",
+    "up",
+    "verify",
+)
 FILE = "Pulumi.staging.yaml"
 MESSAGE = "Run shop 1.6.1 in staging"
 
@@ -125,12 +140,16 @@ def played(checkout: Checkout, name: str, script: str) -> None:
 
 @pytest.mark.parametrize(
     ("preview", "secrets", "status", "asked"),
-    [(0, 0, 0, "close"), (1, 0, 1, "issue"), (0, 1, 1, "issue"), (1, 1, 1, "issue")],
+    [(0, 0, 0, "close"), (1, 0, 0, "issue"), (0, 1, 0, "issue"), (1, 1, 0, "issue")],
 )
 def test_a_secret_version_that_ends_keeps_the_issue_open_as_drift_does(
     checkout: Checkout, preview: int, secrets: int, status: int, asked: str
 ) -> None:
-    played(checkout, "hueshift", f'echo "$*"; [ "$1" = preview ] && exit {preview}; exit {secrets}')
+    played(
+        checkout,
+        "hueshift",
+        f'echo "$*"; [ "$1" = preview ] && exit {preview}; [ "$1" = status ] && exit 0; exit {secrets}',
+    )
     (checkout.folder / "pipeline/forge.sh").write_text('#!/bin/sh\necho "$1 $2"\n')
     path = f"{checkout.folder}/bin:{os.environ['PATH']}"
     done = checkout.step("drift", "staging", PATH=path)
@@ -143,13 +162,10 @@ def test_a_secret_version_that_ends_keeps_the_issue_open_as_drift_does(
 @pytest.mark.parametrize(
     ("step", "arguments", "called"),
     [
-        ("flip", ["shop"], "flip shop --stack staging"),
-        ("flip", ["shop", "green"], "flip shop green --stack staging"),
-        ("smoke", ["shop"], "smoke shop --stack staging"),
         ("end-to-end", ["shop"], "verify shop --stack staging"),
-        ("rollback", ["shop"], "rollback --stack staging --service shop --commit"),
-        ("rollback", ["shop", ""], "rollback --stack staging --service shop --commit"),
-        ("rollback", ["shop", "1.4.0"], "rollback --stack staging --service shop --to 1.4.0 --commit"),
+        ("rollback", ["shop"], "rollback --stack staging --service shop"),
+        ("rollback", ["shop", ""], "rollback --stack staging --service shop"),
+        ("rollback", ["shop", "1.4.0"], "rollback --stack staging --service shop --to 1.4.0"),
     ],
 )
 @pytest.mark.parametrize("status", [0, 4])
@@ -162,6 +178,172 @@ def test_what_a_step_decides_nothing_of_is_one_command_whose_end_is_its_own(
     assert (checkout.folder / "calls").read_text() == f"{called}\n"
 
 
+def test_while_a_release_is_open_nothing_is_said_of_drift(checkout: Checkout) -> None:
+    played(checkout, "hueshift", 'echo "$*" >>calls; [ "$1" = status ] && exit 4')
+    (checkout.folder / "pipeline/forge.sh").write_text("#!/bin/sh\necho forge >>calls\n")
+    done = checkout.step("drift", "staging", PATH=f"{checkout.folder}/bin:{os.environ['PATH']}")
+    assert done.returncode == 0
+    assert "a release is open in staging" in done.stderr
+    assert (checkout.folder / "calls").read_text() == "status --closed --stack staging\n"
+
+
+def test_an_issue_that_cannot_be_written_fails_the_night(checkout: Checkout) -> None:
+    played(checkout, "hueshift", '[ "$1" != preview ]')
+    (checkout.folder / "pipeline/forge.sh").write_text("#!/bin/sh\nexit 1\n")
+    done = checkout.step("drift", "staging", PATH=f"{checkout.folder}/bin:{os.environ['PATH']}")
+    assert done.returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("seconds", "ends", "status"),
+    [(1800, 0, 0), (1800, 4, 4), (1801, 4, 0), (1801, 3, 3), (1800, 1, 1), ("", 0, 0)],
+)
+def test_a_release_that_takes_longer_than_a_job_is_left_to_those_that_go_on_with_it(
+    checkout: Checkout, seconds: int | str, ends: int, status: int
+) -> None:
+    plan = f"echo '{{\"seconds\": {seconds}}}'" if seconds else "exit 1"
+    played(checkout, "hueshift", f'echo "$*" >>calls; [ "$1" != plan ] || {{ {plan}; exit 1; }}; exit {ends}')
+    words = ("staging", "shop", "shop@sha256:1", "1.6.0", "0003")
+    done = checkout.step("release", *words, PATH=f"{checkout.folder}/bin:{os.environ['PATH']}")
+    assert done.returncode == status, done.stderr
+    _, release = (checkout.folder / "calls").read_text().splitlines()
+    detached = " --detach" if seconds == 1801 else ""
+    assert release == (
+        f"release --service shop --image shop@sha256:1 --version 1.6.0 --schema 0003 --stack staging{detached}"
+    )
+    assert ("was judged bad in staging, and taken back" in done.stderr) is (ends == 3)
+
+
+@pytest.mark.parametrize(("ends", "status"), [(0, 0), (4, 0), (3, 3), (1, 1)])
+def test_a_release_that_stays_open_is_no_failure_of_the_job_that_goes_on(
+    checkout: Checkout, ends: int, status: int
+) -> None:
+    played(checkout, "hueshift", f'echo "activeColor: green" >{FILE}; echo "$*" >>calls; exit {ends}')
+    output = checkout.folder / "output"
+    path = f"{checkout.folder}/bin:{os.environ['PATH']}"
+    done = checkout.step("resume", "staging", PATH=path, GITHUB_OUTPUT=str(output))
+    assert done.returncode == status, done.stderr
+    assert (checkout.folder / "calls").read_text() == "resume --all --once --stack staging\n"
+    assert output.read_text() == "changed=yes\n"
+
+
+@pytest.mark.parametrize(("said", "given"), [("true", True), ("false", False), ("", False)])
+def test_only_a_rehearsal_puts_the_next_version_where_the_last_would_go_back_to(
+    checkout: Checkout, said: str, given: bool
+) -> None:
+    played(checkout, "hueshift", 'echo "$*" >>calls')
+    path = f"{checkout.folder}/bin:{os.environ['PATH']}"
+    words = ("staging", "shop", "shop@sha256:1", "1.6.0")
+    for step in ("release", "show"):
+        assert checkout.step(step, *words, PATH=path, GIVE_UP_WAY_BACK=said).returncode == 0
+    calls = (checkout.folder / "calls").read_text().splitlines()
+    assert [call.split()[0] for call in calls if "--give-up-way-back" in call] == (
+        ["release", "image"] if given else []
+    )
+
+
+def test_a_rollback_that_leaves_something_unwritten_ends_as_the_command_does(checkout: Checkout) -> None:
+    played(checkout, "hueshift", "exit 4")
+    done = checkout.step("rollback", "staging", "shop", PATH=f"{checkout.folder}/bin:{os.environ['PATH']}")
+    assert done.returncode == 4
+
+
+def test_what_a_job_without_the_key_has_left_is_taken_by_name_and_nothing_else_is(checkout: Checkout) -> None:
+    base = checkout.git("rev-parse", "HEAD").strip()
+    kept = checkout.folder / "kept"
+    (kept / "pipeline").mkdir(parents=True)
+    for name, text in {
+        FILE: "activeColor: green\n",
+        "releases.json": "{}\n",
+        "Pulumi.new.yaml": "new\n",
+        "Pulumi.yaml": "other\n",
+        "pipeline/keep.sh": "evil\n",
+        "README.md": "evil\n",
+    }.items():
+        (kept / name).write_text(text)
+    script = (checkout.folder / "pipeline/keep.sh").read_text()
+    done = checkout.step("take", "kept", base, GITHUB_REF_NAME="main")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines() == [f"taken: {FILE}", "taken: releases.json"]
+    assert (checkout.folder / "pipeline/keep.sh").read_text() == script
+    assert not (checkout.folder / "Pulumi.new.yaml").exists()
+    (kept / FILE).unlink()
+    (kept / FILE).symlink_to("/etc/passwd")
+    assert f"taken: {FILE}" not in checkout.step("take", "kept", base, GITHUB_REF_NAME="main").stderr
+
+
+def test_files_are_taken_only_as_of_a_commit_of_the_branch(checkout: Checkout) -> None:
+    (checkout.folder / "kept").mkdir()
+    checkout.git("checkout", "--quiet", "-b", "other")
+    checkout.git("-c", "user.name=a", "-c", "user.email=a@example.com", "commit", "--quiet", "--allow-empty", "-m", "x")
+    for base in (checkout.git("rev-parse", "HEAD").strip(), "main", "0" * 40, "--help"):
+        done = checkout.step("take", "kept", base, GITHUB_REF_NAME="main")
+        assert done.returncode == 1
+        assert f"{base} is no commit of main: nothing is taken" in done.stderr
+
+
+def lock(folder: Path, stack: str, minutes: int) -> None:
+    """Leave a lock as the engine writes it (backend/diy/lock.go)."""
+    since = (datetime.now(UTC) - timedelta(minutes=minutes)).isoformat()
+    file = folder / f".pulumi/locks/organization/hueshift/{stack}/1a2b.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps({"pid": 7, "username": "runner", "hostname": "host-1", "timestamp": since}))
+
+
+@pytest.mark.parametrize(
+    ("minutes", "which", "free"), [(70, "stale", True), (10, "stale", False), (10, "any", True), (None, "any", None)]
+)
+def test_a_lock_is_shown_and_taken_away_if_it_is_stale_or_that_is_asked_for(
+    checkout: Checkout, minutes: int | None, which: str, free: bool | None
+) -> None:
+    played(checkout, "pulumi", 'echo "$*" >>calls')
+    state = checkout.folder / "state"
+    lock(state, "production", 500)
+    if minutes is not None:
+        lock(state, "staging", minutes)
+    path = f"{checkout.folder}/bin:{os.environ['PATH']}"
+    done = checkout.step("unlock", "staging", which, PATH=path, PULUMI_BACKEND_URL=f"file://{state}")
+    calls = checkout.folder / "calls"
+    assert calls.exists() is bool(free)
+    assert done.returncode == (1 if free is False else 0), done.stderr
+    if free is None:
+        assert done.stderr == "nobody has locked staging\n"
+    else:
+        assert "staging is locked by runner on host-1, process 7 since " in done.stderr
+        assert f", {minutes} minutes" in done.stderr
+    assert not free or calls.read_text() == "cancel --yes --stack staging\n"
+    assert free is not False or "ask for any lock" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("variables", "status", "called"),
+    [
+        ({}, 0, []),
+        ({"SIGNING_PROFILE": "arn:p"}, 0, ["hueshift image signed shop@sha256:1 --profile arn:p"]),
+        ({"SIGNING_PROFILE": "arn:p", "REFUSED": "signed"}, 1, None),
+        ({"ATTEST": "yes", "GITHUB_REPOSITORY": "example/shop"}, 0, ["gh slsa", "gh spdx"]),
+        ({"ATTEST": "yes", "GITHUB_REPOSITORY": "example/shop", "REFUSED": "spdx"}, 1, None),
+    ],
+)
+def test_an_image_goes_to_production_only_with_the_signatures_that_the_repository_makes(
+    checkout: Checkout, variables: dict[str, str], status: int, called: list[str] | None
+) -> None:
+    for name in ("hueshift", "gh"):
+        played(checkout, name, f'echo {name} "$*" >>calls; case "$*" in *"$REFUSED"*) [ -z "$REFUSED" ] ;; esac')
+    path = f"{checkout.folder}/bin:{os.environ['PATH']}"
+    done = checkout.step("verify", "shop@sha256:1", PATH=path, **variables)
+    assert done.returncode == status, done.stderr
+    lines = (checkout.folder / "calls").read_text().splitlines() if (checkout.folder / "calls").exists() else []
+    assert called is None or len(lines) == len(called)
+    for line, wanted in zip(lines, called or [], strict=False):
+        assert all(word in line for word in wanted.split())
+    assert all(
+        "--signer-workflow example/shop/.github/workflows/delivery.yml" in line
+        for line in lines
+        if line.startswith("gh")
+    )
+
+
 def test_an_image_is_not_built_from_what_no_commit_or_no_history_holds(checkout: Checkout, tmp_path: Path) -> None:
     registry = {"REGISTRY": "registry.example.com"}
     assert "REGISTRY: is not set; name the registry" in checkout.step("build", "shop").stderr
@@ -171,3 +353,45 @@ def test_an_image_is_not_built_from_what_no_commit_or_no_history_holds(checkout:
     shallow = Checkout(tmp_path / "shallow", checkout.remote)
     checkout.git("clone", "--quiet", "--depth=1", f"file://{checkout.remote}", str(shallow.folder))
     assert "git fetch --unshallow" in shallow.step("build", "shop", **registry).stderr
+
+
+@pytest.mark.parametrize(("revision", "schema"), [(None, ""), ("0007_more.py", "0007")])
+def test_an_image_is_built_of_any_service_with_a_dockerfile_and_a_version(
+    checkout: Checkout, revision: str | None, schema: str
+) -> None:
+    web = checkout.folder / "services/web"
+    versions = web / "migrations/versions"
+    versions.mkdir(parents=True)
+    (web / "VERSION").write_text("2.3\n")
+    if revision:
+        (versions / revision).touch()
+    checkout.git("add", ".")
+    checkout.git("-c", "user.name=x", "-c", "user.email=x@example.com", "commit", "--quiet", "--message=Two")
+    image = "registry.example.com/web"
+    inspect = f'[ "$1" != image ] || echo {image}@sha256:0; [ "$1" != pull ] || {{ echo not found >&2; exit 1; }}'
+    played(checkout, "docker", f'echo "$*" >>calls; {inspect}')
+    path = f"{checkout.folder}/bin:{os.environ['PATH']}"
+    done = checkout.step("build", "web", REGISTRY="registry.example.com", SOURCE="services/web", PATH=path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == (
+        f"image={image}@sha256:0\nrepository={image}\ndigest=sha256:0\nversion=2.3.1\nschema={schema}\n"
+    )
+    assert "--file=services/web/Dockerfile" in (checkout.folder / "calls").read_text()
+
+
+@pytest.mark.parametrize(
+    ("ends", "found", "status", "asked"),
+    [(0, "", 0, "close"), (1, "| a | 1.0 |", 0, "issue"), (1, "", 1, None), (2, "", 1, None)],
+)
+def test_a_known_vulnerability_of_a_package_has_an_issue_unless_it_is_accepted_until_a_day(
+    checkout: Checkout, ends: int, found: str, status: int, asked: str | None
+) -> None:
+    played(checkout, "pip-audit", f'echo "$*" >>calls; printf "%s" "{found}"; exit {ends}')
+    (checkout.folder / "pipeline/forge.sh").write_text('#!/bin/sh\necho "$1 $2" >>calls\n')
+    entries = [{"id": "CVE-1", "until": "2999-01-01"}, {"id": "CVE-2", "until": "2020-01-01"}]
+    (checkout.folder / "accepted-findings.json").write_text(json.dumps(entries))
+    done = checkout.step("audit", PATH=f"{checkout.folder}/bin:{os.environ['PATH']}")
+    assert done.returncode == status, done.stderr
+    audit, *forge = (checkout.folder / "calls").read_text().splitlines()
+    assert audit.endswith("--requirement constraints.txt --ignore-vuln=CVE-1")
+    assert forge == ([f"{asked} Known vulnerabilities in packages"] if asked else [])

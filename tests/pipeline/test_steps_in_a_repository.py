@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -55,7 +56,7 @@ class Place:
         subprocess.run(["git", "clone", "--quiet", folder / "remote", self.folder], check=True, capture_output=True)
         self.git("checkout", "--quiet", "-b", "main")
         shutil.copytree(ROOT / "pipeline", self.folder / "pipeline")
-        (self.folder / ".git/info/exclude").write_text("pipeline\n.venv\n*.md.json\n")
+        (self.folder / ".git/info/exclude").write_text("pipeline\n.venv\npreview-*.json\npreview.md\n")
         self.base = self.commit(FILES)
 
     def git(self, *arguments: str) -> str:
@@ -101,7 +102,7 @@ def place(tmp_path: Path) -> Place:
     return Place(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["changes", "comment", "deploy", "forge", "newest", "required", "setup"])
+@pytest.mark.parametrize("name", ["changes", "comment", "deploy", "forge", "newest", "required", "setup", "unread"])
 def test_each_explains_itself_and_refuses_arguments_that_it_does_not_take(name: str) -> None:
     step = ROOT / f"pipeline/{name}.sh"
     asked = subprocess.run([step, "--help"], capture_output=True, text=True, check=False)
@@ -131,6 +132,8 @@ MORE = {"Pulumi.production.yaml": CANARY["Pulumi.production.yaml"].replace("8080
         pytest.param({"app/main.py": "print(2)\n", **FLIP}, "code", ["staging"], ["staging"], id="code with a flip"),
         pytest.param({"app/main.py": "x", "releases.json": "[]"}, "code", [], [], id="code with the record"),
         pytest.param({"new/file": "x"}, "code", [], [], id="something new"),
+        pytest.param({"tests/x.py": "x", ".github/a.yml": "x", "README.md": "x"}, "tests", [], [], id="tests"),
+        pytest.param({"tests/x.py": "x", **FLIP}, "code", ["staging"], ["staging"], id="tests with a flip"),
         pytest.param(MUCH, "stacks", ["staging"], [], id="more than a pipe holds"),
         pytest.param(LOCAL, "code", [], [], id="a flip of what the tests run, which nobody previews"),
     ],
@@ -147,7 +150,7 @@ def test_a_change_is_told_by_its_files(
     assert json.loads(said["flips"]) == flips
 
 
-@pytest.mark.parametrize("base", ["0" * 40, "absent"])
+@pytest.mark.parametrize("base", ["0" * 40, "absent", ""])
 def test_a_change_since_an_unknown_commit_is_code(place: Place, base: str) -> None:
     done = place.step("changes.sh", base)
     assert done.stdout.splitlines()[0] == "kind=code"
@@ -287,7 +290,7 @@ def test_a_stack_whose_preview_is_missing_is_in_the_comment_as_one_that_failed(p
 def test_an_issue_is_open_as_long_as_a_stack_has_drifted(place: Place, refused: str, issue: str) -> None:
     log = previewed(place, refused)
     done = place.step("drift.sh", "staging")
-    assert (done.returncode == 0) is (refused == "nothing")
+    assert done.returncode == 0, done.stderr
     assert f"forge {issue}\n" in log.read_text()
 
 
@@ -369,3 +372,185 @@ def test_the_stack_file_of_a_review_is_neither_kept_nor_in_the_way(place: Place)
     done = place.step("keep.sh", "Flip", CI_COMMIT_BRANCH="main", GITHUB_REF_NAME="")
     assert done.returncode == 0, done.stderr
     assert place.git("show", "--name-only", "--format=", "origin/main") == "Pulumi.staging.yaml"
+
+
+COLORS = (
+    "config:\n  hueshift:activeColor: {active}\n  hueshift:services:\n    shop:\n      host: shop.example.com\n"
+    "      colors: {{blue: {{version: 1.4.0}}, green: {{version: {green}}}}}\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("later", "said"),
+    [
+        pytest.param("1.5.0", "pulumi up", id="what was reviewed is there"),
+        pytest.param("1.6.0", "since its review a color", id="it has got another version"),
+    ],
+)
+def test_weights_are_moved_only_to_the_versions_with_which_they_were_reviewed(
+    place: Place, later: str, said: str
+) -> None:
+    log = previewed(place, refused="nothing")
+    file = "Pulumi.staging.yaml"
+    before = place.commit({file: COLORS.format(active="blue", green="1.5.0")})
+    reviewed = place.commit({file: COLORS.format(active="green", green="1.5.0")})
+    place.commit({file: COLORS.format(active="green", green=later), "README.md": "later\n"})
+    done = place.step("deploy.sh", "staging", before, reviewed)
+    assert said in done.stderr
+    assert (done.returncode == 0) is log.exists() is (later == "1.5.0")
+
+
+def test_a_flip_is_judged_by_its_own_commits_though_main_has_got_a_delivery_since(place: Place) -> None:
+    log = previewed(place, refused="--flip-only")
+    base, reviewed = place.base, place.commit(FLIP)
+    text = FLIP["Pulumi.staging.yaml"] + "  hueshift:podCidrs: [10.0.0.0/8]\n"
+    place.commit({"Pulumi.staging.yaml": text})
+    done = place.step("deploy.sh", "staging", base, reviewed)
+    assert done.returncode == 1
+    assert "a change of weights alone" in done.stderr
+    assert "pulumi" not in log.read_text()
+
+
+def test_without_a_base_a_stack_is_brought_to_its_file_as_it_is(place: Place) -> None:
+    log = previewed(place, refused="changes")
+    assert place.step("deploy.sh", "staging", "").returncode == 0
+    assert "pulumi up --yes" in log.read_text()
+
+
+def test_weights_and_the_program_are_not_merged_together(place: Place) -> None:
+    previewed(place)
+    place.commit({"app/main.py": "print(2)\n", **FLIP})
+    done = place.step("comment.sh", place.base, GITHUB_ACTIONS="true")
+    assert done.returncode == 1
+    assert "::error title=comment.sh::this changes weights and the program at once" in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_cancelled_step_lets_the_engine_end_by_itself(place: Place, number: signal.Signals) -> None:
+    ended = place.folder.parent / "ended"
+    place.program("pulumi", f"trap 'sleep 0.3; echo unlocked >{ended}; exit 1' INT; echo began; sleep 30 & wait")
+    step = subprocess.Popen(
+        # A shell cannot trap what whoever started the tests, in the background, lets them ignore.
+        ["env", "--default-signal=INT", "pipeline/up.sh", "staging"],
+        cwd=place.folder,
+        env=place.variables,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert step.stderr is not None
+    while "began" not in step.stderr.readline():
+        pass
+    step.send_signal(number)  # to it alone, as a runner does
+    assert step.wait(timeout=10) != 0
+    assert ended.read_text() == "unlocked\n"
+
+
+def test_an_older_commit_takes_a_delivery_of_a_later_one_back_nowhere(place: Place) -> None:
+    older = place.commit({"app/main.py": "print('older')\n"})
+    newer = place.commit({"app/main.py": "print('newer')\n"})
+    variables = {"GITHUB_REF_NAME": "main", "CI_COMMIT_BRANCH": "", "GITHUB_ACTIONS": ""}
+    done = place.step("keep.sh", "Deliver", DELIVERS="staging", GITHUB_SHA=newer, **variables)
+    assert done.returncode == 0, done.stderr
+    assert place.git("log", "-1", "--format=%B", "origin/main") == f"Deliver\n\nDelivers: staging {newer}"
+    for commit, stack, refused in (
+        (older, "staging", True),
+        (newer, "staging", False),
+        (older, "production", False),
+    ):
+        place.git("checkout", "--quiet", "--detach", commit)
+        done = place.step("newest.sh", "main", stack)
+        assert done.returncode == int(refused), done.stderr
+        assert (f"staging has got the program of {newer[:9]}" in done.stderr) is refused
+        place.git("checkout", "--quiet", "--force", "main")
+
+
+def test_what_was_shown_for_approval_is_what_is_there_or_the_job_stops(place: Place) -> None:
+    own = place.git("rev-parse", "HEAD")
+    shown = dict(line.split("=") for line in place.step("newest.sh", "main", "staging").stdout.splitlines())
+    assert shown["base"] == own
+    same = place.step("newest.sh", "main", "staging", shown["file"])
+    assert same.returncode == 0, same.stderr
+    place.commit(CANARY)
+    assert place.step("newest.sh", "main", "staging", shown["file"]).returncode == 0, "another stack's file"
+    place.commit(FLIP)
+    place.git("checkout", "--quiet", "--detach", own)
+    done = place.step("newest.sh", "main", "staging", shown["file"])
+    assert done.returncode == 1
+    assert "Pulumi.staging.yaml has changed on main since its preview was shown for approval" in done.stderr
+
+
+def test_whoever_approves_sees_the_release_its_plan_and_the_preview_on_the_page_of_the_run(place: Place) -> None:
+    page = place.folder.parent / "summary"
+    place.program("hueshift", 'echo "said: $*"; [ "$1" != image ] || [ -z "$REFUSE" ]')
+    words = ("production", "shop", "shop@sha256:1", "1.6.0", "0003")
+    done = place.step("show.sh", *words, GITHUB_STEP_SUMMARY=str(page))
+    assert done.returncode == 0, done.stderr
+    said = page.read_text()
+    assert said.startswith("## shop 1.6.0 in production\n")
+    for part in (
+        "image set shop shop@sha256:1 --version 1.6.0 --schema 0003 --stack production --unless-served",
+        "plan --service shop --stack production",
+        "preview --stack production",
+    ):
+        assert f"said: {part}\n" in said
+    page.unlink()
+    assert place.step("show.sh", *words, GITHUB_STEP_SUMMARY=str(page), REFUSE="yes").returncode == 0
+    assert "as it is now the release would be refused: said: image set" in page.read_text()
+
+
+def test_an_applied_file_is_shown_as_it_is_and_one_that_fails_its_preview_is_not_approved(place: Place) -> None:
+    page = place.folder.parent / "summary"
+    place.program("hueshift", 'echo "said: $*"; [ -z "$REFUSE" ]')
+    for refuse in ("", "yes"):
+        done = place.step("show.sh", "staging", "", "", "", "", GITHUB_STEP_SUMMARY=str(page), REFUSE=refuse)
+        assert done.returncode == (1 if refuse else 0)
+        assert page.read_text() == "said: preview --stack staging\n"
+        page.unlink()
+
+
+def test_a_review_whose_pull_request_is_gone_is_swept_and_the_others_stay(place: Place) -> None:
+    log = place.folder.parent / "called"
+    names = json.dumps([{"name": name} for name in ("review-1", "review-2", "staging", "review-x")])
+    answers = f"stack\\ ls*) echo '{names}' ;; *export*) echo '{{\"deployment\": {{}}}}' ;;"
+    place.program("pulumi", f'echo pulumi "$@" >>{log}; case "$*" in {answers} esac')
+    (place.folder / "pipeline/forge.sh").write_text('#!/bin/bash\n[ "$2" = 1 ] && echo yes || echo no\n')
+    done = place.step("review.sh", "sweep")
+    assert done.returncode == 0, done.stderr
+    said = log.read_text()
+    assert "destroy" in said
+    assert "review-2" in said
+    assert "review-1" not in said
+    assert "review-x" not in said
+
+
+@pytest.mark.parametrize(("kind", "status"), [("docs", 0), ("tests", 0), ("stacks", 1), ("code", 1), ("", 1)])
+def test_what_nobody_has_read_is_green_only_if_no_stack_is_touched(place: Place, kind: str, status: int) -> None:
+    done = place.step("unread.sh", kind)
+    assert done.returncode == status
+    assert status == 0 or "under a name of their own" in done.stderr
+
+
+def test_a_branch_of_a_fork_that_changes_a_stack_is_not_green_for_want_of_a_preview(place: Place) -> None:
+    for kind, status in (("docs", 0), ("tests", 0), ("stacks", 1), ("code", 1)):
+        needs = {
+            "changes": {"result": "success", "outputs": {"kind": kind}},
+            "stack": {"result": "skipped", "outputs": {}},
+        }
+        done = place.step(
+            "required.sh", NEEDS=json.dumps(needs), HARMLESS='["docs", "tests"]', HINT="push it under another name"
+        )
+        assert done.returncode == status
+        assert (done.stderr == "required.sh: not green: stack: skipped; push it under another name\n") is bool(status)
+
+
+def test_two_jobs_of_one_user_have_a_kubeconfig_each(place: Place, tmp_path: Path) -> None:
+    runner(place)
+    place.program("aws", 'echo "cluster" >"$KUBECONFIG"')
+    for name in ("one", "other"):
+        folder = tmp_path / name
+        folder.mkdir()
+        variables = {"GITHUB_ENV": str(folder / "env"), "RUNNER_TEMP": str(folder), "KUBECONFIG": "/absent/shared"}
+        done = place.step("setup.sh", "staging", **variables)
+        assert done.returncode == 0, done.stderr
+        assert (folder / "env").read_text() == f"KUBECONFIG={folder}/kubeconfig\n"
+        assert (folder / "kubeconfig").exists()

@@ -28,7 +28,7 @@ from policy.checks import CHECKS, Check, Resource
 from sandbox.engine import Engine as SandboxEngine
 from tests.support import samples
 from tests.support.engine import Engine, in_stack, installed
-from tests.support.program import ROOT, unchanged
+from tests.support.program import ROOT, Config, run, unchanged
 
 Change = Callable[[dict[str, Any]], None]
 
@@ -64,11 +64,41 @@ def found(stack: list[Resource]) -> dict[str, list[str]]:
                 reports.setdefault(check.name, []).extend(resource.name for _ in check.problems(resource))
         if check.stack is not None:
             reports.setdefault(check.name, []).extend(resource.name for resource, _ in check.stack(stack))
-    return {name: names for name, names in reports.items() if names}
+    return {name: sorted(names) for name, names in reports.items() if names}  # in whatever order they were registered
 
 
 def test_the_production_stack_passes_every_check() -> None:
     assert found(list(compliant())) == {}
+
+
+def test_headers_that_services_send_are_missing_nowhere_but_where_that_is_said() -> None:
+    def left(values: Config) -> None:
+        values["hueshift:loadBalancer"]["headersFromServices"] = ["content-security-policy"]
+
+    stack = resources(run("production", left))
+    assert found(stack) == {}
+    for resource in stack:
+        if resource.type == ready.LISTENER:
+            resource.properties["tags"].pop("headers-from-services", None)
+    assert found(stack) == {"security-headers": ["edge-https", "edge-test"]}
+
+
+def test_what_is_laid_over_the_pods_is_judged_as_it_comes_out() -> None:
+    sidecar = {
+        "name": "proxy",
+        "image": f"proxy@sha256:{'a' * 64}",
+        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "32Mi"}},
+    }
+
+    def beside(values: Config) -> None:
+        app = {"name": "app", "securityContext": {"readOnlyRootFilesystem": False}}
+        values["hueshift:services"]["shop"]["podTemplate"] = {
+            "spec": {"containers": [app, sidecar]},
+            "allow": ["spec.containers[app].securityContext.readOnlyRootFilesystem"],
+        }
+
+    shops = ["shop-blue-deployment", "shop-green-deployment"]
+    assert found(resources(run("production", beside))) == {"health-probes": shops, "restricted-pods": shops}
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)

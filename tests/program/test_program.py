@@ -213,6 +213,38 @@ def test_a_new_version_changes_its_own_pods_and_where_the_canary_header_leads_an
     assert names(differences(unchanged(stack), run(stack, release))) == {"shop-blue-deployment", "shop-traffic-canary"}
 
 
+def test_what_a_color_says_of_its_pods_changes_its_pods_and_what_the_service_says_those_of_both() -> None:
+    cache = {
+        "volumes": [{"name": "cache", "emptyDir": {}}],
+        "containers": [{"name": "app", "volumeMounts": [{"name": "cache", "mountPath": "/var/cache"}]}],
+    }
+
+    def of_green(values: Config) -> None:
+        values["hueshift:services"]["shop"]["colors"]["green"] |= {"podTemplate": {"spec": cache}, "env": {"A": "b"}}
+
+    def of_both(values: Config) -> None:
+        values["hueshift:services"]["shop"] |= {"podTemplate": {"spec": cache}}
+        values["hueshift:services"]["shop"]["env"] |= {"A": "b"}
+
+    parts = ("config", "deployment")
+    assert names(differences(unchanged("staging"), run("staging", of_green))) == {f"shop-green-{x}" for x in parts}
+    both = {f"shop-{color}-{part}" for color in Color for part in parts}
+    found = names(differences(unchanged("staging"), run("staging", of_both)))
+    assert found == both, "no Job that ran is run again"
+
+
+def test_a_service_without_anything_over_its_pods_is_registered_as_if_there_was_no_such_key() -> None:
+    def empty(values: Config) -> None:
+        for service in values["hueshift:services"].values():
+            service["podTemplate"] = {"metadata": {}, "spec": {}, "allow": []}
+            for color in service["colors"].values():
+                color |= {"podTemplate": {}, "env": {}}
+
+    before, after = unchanged("production"), run("production", empty)
+    assert differences(before, after) == {}
+    assert [urn for urn, r in before.registrations.items() if r.waits_for != after.registrations[urn].waits_for] == []
+
+
 @each_stack
 def test_the_outputs_are_those_that_people_and_tools_read(stack: str) -> None:
     exports: dict[str, Any] = unchanged(stack).exports

@@ -29,13 +29,15 @@ VALUES = {
     "ZONE_ID": "Z0123456789ABC",
     "POLICY_ARN": "arn:aws:iam::444455556666:policy/shop-orders",
     "REPOSITORIES": "*",
+    "NAMES": "*",
 }
 ROLES = {
     "preview": ("read",),
     "rollback": ("read", "state", "rollback"),
-    "deploy": ("read", "state", "front", "deploy", "observe", "releases", "registry"),
+    "resume": ("read", "state", "rollback", "messages"),
+    "deploy": ("read", "state", "front", "deploy", "observe", "releases", "messages", "registry"),
     "build": ("build",),
-    "review": ("read", "state", "front", "deploy", "observe", "releases", "build"),
+    "review": ("read", "state", "front", "deploy", "observe", "releases", "messages", "build"),
     "secrets": ("read", "secrets"),
     "guard": ("guard",),
 }
@@ -45,6 +47,7 @@ GIVEN = {
     "iam:AWSServiceName": "elasticloadbalancing.amazonaws.com",
     "iam:PassedToService": "pods.eks.amazonaws.com",
     "iam:PolicyARN": VALUES["POLICY_ARN"],
+    "route53:ChangeResourceRecordSetsNormalizedRecordNames": "shop.review-42.staging.example.com",
     "kms:ViaService": "secretsmanager.eu-west-1.amazonaws.com",
 }
 """What conditions ask of a call, beside tags, where the program makes it."""
@@ -228,7 +231,7 @@ def test_whoever_deploys_or_rolls_back_reaches_nothing_of_another_environment(ro
 def test_a_statement_is_confined_to_its_environment_or_listed_with_its_reason() -> None:
     open_ = {
         statement["Sid"]
-        for name in ("front", "deploy", "observe", "releases", "registry", "rollback", "secrets")
+        for name in ("front", "deploy", "observe", "releases", "messages", "registry", "rollback", "secrets")
         for statement in json.loads((PLACE / f"{name}.json").read_text())["Statement"]
         if not {ASKED, BORNE} & {key for tests in statement.get("Condition", {}).values() for key in tests}
         and not all(re.search(r"ENVIRONMENT|CLUSTER|ZONE_ID", arn) for arn in listed(statement["Resource"]))
@@ -236,6 +239,7 @@ def test_a_statement_is_confined_to_its_environment_or_listed_with_its_reason() 
     assert open_ == SHARED.keys()
 
 
+RULE = "arn:aws:elasticloadbalancing:eu-west-1:444455556666:listener-rule/app/edge-alb-1a2b3c4/50dc/f2f7/9683"
 RELEASE = (
     # What `hueshift release` calls (hueshift/release), beside what it leaves to `pulumi up`.
     ("cloudwatch:DescribeAlarms", "*"),
@@ -246,7 +250,7 @@ RELEASE = (
     ("elasticloadbalancing:DescribeTargetHealth", "*"),
     (
         "elasticloadbalancing:ModifyRule",
-        "arn:aws:elasticloadbalancing:eu-west-1:444455556666:listener-rule/app/edge-alb-1a2b3c4/50dc/f2f7/9683",
+        RULE,
     ),
     ("s3:ListBucket", "arn:aws:s3:::production-releases-bucket-1a2b3c4"),
     *(
@@ -259,9 +263,10 @@ RELEASE = (
 )
 
 
+@pytest.mark.parametrize("role", ["deploy", "resume"])
 @pytest.mark.parametrize(("action", "arn"), RELEASE)
-def test_whoever_deploys_may_make_every_call_of_a_release(action: str, arn: str) -> None:
-    assert allows("deploy", action, arn, {BORNE: "production", "cloudwatch:namespace": "hueshift"})
+def test_whoever_deploys_or_goes_on_may_make_every_call_of_a_release(action: str, arn: str, role: str) -> None:
+    assert allows(role, action, arn, {BORNE: "production", "cloudwatch:namespace": "hueshift"})
     assert not action.startswith("cloudwatch:Put") or not allows("deploy", action, arn, {"cloudwatch:namespace": "AWS"})
 
 
@@ -289,6 +294,47 @@ def test_whoever_rolls_back_moves_weights_and_writes_the_state_and_no_more() -> 
     more = actions("rollback") - actions("preview")
     state = {"s3:PutObject", "s3:DeleteObject", "kms:Encrypt", "kms:GenerateDataKey"}
     assert more == {"elasticloadbalancing:ModifyRule", *state}
+
+
+def test_whoever_goes_on_with_a_release_tells_of_it_and_does_no_more_than_a_rollback() -> None:
+    assert actions("resume") - actions("rollback") == {"cloudwatch:PutMetricData", "sns:Publish"}
+
+
+@pytest.mark.slow
+def test_a_review_reaches_nothing_of_the_environment_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(VALUES, "ENVIRONMENT", "review-*")
+    monkeypatch.setitem(VALUES, "NAMES", "*.review-*.*")
+    monkeypatch.setitem(VALUES, "REPOSITORIES", "review/*")
+    document.cache_clear()
+    try:
+        reached = {
+            (action, arn)
+            for action, arn in asked("write")
+            for tags in ({BORNE: "staging"}, {BORNE: "staging", ASKED: "review-42"}, {ASKED: "staging"})
+            if allows("review", action, arn.replace("production", "staging"), tags, ignored=SHARED)
+            and not action.startswith("route53:")
+        }
+        zone = "arn:aws:route53:::hostedzone/Z0123456789ABC"
+        named = "route53:ChangeResourceRecordSetsNormalizedRecordNames"
+        names = {
+            name: allows("review", "route53:ChangeResourceRecordSets", zone, {named: name})
+            for name in ("shop.staging.example.com", "blue.shop.review-42.staging.example.com", "staging.example.com")
+        }
+        own = allows("review", "elasticloadbalancing:ModifyRule", RULE, {BORNE: "review-42"})
+        images = [
+            allows("review", "ecr:PutImage", f"arn:aws:ecr:eu-west-1:444455556666:repository/{name}")
+            for name in ("shop", "review/shop")
+        ]
+    finally:
+        document.cache_clear()
+    assert reached == set()
+    assert names == {
+        "shop.staging.example.com": False,
+        "blue.shop.review-42.staging.example.com": True,
+        "staging.example.com": False,
+    }
+    assert own
+    assert images == [False, True]
 
 
 def test_whoever_deploys_can_give_itself_nothing() -> None:
@@ -412,3 +458,14 @@ def test_whoever_deploys_may_make_change_and_remove_every_object() -> None:
     granted = rules("hueshift-deploy")
     made = {plural(kind) for kind in kinds()}
     assert {each for each in made if granted.get(each) != {"create", "update", "patch", "delete"}} == set()
+
+
+def test_the_page_trusts_subjects_of_new_and_of_old_repositories_by_one_variable() -> None:
+    page = (PLACE.parent / "roles.md").read_text()
+    new, old = r"repo:example@\d+/shop@\d+", "repo:example/shop"
+    assert re.search(rf"`{new}`", page)
+    assert f"`{old}`" in page
+    assert re.search(rf"^repository={new} ", page, re.MULTILINE)
+    subjects = re.findall(r'\\"([^"\\]+)\\"', "".join(re.findall(r"^role .*$", page, re.MULTILINE)))
+    assert len(subjects) >= 6
+    assert [subject for subject in subjects if not subject.startswith("$repository:")] == []

@@ -50,7 +50,8 @@ case "$*" in
 *)
     case "$*" in *x-canary* | *green.shop*) version=${CANARY:-1.5.0} ;; esac
     case "$*" in *$FAILS*) [ -z "$FAILS" ] || status=503 ;; esac
-    printf 'HTTP/1.1 %s OK\\r\\nX-Version: %s\\r\\n' "${status:-200}" "$version"
+    printf 'HTTP/1.1 %s OK\\r\\n' "${status:-200}"
+    [ -n "$NAMELESS" ] || printf 'X-Version: %s\\r\\n' "$version"
     printf '%s: x\\r\\n' strict-transport-security content-security-policy
     printf 'x-content-type-options: nosniff\\r\\nx-frame-options: %s\\r\\n' "${FRAME:-DENY}"
     ;;

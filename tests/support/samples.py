@@ -124,6 +124,7 @@ MIGRATION = MigrationArgs(
     namespace="staging-shop",
     schema="0002",
     image="registry.example.com/shop:1.5.0",
+    env=SERVICE.env,
     secrets=[MOUNT],
 )
 ENVIRONMENT = ColorEnvironmentArgs(
@@ -149,6 +150,7 @@ ALERTS = AlertRulesArgs(
     routing=HEARERS,
 )
 SERVICE_ALERTS = ServiceAlertsArgs(
+    spec=SERVICE,
     context=SHOP,
     namespace="staging-shop",
     load_balancer="app/edge/0",

@@ -164,6 +164,8 @@ def whole() -> list[dict[str, Any]]:
         "accessLogs": True,
         "waf": True,
         "rateLimit": 2000,
+        "clientCidrs": ["10.0.0.0/8", "192.168.7.0/24"],
+        "headersFromServices": ["content-security-policy", "x-frame-options"],
         "contentSecurityPolicy": "default-src 'self'",
         "corsOrigin": "https://www.example.com:8443",
     }
@@ -200,7 +202,22 @@ def whole() -> list[dict[str, Any]]:
         "replicas": {"min": 2, "max": 4, "cpuTarget": 70, "memoryTarget": 80, "requestsPerSecond": 50},
         "resources": {"cpu": "250m", "memory": "256Mi"},
         "env": {"LOG_LEVEL": "INFO", "MAX_TOKENS": "5"},
-        "notSecrets": ["MAX_TOKENS"],
+        "notSecrets": ["MAX_TOKENS", "SORT_KEY"],
+        "podTemplate": {
+            "metadata": {"labels": {"team": "shop"}, "annotations": {"example.com/scan": "true"}},
+            "spec": {
+                "nodeSelector": {"pool": "web"},
+                "containers": [
+                    {
+                        "name": "app",
+                        "args": ["--verbose"],
+                        "env": [{"name": "SORT_KEY", "value": "id"}],
+                        "readinessProbe": {"periodSeconds": 3},
+                    }
+                ],
+            },
+            "allow": ["spec.containers[app].readinessProbe"],
+        },
         "egress": [{"cidr": "10.2.0.0/16", "ports": [5432, 443]}, {"cidr": "0.0.0.0/0", "ports": [443]}],
         "policyArns": ["arn:aws:iam::111122223333:policy/shop"],
         "priorityClass": "high",
@@ -226,6 +243,28 @@ def whole() -> list[dict[str, Any]]:
             "unhealthyThreshold": 2,
         },
         "uptime": {"enabled": False, "contains": "ready"},
+        "migration": {
+            "command": ["/migrate", "-to", "{schema}", "-to", "{schema}"],
+            "image": f"registry.example.com/shop-schema@sha256:{'b' * 64}",
+        },
+        "metrics": {"enabled": True, "path": "/metrics"},
+        "workloads": {
+            "mailer": {
+                "command": ["/shop", "mail", "mail"],
+                "runs": "active",
+                "replicas": 2,
+                "resources": {"cpu": "50m", "memory": "64Mi"},
+                "gracePeriod": 60,
+            },
+            "report": {"command": ["/shop", "report", "report"], "schedule": "15 3 * * *"},
+        },
+        "alerts": {
+            "errorPercent": 10,
+            "p95Milliseconds": 2000,
+            "p99Milliseconds": 5000,
+            "minutes": 5,
+            "severities": {"latency-p99": "critical", "traffic": "warning"},
+        },
     }
     shop = first["services"]["shop"]
     del shop["colors"]["green"]["image"]
@@ -241,6 +280,14 @@ def whole() -> list[dict[str, Any]]:
     shop["secrets"]["bank"] = {"keys": ["BANK_TOKEN"], "source": {"store": "vault", "path": "kv/shop/bank"}}
     for each in shop["colors"].values():
         each["secretVersions"]["bank"] = "3"
+    shop["colors"]["blue"] |= {
+        "env": {"LOG_LEVEL": "DEBUG"},
+        "podTemplate": {
+            "metadata": {"annotations": {"example.com/scan": "false"}},
+            "spec": {"terminationGracePeriodSeconds": 90},
+            "allow": ["spec.terminationGracePeriodSeconds"],
+        },
+    }
     second = stack()
     second["network"] = {"lookup": {"vpcTags": {"Name": "main"}, "subnetTags": {"tier": "private"}}}
     third = stack()

@@ -154,3 +154,27 @@ async def test_every_weak_default_is_stated(engine: Engine) -> None:
         "ipAddressType": "ipv4",
     }
     assert stated.items() <= balancer.items()
+
+
+@in_stack
+async def test_only_clients_that_are_named_reach_the_services(engine: Engine) -> None:
+    named = samples.change(samples.LOAD_BALANCER, client_cidrs=["203.0.113.0/24"])
+    LoadBalancer("edge", named)
+    await engine.settle()
+    assert doors(engine, "SecurityGroupIngressRule") == {
+        (443, "203.0.113.0/24"),
+        (80, "203.0.113.0/24"),
+        (8443, "10.9.0.0/16"),
+    }
+
+
+@in_stack
+async def test_headers_that_services_send_are_left_to_them_and_the_listener_says_which(engine: Engine) -> None:
+    left = ["content-security-policy", "x-frame-options"]
+    LoadBalancer("edge", samples.change(samples.LOAD_BALANCER, headers_from_services=left))
+    for name in ("edge-https", "edge-test"):
+        listener = await engine.inputs(name)
+        assert "routingHttpResponseContentSecurityPolicyHeaderValue" not in listener
+        assert "routingHttpResponseXFrameOptionsHeaderValue" not in listener
+        assert listener["routingHttpResponseXContentTypeOptionsHeaderValue"] == "nosniff"
+        assert listener["tags"]["headers-from-services"] == "content-security-policy x-frame-options"

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -14,13 +14,14 @@ from components.observe.alert_catalog import (
     LATE,
     MINIMUM_REQUESTS,
     MOVING,
+    SERVICE_ALERTS,
     TOO_FEW,
     Alert,
     Severity,
 )
 from components.observe.alert_rules import AlertRules, EdgeAlerts, ServiceAlerts
 from components.observe.cloudwatch import AlertRouting
-from components.spec import Cluster, Replicas, Resources
+from components.spec import Cluster, Replicas, Resources, Thresholds, Watched
 from sandbox.aws.alarms import EXTRA, Rule, State, judge
 from sandbox.aws.metric_math import Plan
 from tests.support import samples
@@ -555,3 +556,34 @@ async def test_nobody_to_tell_is_left_out_since_a_refresh_would_report_an_empty_
     for alarm in [*await engine.of_type("MetricAlarm"), *await engine.of_type("CompositeAlarm")]:
         assert not {"alarmActions", "okActions"} & alarm.inputs.keys()
     assert "owner" not in (await engine.inputs("shop-errors"))["tags"]
+
+
+@in_stack
+async def test_thresholds_windows_and_severities_are_the_services_own_and_those_of_a_canary_are_not(
+    engine: Engine,
+) -> None:
+    own = Thresholds(
+        error_percent=2, p95_milliseconds=500, p99_milliseconds=750, minutes=10, severities={"latency-p99": "critical"}
+    )
+    AlertRules("own", samples.change(samples.ALERTS, alerts=own))
+    AlertRules("usual", samples.change(samples.ALERTS, color=Color.BLUE))
+    errors, p99 = await engine.inputs("own-errors"), await engine.inputs("own-latency-p99")
+    assert (errors["threshold"], errors["evaluationPeriods"], errors["datapointsToAlarm"]) == (2, 10, 9)
+    assert "more than 2 % of the requests fail" in errors["alarmDescription"]
+    (rate,) = [query for query in errors["metricQueries"] if query["id"] == "rate"]
+    assert rate["expression"].startswith("IF(requests >= 50,"), "one failure of fewer would be more than 2 %"
+    assert (p99["threshold"], p99["tags"]["severity"]) == (0.75, "critical")
+    assert "Severity: critical" in p99["alarmDescription"]
+    composite = await engine.inputs("own-composite")
+    assert "critical: docs/alerts/errors.md docs/alerts/latency-p99.md" in composite["alarmDescription"]
+    rules = {rule["alert"]: rule for rule in (await engine.inputs("own-prometheus"))["spec"]["groups"][0]["rules"]}
+    assert (rules["Errors"]["for"], rules["LatencyP99"]["labels"]["severity"]) == ("600s", "critical")
+    assert " > 0.5 " in rules["LatencyP95"]["expr"]
+    mine, others = await engine.inputs("own-canary-errors"), await engine.inputs("usual-canary-errors")
+    judged = ("threshold", "evaluationPeriods", "datapointsToAlarm")
+    assert [mine[key] for key in judged] == [others[key] for key in judged]
+
+
+def test_a_service_may_say_how_soon_to_look_at_every_alert_of_which_somebody_hears() -> None:
+    heard = {alert.name for alert in (*COLOR_ALERTS, *SERVICE_ALERTS) if alert.severity is not Severity.NONE}
+    assert set(get_args(Watched)) == heard

@@ -16,7 +16,7 @@ from components.model import MAX_SERVICES, Color
 from components.observe.alert_catalog import COLOR_ALERTS, ERRORS, LATENCY_P95, UPTIME
 from components.observe.alert_rules import AlertRules
 from components.observe.dashboard import COLUMNS, GRAPHS, Dashboard, DashboardArgs, Shown, model
-from components.spec import Cluster, Dashboards, Logs, Replicas
+from components.spec import Cluster, Dashboards, Logs, Metrics, Replicas, Thresholds
 from sandbox.aws import dashboards
 from tests.support import samples
 from tests.support.engine import Engine, in_stack
@@ -240,6 +240,23 @@ async def test_what_it_asks_is_what_the_rules_compare(engine: Engine) -> None:
         if panel["title"] == "answer time, s"
         for step in panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
     ]
+
+
+def test_of_pods_that_tell_prometheus_nothing_it_draws_what_the_cluster_tells() -> None:
+    silent = replace(SHOWN, spec=replace(SHOWN.spec, metrics=Metrics(enabled=False)))
+    found = grafana(replace(samples.DASHBOARD, services={"shop": silent}))
+    assert {"memory, % of the limit", "restarts in 15 minutes"} <= {panel["title"] for panel in found["panels"]}
+    assert not [target["expr"] for target in targets(found) if "http_request" in target["expr"]]
+
+
+def test_the_bounds_are_those_that_a_service_sets() -> None:
+    strict = replace(SHOWN, spec=replace(SHOWN.spec, alerts=Thresholds(error_percent=3, p95_milliseconds=200)))
+    panels = {
+        panel["title"]: panel for panel in grafana(replace(samples.DASHBOARD, services={"shop": strict}))["panels"]
+    }
+    for title, bounds in (("failed requests, %", [None, 1, 3]), ("answer time, s", [None, 0.2, 2.5])):
+        steps = panels[title]["fieldConfig"]["defaults"]["thresholds"]["steps"]
+        assert [step["value"] for step in steps] == bounds
 
 
 @in_stack

@@ -1,6 +1,7 @@
 """The objects of one color in the cluster."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from components.rules import NOT_SECRETS
 from components.service.color_environment import ColorEnvironment
 from components.service.identity import WorkloadIdentity
 from components.service.workload import network_policy
-from components.spec import Egress, Health, Replicas, Strategy, StrategyKind, Timing, Tracing
+from components.spec import Egress, Health, PodTemplate, Replicas, Strategy, StrategyKind, Timing, Tracing
 from tests.support import samples
 from tests.support.app_service import config
 from tests.support.engine import UNKNOWN, Engine, in_stack
@@ -521,3 +522,58 @@ async def test_the_service_is_told_one_of_three_environments(
     args = samples.change(samples.ENVIRONMENT, environment=environment, production=production)
     ColorEnvironment("shop-green", args)
     assert (await engine.inputs("shop-green-config"))["data"]["APP_ENV"] == expected
+
+
+CACHE = {
+    "volumes": [{"name": "cache", "emptyDir": {}}],
+    "containers": [{"name": "app", "volumeMounts": [{"name": "cache", "mountPath": "/var/cache"}]}],
+}
+PROXY = {"name": "proxy", "image": "registry.example.com/proxy:1.0.0"}
+
+
+@in_stack
+async def test_what_a_service_says_is_laid_over_its_pods_and_what_a_color_says_over_both(engine: Engine) -> None:
+    spec = samples.SERVICE
+    green = replace(
+        spec.colors[Color.GREEN],
+        env={"LOG_LEVEL": "DEBUG"},
+        pod_template=PodTemplate(
+            metadata={"annotations": {"example.com/scan": "deep"}}, spec={"nodeSelector": {"pool": "new"}}
+        ),
+    )
+    spec = replace(
+        spec,
+        colors={**spec.colors, Color.GREEN: green},
+        pod_template=PodTemplate(
+            metadata={"annotations": {"example.com/scan": "true"}, "labels": {"team": "shop"}},
+            spec={"nodeSelector": {"pool": "web", "arch": "arm64"}, **CACHE},
+        ),
+    )
+    ColorEnvironment("shop-green", replace(samples.ENVIRONMENT, spec=spec))
+    template = (await engine.inputs("shop-green-deployment"))["spec"]["template"]
+    assert template["metadata"]["annotations"]["example.com/scan"] == "deep"
+    assert template["metadata"]["annotations"]["hueshift.dev/secret-app"] == samples.VERSION_ID
+    assert template["metadata"]["labels"].items() >= {"team": "shop", "hueshift.dev/color": "green"}.items()
+    assert template["spec"]["nodeSelector"] == {"pool": "new", "arch": "arm64"}
+    assert [volume["name"] for volume in template["spec"]["volumes"]] == ["tmp", "cache"]
+    assert [mount["mountPath"] for mount in (await container(engine))["volumeMounts"]] == ["/tmp", "/var/cache"]
+    assert (await engine.inputs("shop-green-config"))["data"]["LOG_LEVEL"] == "DEBUG"
+
+
+@in_stack
+async def test_a_sidecar_is_as_restricted_as_the_service_and_serves_on_as_long(engine: Engine) -> None:
+    beside = PodTemplate(spec={"containers": [PROXY], "initContainers": [{**PROXY, "name": "agent"}]})
+    ColorEnvironment("shop-green", samples.change(samples.ENVIRONMENT, pod_template=beside))
+    spec = await pod(engine)
+    ours, proxy = spec["containers"]
+    (agent,) = spec["initContainers"]
+    assert proxy == {**PROXY, "securityContext": ours["securityContext"], "lifecycle": ours["lifecycle"]}
+    assert agent == {**PROXY, "name": "agent", "securityContext": ours["securityContext"]}
+
+
+@in_stack
+async def test_a_variable_of_a_template_that_only_looks_like_a_secret_is_said_on_the_deployment(engine: Engine) -> None:
+    sidecar = PodTemplate(spec={"containers": [{**PROXY, "env": [{"name": "SORT_KEY", "value": "id"}]}]})
+    args = samples.change(samples.ENVIRONMENT, pod_template=sidecar, not_secrets=["MAX_TOKENS", "SORT_KEY"])
+    ColorEnvironment("shop-green", args)
+    assert (await engine.inputs("shop-green-deployment"))["metadata"]["annotations"] == {NOT_SECRETS: "SORT_KEY"}

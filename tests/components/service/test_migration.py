@@ -15,6 +15,7 @@ from components.rules import NOT_SECRETS
 from components.service.color_environment import ColorEnvironment
 from components.service.migration import Migration, declare, record
 from components.service.service import BlueGreenService
+from components.spec import Migrations
 from tests.support import samples
 from tests.support.engine import Engine, in_stack
 
@@ -204,3 +205,12 @@ async def test_a_parked_color_is_told_to_run_nothing_and_to_need_its_schema(engi
     BlueGreenService("shop", samples.change(samples.service(), colors=releases))
     assert (await engine.inputs("shop-blue-schema"))["data"] == {"RUNNING_SCHEMA_BLUE": "none"}
     assert (await engine.inputs("shop-schemas"))["data"] == {"DECLARED_SCHEMAS": "blue=0001 green=0002"}
+
+
+@in_stack
+async def test_a_service_brings_its_own_command_and_image(engine: Engine) -> None:
+    own = Migrations(command=["/goose", "-s", "up-to", "{schema}"], image="registry.example.com/schema:2.0.0")
+    Migration("shop-migrate-0002", samples.change(samples.MIGRATION, migration=own))
+    (container,) = (await engine.inputs("shop-migrate-0002-job"))["spec"]["template"]["spec"]["containers"]
+    assert container["command"] == ["/goose", "-s", "up-to", "0002"]
+    assert container["image"] == "registry.example.com/schema:2.0.0"

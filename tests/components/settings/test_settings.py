@@ -358,6 +358,19 @@ TIMING_FIELDS = {
 SHOP = "services.shop"
 GREEN = f"{SHOP}.colors.green"
 BUILT = {key: value for key, value in some.color("1.5.0").items() if key != "image"} | {"build": {"context": "app"}}
+NO_SCHEMAS = {"blue": some.color("1.4.0"), "green": some.color("1.5.0")}
+JOB = {"command": ["/m"], "schedule": "@daily"}
+SIDECAR = {
+    "spec": {
+        "containers": [
+            {
+                "name": "proxy",
+                "image": "proxy:latest",
+                "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "32Mi"}},
+            }
+        ]
+    }
+}
 BAD: list[tuple[str, object, str]] = [
     # (where, what, the line that refuses it, after `hueshift:`)
     ("canaryWieght", 10, "canaryWieght: unknown key; did you mean canaryWeight?"),
@@ -492,6 +505,92 @@ BAD: list[tuple[str, object, str]] = [
         f"{GREEN}.secretVersions.app: not a version id; allowed is what `aws secretsmanager",
     ),
     (f"{GREEN}.secretVersions.ap", "0" * 36, f"{GREEN}.secretVersions.ap: unknown key; did you mean app?"),
+    (
+        f"{SHOP}.podTemplate",
+        {"spec": {"contaners": []}},
+        f"{SHOP}.podTemplate.spec.contaners: unknown key; did you mean containers?",
+    ),
+    (f"{SHOP}.podTemplate", {"allow": ["x"]}, f"{SHOP}.podTemplate.allow[0]: is nothing that can be allowed"),
+    (
+        f"{GREEN}.podTemplate",
+        {"spec": {"containers": [{"name": "app", "livenessProbe": {"periodSeconds": 9}}]}},
+        f"{GREEN}.podTemplate.spec.containers[app].livenessProbe.periodSeconds: is made of health, as the load "
+        "balancer's own check is; remove it here, or name spec.containers[app].livenessProbe under allow",
+    ),
+    (
+        f"{SHOP}.podTemplate",
+        {"spec": {"containers": [{"name": "app", "env": [{"name": "LOG_LEVEL", "value": "x"}]}]}},
+        f"{SHOP}.podTemplate.spec.containers[app].env[LOG_LEVEL]: is set by env too; name it once",
+    ),
+    (
+        f"{SHOP}.podTemplate",
+        {"spec": {"containers": [{"name": "app", "env": [{"name": "DB_PASSWORD", "value": "x"}]}]}},
+        f"{SHOP}.podTemplate.spec.containers[app].env[DB_PASSWORD]: the name is that of a secret, and",
+    ),
+    (
+        f"{SHOP}.podTemplate",
+        {"spec": {"containers": [{"name": "app", "ports": [{"containerPort": 8080, "name": "x"}]}]}},
+        f"{SHOP}.podTemplate.spec.containers[app].ports[8080]: is where the service itself listens, which port says",
+    ),
+    (f"{SHOP}.podTemplate", SIDECAR, f'{SHOP}.podTemplate.spec.containers[proxy].image: "proxy:latest" has'),
+    (
+        f"{GREEN}.env",
+        {"DB_PASSWORD": "x"},
+        f"{GREEN}.env.DB_PASSWORD: the name is that of a secret, and everybody can read this file",
+    ),
+    (f"{GREEN}.env.PORT", "9000", f"{GREEN}.env.PORT: set by the program already; remove it here"),
+    (f"{GREEN}.env", {"JWT_SECRET": "x"}, f"{SHOP}.secrets.app.keys: JWT_SECRET is set by env too; name it once"),
+    (f"{SHOP}.migration", {"command": []}, f"{SHOP}.migration.command: is empty; name the program and its arguments"),
+    (
+        f"{SHOP}.migration.command",
+        ["/migrate", "postgresql://u:obviously-fake@db/x"],
+        f"{SHOP}.migration.command: has a word that looks like a URL with a password, and everybody can read this file",
+    ),
+    (f"{SHOP}.migration.image", "migrate", f"{SHOP}.migration.image: 'migrate' has no tag, which means latest"),
+    (
+        SHOP,
+        {**some.stack()["services"]["shop"], "colors": NO_SCHEMAS, "migration": {"command": ["/migrate"]}},
+        f"{SHOP}.migration: runs nothing, for no color names a schema; set colors.<color>.schema, or remove it",
+    ),
+    (f"{SHOP}.metrics.path", "metrics", f"{SHOP}.metrics.path: 'metrics' has the wrong form; allowed is an absolute"),
+    (f"{SHOP}.alerts", {"errorPercent": 21}, f"{SHOP}.alerts.errorPercent: 21 is out of range; allowed are 1 to 20"),
+    (f"{SHOP}.alerts", {"minutes": 4}, f"{SHOP}.alerts.minutes: 4 is out of range; allowed are 5 to 15"),
+    (
+        f"{SHOP}.alerts",
+        {"minutes": 10},
+        f"{SHOP}.timing: bake 300 s must be at least the 600 s that an alarm looks at, or a step ends before an alarm "
+        "can see it: raise bake to 600",
+    ),
+    (
+        f"{SHOP}.alerts",
+        {"p95Milliseconds": 3000},
+        f"{SHOP}.alerts.p99Milliseconds: 2500 is less than p95Milliseconds; set it to 3000 or more",
+    ),
+    (f"{SHOP}.alerts", {"severities": {"eror": "warning"}}, f"{SHOP}.alerts.severities.eror: must be errors, "),
+    (
+        f"{SHOP}.alerts",
+        {"severities": {"errors": "none"}},
+        f'{SHOP}.alerts.severities.errors: must be critical or warning; got "none"',
+    ),
+    (f"{SHOP}.workloads", {"m": {"command": []}}, f"{SHOP}.workloads.m.command: is empty; name the program and its"),
+    (f"{SHOP}.workloads", {"m": {}}, f"{SHOP}.workloads.m.command: is required: what is run"),
+    (
+        f"{SHOP}.workloads",
+        {"m": {"command": ["/m"], "schedule": "hourly"}},
+        f"{SHOP}.workloads.m.schedule: 'hourly' has the wrong form; allowed is such as 15 3 * * *",
+    ),
+    (
+        f"{SHOP}.workloads",
+        {"m": {"command": ["/m"], "schedule": "@daily", "replicas": 2}},
+        f"{SHOP}.workloads.m.replicas: means nothing with schedule, which starts one pod; remove it",
+    ),
+    (
+        "services",
+        {"s" * 36: {**some.stack()["services"]["shop"], "workloads": {"report-daily": JOB}}},
+        f"services.{'s' * 36}.workloads.report-daily: makes a CronJob with a name of 55 characters; allowed are 52",
+    ),
+    ("loadBalancer.clientCidrs", [], "loadBalancer.clientCidrs: 0 networks; allowed are 1 to 20"),
+    ("loadBalancer.headersFromServices", ["csp"], "loadBalancer.headersFromServices[0]: must be strict-transport-"),
     (f"{SHOP}.priorityBand", 500, f"{SHOP}.priorityBand: 500 is out of range; allowed are 1 to 499"),
     ("services", {}, "services: 0 services; allowed are 1 to 24"),
     ("services", ..., "services: is required: the services by name"),
@@ -778,6 +877,15 @@ def test_private_testers_cannot_reach_what_is_internet_facing(cidrs: list[str] |
     assert "name those, such as 203.0.113.10/32" in problem
 
 
+def test_private_clients_cannot_reach_what_is_internet_facing() -> None:
+    values = put("network.scheme", "internet-facing")
+    values["loadBalancer"] |= {"testListenerCidrs": ["203.0.113.10/32"], "clientCidrs": ["10.1.0.0/16"]}
+    (line,) = problems(values)
+    assert line.startswith("hueshift:loadBalancer.clientCidrs: 10.1.0.0/16: nobody reaches an internet-facing load")
+    values["loadBalancer"]["clientCidrs"] = ["203.0.113.0/24"]
+    assert parse(values, stack="dev").load_balancer.client_cidrs == ("203.0.113.0/24",)
+
+
 @pytest.mark.parametrize("cidrs", [["203.0.113.10/32"], ["203.0.113.10/32", "10.0.0.0/8"], []])
 def test_public_testers_can_and_so_can_nobody(cidrs: list[str]) -> None:
     values = some.stack()
@@ -990,8 +1098,8 @@ def test_every_list_refuses_an_item_that_comes_twice() -> None:
             found: Any = values
             for part in place:
                 found = found[part]
-            # The words of a command may repeat, and a freeze may be of one day.
-            free = {"freeze", "gates"} & {str(part) for part in place[:-1]}
+            # The words of a command may repeat, and a freeze may be of one day. What Kubernetes takes is its own.
+            free = {"freeze", "gates", "podTemplate", "command"} & set(map(str, (*place[:-1], *place[-1:]))) - {"allow"}
             if isinstance(found, list) and not free:
                 spoilt: Any = copy.deepcopy(values)
                 parent = spoilt
@@ -1089,7 +1197,7 @@ def test_a_name_that_only_looks_like_a_secrets_is_stated_and_the_list_holds_noth
     put(f"{SHOP}.notSecrets", ["MAX_TOKENS", "LOG_LEVEL", "SORT_KEY"], values)
     assert problems(values) == (
         f"{PREFIX}{SHOP}.notSecrets[1]: does not look like the name of a secret; remove it here",
-        f"{PREFIX}{SHOP}.notSecrets[2]: is no name in env; remove it here",
+        f"{PREFIX}{SHOP}.notSecrets[2]: names no variable; remove it here",
     )
 
 

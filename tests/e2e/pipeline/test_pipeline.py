@@ -24,12 +24,10 @@ class Built(NamedTuple):
     """What `pipeline/build.sh` prints."""
 
     image: str
+    repository: str
+    digest: str
     version: str
     schema: str
-
-    @property
-    def digest(self) -> str:
-        return self.image.partition("@")[2]
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +61,7 @@ def running(stack: str, color: str) -> set[str]:
 
 def test_a_commit_is_built_once_and_found_again_by_whoever_asks_for_it(sample: Sample, built: Built) -> None:
     assert built.image.startswith(f"{paths.REGISTRY}/shop@sha256:")
+    assert built.image == f"{built.repository}@{built.digest}"
     assert (built.version, built.schema) == ("1.6.1", "0003")
     again, said = build(sample)
     assert again == built
@@ -113,11 +112,11 @@ def test_staging_tries_the_image_while_nobody_uses_it(sample: Sample, built: Bui
         set_image(sample, "staging", built.image, "--version", built.version, "--schema", built.schema).returncode == 0
     )
     sample.step("up", "staging")
-    assert "1.6.1 is live and ready as green" in sample.step("smoke", "staging", "shop").stdout
+    assert "1.6.1 is live and ready as green" in sample.run("hueshift", "smoke", "shop", "--stack", "staging").stdout
     assert running("staging", "green") == {built.image}
     before = sample.file("staging").read_text()
     sample.configure("staging", "services.shop.colors.green.version", "1.6.2")
-    said = refused(sample.step("smoke", "staging", "shop", check=False))
+    said = refused(sample.run("hueshift", "smoke", "shop", "--stack", "staging", check=False))
     assert "answers as version 1.6.1, and should as 1.6.2; Pulumi.staging.yaml says so" in said
     sample.file("staging").write_text(before)
 
@@ -126,12 +125,12 @@ def test_traffic_moves_alone_or_not_at_all(sample: Sample) -> None:
     settled = sample.file("staging").read_text()
     sample.configure("staging", "services.shop.env.LOG_LEVEL", "INFO")
     pending = sample.file("staging").read_text()
-    said = refused(sample.step("flip", "staging", "shop", check=False))
+    said = refused(sample.run("hueshift", "flip", "shop", "--stack", "staging", check=False))
     assert "shop-blue-config" in said
     assert "nothing was changed" in said
     assert sample.file("staging").read_text() == pending
     sample.file("staging").write_text(settled)
-    assert "green gets all traffic" in sample.step("flip", "staging", "shop").stdout
+    assert "green gets all traffic" in sample.run("hueshift", "flip", "shop", "--stack", "staging").stdout
     assert "1.6.1 serves its users as green" in sample.step("end-to-end", "staging", "shop").stdout
 
 
@@ -157,7 +156,7 @@ def test_production_gets_the_very_image_and_its_users_by_a_reviewed_commit(sampl
         == 0
     )
     sample.step("up", "production")
-    assert "1.6.1 is live and ready as green" in sample.step("smoke", "production", "shop").stdout
+    assert "1.6.1 is live and ready as green" in sample.run("hueshift", "smoke", "shop", "--stack", "production").stdout
     sample.step("keep", "Bring shop 1.6.1 to production")
     assert running("production", "green") == running("staging", "green") == {built.image}
     assert f"{VERSION} serves its users as blue" in sample.step("end-to-end", "production", "shop").stdout
@@ -180,7 +179,7 @@ def test_weights_moved_behind_its_back_are_found_as_drift(sample: Sample, monkey
         for group in actions[0]["ForwardConfig"]["TargetGroups"]:
             group["Weight"] = 50
         client.modify_rule(RuleArn=rule["id"], Actions=actions)
-        assert "shop-traffic-production" in refused(sample.step("drift", "production", check=False))
+        assert "shop-traffic-production" in sample.step("drift", "production").stderr
     (issue,) = forge.issues
     assert "green 50 → 100 %" in issue["body"]
 
@@ -192,6 +191,7 @@ def test_the_way_back_is_held_up_neither_by_that_nor_by_what_is_pending(sample: 
     done = sample.step("rollback", "production", "shop", VERSION)
     assert f"blue has all traffic of shop in production, and users get {VERSION}" in done.stderr
     assert "state: knows the weights" in done.stderr
+    sample.step("keep", "Roll back shop in production")
     assert f"{VERSION} serves its users as blue" in sample.step("end-to-end", "production", "shop").stdout
     kept = cloud.run("git", "show", "main:Pulumi.production.yaml", cwd=sample.remote).stdout
     assert "hueshift:activeColor: blue" in kept

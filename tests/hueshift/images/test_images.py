@@ -454,3 +454,23 @@ def test_what_production_says_of_an_untried_digest_can_be_run_as_it_stands(world
     world.deploy(green=new(6))
     assert world.run(*command.split()).exit_code == 0
     assert rules.untried_problem(new(6)[0], service="shop", ran=ran(world.folder / "releases.json")["shop"]) is None
+
+
+def test_what_users_have_already_is_set_nowhere_where_that_is_wished_and_the_way_back_stays(world: World) -> None:
+    image = yaml.safe_load((world.folder / "Pulumi.staging.yaml").read_text())["config"]["hueshift:services"]["shop"][
+        "colors"
+    ]["blue"]["image"]
+    done = world.run(*give(image, "1.4.0", "--unless-served"))
+    assert done.exit_code == 0, done.stderr
+    assert f"already has {image} for blue; nothing changed" in done.stdout
+    assert written(world) == []
+    assert world.run(*give(image, "1.4.0", "--older")).exit_code == 0, "a color that is broken gets what works"
+    assert f"set green.image {image}" in written(world)
+
+
+def test_an_older_version_than_a_color_has_is_set_only_by_name(world: World) -> None:
+    image = new(1)[0]
+    assert "1.1.0 is older than 1.5.0, which green has" in world.refused(*give(image, "1.1.0"))
+    assert written(world) == []
+    assert world.run(*give(image, "1.1.0", "--older")).exit_code == 0
+    assert f"set green.image {image}" in written(world)

@@ -1,7 +1,10 @@
 """`hueshift image scan`: what counts as a scan, and what blocks; ECR's answers are played."""
 
+import json
 import re
 from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -10,7 +13,9 @@ from botocore.stub import Stubber
 from typer.testing import CliRunner, Result
 
 from hueshift.images import scans
+from hueshift.images import signed as images_signed
 from hueshift.images.command import app
+from hueshift.report import RefusedError
 
 DIGEST = f"sha256:{'ab' * 32}"
 REFERENCE = f"111122223333.dkr.ecr.eu-west-1.amazonaws.com/team/shop@{DIGEST}"
@@ -132,3 +137,90 @@ def test_only_an_image_by_digest_is_asked_for(reference: str) -> None:
     done = CliRunner().invoke(app, ["scan", reference])
     assert done.exit_code == 1
     assert "<registry>/<repository>@sha256:<64 hex digits>" in done.stderr
+
+
+TODAY = date(2026, 12, 1)
+ENTRY = {"id": "CVE-2026-0001", "reason": "not in the image", "until": "2026-12-31", "reviewed": "somebody"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "Pulumi.yaml").write_text("name: hueshift\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_what_people_have_accepted_passes_until_its_day_and_is_said(ecr: Ecr, folder: Path) -> None:
+    day = datetime.now(UTC).date()
+    for until, code in ((day, 0), (day - timedelta(days=1), 1)):
+        (folder / scans.ACCEPTED).write_text(json.dumps([ENTRY | {"until": str(until)}]))
+        ecr.answer("COMPLETE", CRITICAL)
+        done = ecr.scan()
+        assert done.exit_code == code
+        assert ("passed: CVE-2026-0001 openssl: not in the image" in done.stderr) is (code == 0)
+        assert (f"was accepted until {until}, and counts again" in done.stderr) is (code == 1)
+
+
+def test_one_accepted_finding_lets_no_other_pass_nor_what_is_only_counted(ecr: Ecr, folder: Path) -> None:
+    (folder / scans.ACCEPTED).write_text(json.dumps([ENTRY | {"until": str(datetime.now(UTC).date())}]))
+    ecr.answer("COMPLETE", CRITICAL, {**CRITICAL, "name": "CVE-2026-0009"})
+    assert "1 critical finding in" in ecr.scan().stderr
+    ecr.answer("COMPLETE", CRITICAL, findingSeverityCounts={"CRITICAL": 3})
+    assert "2 critical findings in" in ecr.scan().stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("{", "is no JSON"),
+        ("{}", "a list of id, reason, reviewed, until"),
+        (json.dumps([{"id": "CVE-1"}]), "each entry has id, reason, reviewed, until"),
+        (json.dumps([ENTRY | {"reason": ""}]), "each entry has"),
+        (json.dumps([ENTRY | {"until": "soon"}]), "not 'soon'"),
+        (json.dumps([ENTRY | {"until": "2030-01-01"}]), "180 days at most, so 2027-05-30"),
+    ],
+)
+def test_a_list_that_is_wrong_accepts_nothing(tmp_path: Path, content: str, said: str) -> None:
+    file = tmp_path / scans.ACCEPTED
+    file.write_text(content)
+    with pytest.raises(RefusedError, match=re.escape(said)):
+        scans.accepted(file, today=TODAY)
+
+
+def test_the_list_of_this_repository_is_right() -> None:
+    scans.accepted(Path(__file__).parents[3] / scans.ACCEPTED, today=datetime.now(UTC).date())
+
+
+@pytest.mark.parametrize(("fix", "code"), [("NO", 0), ("YES", 1), ("PARTIAL", 1), (None, 1)])
+def test_without_a_fix_a_finding_passes_where_that_is_wished(ecr: Ecr, fix: str | None, code: int) -> None:
+    found = {"severity": "CRITICAL", "packageVulnerabilityDetails": {"vulnerabilityId": "CVE-2026-0003"}}
+    ecr.answer("ACTIVE", found | ({"fixAvailable": fix} if fix else {}), kind="enhancedFindings")
+    assert ecr.scan("--fixable-only").exit_code == code
+    ecr.answer("ACTIVE", found | ({"fixAvailable": fix} if fix else {}), kind="enhancedFindings")
+    assert ecr.scan().exit_code == 1
+
+
+PROFILE = "arn:aws:signer:eu-west-1:111122223333:/signing-profiles/images"
+
+
+@pytest.mark.parametrize(
+    ("statuses", "words", "said"),
+    [
+        ([("IN_PROGRESS", PROFILE), ("COMPLETE", PROFILE)], [], f"is signed by {PROFILE}"),
+        ([("FAILED", PROFILE)], [], "could not be signed"),
+        ([None], [], "has no signature of anybody"),
+        ([("COMPLETE", PROFILE)], ["--profile", f"{PROFILE}2"], f"has no signature of {PROFILE}2"),
+    ],
+)
+def test_an_image_counts_as_signed_only_if_the_registry_says_so(
+    ecr: Ecr, monkeypatch: pytest.MonkeyPatch, statuses: list[tuple[str, str] | None], words: list[str], said: str
+) -> None:
+    monkeypatch.setattr(images_signed, "INTERVAL", 0)
+    monkeypatch.setattr(images_signed, "PATIENCE", 10 if len(statuses) > 1 else 0)
+    for status in statuses:
+        listed = [{"status": status[0], "signingProfileArn": status[1]}] if status else []
+        ecr.stub.add_response("describe_image_signing_status", {"signingStatuses": listed})
+    done = CliRunner().invoke(app, ["signed", REFERENCE, *words])
+    assert said in done.output + done.stderr
+    assert done.exit_code == (0 if "is signed" in said else 1)
+    ecr.stub.assert_no_pending_responses()

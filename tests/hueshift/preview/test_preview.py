@@ -228,6 +228,24 @@ def test_the_canary_header_that_goes_with_a_flip_is_traffic_alone_and_is_told() 
     assert "green 0 → 100 %, x-canary green → blue; 2 resources change" in next(iter(sentences(found)))
 
 
+def worker(color: str, path: str = "spec.replicas") -> Event:
+    labels = {"hueshift.dev/color": color, "hueshift.dev/workload": "mailer"}
+    old, new = ({"metadata": {"labels": labels}, "spec": {"replicas": count}} for count in (2, 0))
+    kind = f"{SERVICE}$kubernetes:apps/v1:Deployment"
+    return step("update", kind, f"shop-{color}-mailer", urn(SERVICE, "shop"), old=old, new=new, diff=[path])
+
+
+def test_a_workload_that_follows_the_active_color_goes_with_a_flip_and_nothing_else_of_it_does() -> None:
+    flipped = report(moved((100, 0), (0, 100)), worker("blue"))
+    assert flipped.not_traffic == []
+    assert len(flipped.changes) == 2
+    assert [change.downtime for change in flipped.changes] == [None, None]
+    template = "spec.template.spec.containers[0].image"
+    assert report(moved((100, 0), (0, 100)), worker("blue", template)).not_traffic
+    alone = report(still(), worker("blue"))
+    assert [change.name for change in alone.not_traffic] == ["shop-blue-mailer"]
+
+
 def test_another_load_balancer_is_told_as_an_outage() -> None:
     ops = [
         step(

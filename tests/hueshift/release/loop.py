@@ -270,7 +270,7 @@ def begun(world: World, monkeypatch: pytest.MonkeyPatch) -> Loop:
     (folder / "bin/curl").write_text(CURL)
     (folder / "outputs.json").write_text(json.dumps({"releases": BUCKET, "guard": None}))
     (folder / "remove.py").write_text(REMOVE)
-    (folder / "set.py").write_text((folder / "set.py").read_text().replace("int(value)", "yaml.safe_load(value)"))
+    (folder / "set.py").write_text((folder / "set.py").read_text().replace("int(text)", "yaml.safe_load(text)"))
     clock = Clock()
     clients = Clients(s3=_bucket(clock), states=None, cloudwatch=_alarms(), sns=_sns)
     load = Load(world, clock)

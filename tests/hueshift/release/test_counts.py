@@ -108,6 +108,10 @@ def test_the_bound_is_the_least_in_which_95_percent_were_answered(prometheus: Pr
         ]
     }
     assert prometheus.bound("shop", BLUE) == 0.25
+    Answers.said["_bucket"][0]["value"][1] = "99"
+    assert prometheus.bound("shop", BLUE) == 0.1
+    Answers.said["_bucket"].insert(0, {"metric": {"le": "0.005"}, "value": [BEGAN, "98"]})
+    assert prometheus.bound("shop", BLUE) == 0.1, "what comes within a tenth of a second is slow to nobody"
     Answers.said = {}
     assert prometheus.bound("shop", BLUE) is None
 

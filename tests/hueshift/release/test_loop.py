@@ -1,11 +1,14 @@
 """A release from its first word to its last, on a load balancer, a bucket, alarms and topics that are moto's."""
 
 import json
-from contextlib import suppress
+from contextlib import chdir, suppress
 from typing import Any
 
 import pytest
 
+from hueshift.preview.command import _open
+from hueshift.preview.comment import comment
+from hueshift.preview.report import Report
 from hueshift.release.drive import Asked, Phase
 from tests.hueshift.release.loop import BLUE, GREEN, KilledError, Loop, armed, undone
 
@@ -182,6 +185,28 @@ def test_the_status_names_the_open_release_and_afterwards_until_when_the_old_col
     (said,) = json.loads(loop.run("status", "--json").output)["services"].values()
     assert (said["release"]["open"], said["release"]["phase"]) == (False, "promoted")
     assert said["release"]["keptUntil"]
+
+
+@pytest.mark.slow
+def test_an_image_that_users_have_already_is_no_release_and_the_program_goes_out_all_the_same(loop: Loop) -> None:
+    image = loop.world.config["hueshift:services"]["pricing"]["colors"]["blue"]["image"]
+    before = loop.world.file.read_text()
+    done = loop.run("release", "--image", image, "--version", "1.4.0")
+    assert done.exit_code == 0, done.output
+    assert f"users of pricing have {image} already" in done.output
+    assert [call.split()[0] for call in loop.world.called if call.startswith("up")] == ["up"]
+    assert loop.world.file.read_text() == before
+    assert loop.world.live("pricing") == {"blue": 100, "green": 0}
+
+
+@pytest.mark.slow
+def test_a_preview_knows_an_open_release(loop: Loop) -> None:
+    with chdir(loop.world.folder):
+        assert _open("staging") == []
+        assert loop.run("release", "--detach").exit_code == 4
+        (said,) = _open("staging")
+        assert said.startswith("an update would meet an open release of pricing: release 1: ")
+        assert said in comment([Report(stack="staging", releases=[said])])
 
 
 def test_no_release_begins_while_an_experiment_runs(loop: Loop) -> None:

@@ -1,6 +1,7 @@
 """What a release would do, and why it may not begin."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from components.model import Color, split
 from components.rules.steps import Freezes, freezes, strategy
 from hueshift.release.judge import enough
 from hueshift.release.plan import Candidate, Plan, plan, spoken
+from hueshift.release.unit import Unit
 from tests.hueshift.release.samples import NOW
 
 SHOP = Candidate(
@@ -143,3 +145,22 @@ def test_a_plan_that_is_not_refused_brings_what_every_step_needs(rate: float, fa
         if step.weight < 100
     )
     assert enough_ is not bool(made_.refusals)
+
+
+@pytest.mark.parametrize(
+    ("url", "metrics", "measured"),
+    [
+        ("http://prometheus:9090", {}, True),
+        ("http://prometheus:9090", {"metrics": {"enabled": False}}, False),
+        (None, {}, False),
+    ],
+)
+def test_prometheus_is_asked_for_requests_only_where_every_service_of_a_unit_tells_them(
+    url: str | None, metrics: dict[str, Any], measured: bool
+) -> None:
+    class Place:
+        values = {"releases": {"prometheus": url}, "services": {"shop": {}, "web": metrics}}
+
+    place: Any = Place()
+    services: Any = {"shop": None, "web": None}
+    assert Unit(name="staging", place=place, services=services).measured is measured

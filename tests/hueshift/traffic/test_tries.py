@@ -1,7 +1,11 @@
 """`hueshift flip`, `smoke` and `verify`: what they ask first, what they refuse, and what they leave as it was."""
 
+import json
+
 import pytest
 
+from hueshift.traffic import verify
+from hueshift.traffic.answers import Answer
 from tests.support.balancers import World
 
 pytestmark = pytest.mark.slow
@@ -19,6 +23,7 @@ def test_a_flip_gives_everything_to_the_other_color_of_all_that_follow_the_key(w
     assert world.config["hueshift:services"]["orders"]["canaryWeight"] == 0
     assert world.config["hueshift:services"]["pricing"]["activeColor"] == "blue"
     assert world.called[-1].endswith("--stack staging --policy-pack policy")
+    assert "--skip-preview" in world.called[-1]
     assert any(call.startswith("preview ") for call in world.called), "nothing but weights may change"
 
 
@@ -98,6 +103,25 @@ def test_an_idle_color_is_waited_for_until_it_has_its_targets(world: World, monk
     assert "green of shop is parked; give it an image" in world.run("smoke", "shop", "--stack", "staging").stderr
 
 
+def other_health(config: dict[str, dict[str, dict[str, object]]]) -> None:
+    config["hueshift:services"]["shop"]["health"] = {"path": "/healthz", "livenessPath": "/up"}
+
+
+def test_a_service_is_tried_where_it_says_that_it_is_well_and_need_not_say_its_version(world: World) -> None:
+    world.change(other_health)
+    done = world.run("smoke", "shop", "--stack", "staging", NAMELESS="1")
+    assert done.exit_code == 0, done.output
+    url = "https://green.shop.example.com:8443"
+    assert [call.split()[-1].removeprefix(url) for call in world.called] == ["/up", "/healthz", *"/" * 20]
+    assert done.stdout.endswith("its answers have no x-version: which version gave them was not seen\n")
+    told = world.run("smoke", "shop", "--stack", "staging", "--json", NAMELESS="1").stdout
+    assert json.loads(told)["version"] is None
+    assert json.loads(world.run("smoke", "shop", "--stack", "staging", "--json").stdout)["version"] == "1.5.0"
+    status, said = verified(world, NAMELESS="1")
+    assert (status, "was not seen" in said) == (0, True)
+    assert "/healthz" in world.called[-2]
+
+
 def verified(world: World, **variables: str) -> tuple[int, str]:
     done = world.run("verify", "shop", "--stack", "staging", **variables)
     return done.exit_code, done.output
@@ -110,17 +134,42 @@ def test_a_service_is_tried_as_its_users_reach_it(world: World) -> None:
 @pytest.mark.parametrize(
     ("variables", "said"),
     [
-        ({"VERSION": "1.3.0"}, "https://shop.example.com/ answers as version 1.3.0, and should as 1.4.0"),
+        ({"VERSION": "1.3.0"}, "https://shop.example.com/health/ready answers as version 1.3.0, and should as 1.4.0"),
         ({"CANARY": "1.4.0"}, "x-canary: true answers as version 1.4.0, and should as 1.5.0"),
         ({"FAILS": "https://shop"}, "is answered 503, and should 200"),
         ({"FRAME": "ALLOW"}, "answers x-frame-options: 'ALLOW', and should DENY"),
         ({"TO": "http"}, "leads to 'http://shop/', and not to HTTPS"),
     ],
 )
-def test_what_users_should_not_meet_is_named(world: World, variables: dict[str, str], said: str) -> None:
+def test_what_users_should_not_meet_is_named(
+    world: World, variables: dict[str, str], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hueshift.traffic.verify.SETTLE", 0)
     status, text = verified(world, **variables)
     assert status == 1
     assert said in text
+
+
+def test_a_header_that_the_services_send_may_say_what_they_like_but_must_be_there(world: World) -> None:
+    world.change(lambda config: config["hueshift:loadBalancer"].update(headersFromServices=["x-frame-options"]))
+    assert verified(world, FRAME="SAMEORIGIN")[0] == 0
+    assert "answers x-frame-options: '', and should DENY" in verified(world, FRAME=" ")[1]
+
+
+def test_users_may_meet_the_old_version_for_as_long_as_a_load_balancer_takes_to_learn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said = [*["1.5.0"] * 3, "1.4.0", *["1.5.0"] * 20]
+    asked: list[str] = []
+
+    def ask(url: str) -> Answer:
+        asked.append(said[len(asked)])
+        return Answer(url=url, status=200, headers={"x-version": asked[-1]})
+
+    monkeypatch.setattr(verify, "ask", ask)
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    verify._settled("https://shop.example.com/", "1.5.0", "")
+    assert len(asked) == 24, "twenty right answers in a row"
 
 
 @pytest.mark.parametrize(("active", "leads"), [("blue", "1.0.0-rc10"), ("green", "1.0.0-rc9")])

@@ -1,0 +1,117 @@
+"""A service of another kind on the node: a static program in Go, without schema, version, metrics or secrets."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from sandbox import images, paths
+from tests.e2e import cloud
+
+pytestmark = [pytest.mark.e2e, pytest.mark.by_hand, pytest.mark.timeout(420)]
+
+HOST = "web.shop.localhost"
+NAMESPACE = "sandbox-web"
+PROGRAM = Path(__file__).parent / "programs/web"
+REPOSITORY = f"{paths.REGISTRY}/web"
+
+
+def built(folder: Path) -> str:
+    """Build and push the program's image, which has nothing else in it; return it by digest."""
+    shutil.copytree(PROGRAM, folder)
+    cloud.run("go", "build", "-trimpath", "-o", "web", "main.go", cwd=folder, CGO_ENABLED="0", GO111MODULE="off")
+    images._docker("build", "--network=none", f"--tag={REPOSITORY}:1.0.0", str(folder))
+    images._docker("push", f"{REPOSITORY}:1.0.0")
+    (digest,) = [each for each in images._inspect(f"{REPOSITORY}:1.0.0")["RepoDigests"] if each.startswith(REPOSITORY)]
+    return str(digest)
+
+
+def web(image: str) -> dict[str, Any]:
+    """Return its settings: green alone says something else."""
+    color = {"image": image, "version": "1.0.0"}
+    spec = {
+        "volumes": [{"name": "cache", "emptyDir": {}}],
+        "containers": [
+            {
+                "name": "app",
+                "args": ["blue"],
+                "volumeMounts": [{"name": "cache", "mountPath": "/var/cache/web"}],
+            }
+        ],
+    }
+    green = {"spec": {"containers": [{"name": "app", "args": ["green"]}]}}
+    return {
+        "host": HOST,
+        "port": 8090,
+        "activeColor": "blue",
+        "canaryWeight": 0,
+        "colors": {
+            "blue": color,
+            "green": {**color, "version": "1.1.0", "env": {"GREETING": "hello"}, "podTemplate": green},
+        },
+        "replicas": {"min": 1, "max": 2},
+        "resources": {"cpu": "20m", "memory": "32Mi"},
+        "health": {
+            "path": "/healthz",
+            "livenessPath": "/healthz",
+            "startupPath": "/healthz",
+            "interval": 5,
+            "timeout": 2,
+        },
+        "timing": cloud.stack_config()["hueshift:services"]["shop"]["timing"],
+        "metrics": {"enabled": False},
+        "podTemplate": {"spec": spec},
+        "workloads": {
+            "counter": {
+                "command": ["/web", "count"],
+                "runs": "active",
+                "resources": {"cpu": "10m", "memory": "16Mi"},
+            }
+        },
+    }
+
+
+def write(file: Path, service: dict[str, Any]) -> None:
+    content = yaml.safe_load(file.read_text())
+    content["config"]["hueshift:services"]["web"] = service
+    file.write_text(yaml.safe_dump(content, sort_keys=False))
+
+
+def counters() -> dict[str, int]:
+    """Return by color how many pods its worker is asked to have."""
+    command = ("kubectl", "--namespace", NAMESPACE, "get", "deployments", "-o", "json")
+    found = {
+        each["metadata"]["name"]: each["spec"]["replicas"] for each in json.loads(cloud.run(*command).stdout)["items"]
+    }
+    return {color: found[f"web-{color}-counter"] for color in ("blue", "green")}
+
+
+def answer() -> str:
+    status, headers, body = cloud.curl(f"https://{HOST}/")
+    assert (status, headers.get("x-version")) == (200, None)
+    return body.strip()
+
+
+def test_a_program_in_go_is_served_flipped_and_taken_back_with_its_worker(tmp_path: Path) -> None:
+    with cloud.stack_file() as file:
+        service = web(built(tmp_path / "web"))
+        write(file, service)
+        cloud.update()
+        assert answer() == "blue"
+        assert counters() == {"blue": 1, "green": 0}
+
+        write(file, {**service, "activeColor": "green"})
+        cloud.wait_until(
+            "the alarms of a new service know enough for a flip",
+            lambda: cloud.pulumi("up", "--yes", "--skip-preview", check=False).returncode == 0,
+            seconds=300,
+        )
+        assert answer() == "green hello"
+        assert counters() == {"blue": 0, "green": 1}
+
+        write(file, service)
+        assert cloud.update() == {"update": 3}, "the rule and the workers of both colors"
+        assert answer() == "blue"
