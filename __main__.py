@@ -13,7 +13,10 @@ from components.edge.edge import Edge, EdgeArgs
 from components.edge.encryption_key import EncryptionKey, EncryptionKeyArgs
 from components.edge.network import find
 from components.edge.private_bucket import PrivateBucket, PrivateBucketArgs
+from components.edge.uptime import ask_from_outside
 from components.observe.alert_topic import routing
+from components.observe.dashboard import Dashboard, DashboardArgs
+from components.observe.log_groups import keep_lines, log_groups_arn
 from components.service.image import ImageRepository, ImageRepositoryArgs
 from components.service.service import BlueGreenService, BlueGreenServiceArgs
 from components.settings import load
@@ -26,7 +29,9 @@ context = Context(
     production=settings.production,
     account_id=aws.get_caller_identity().account_id,
     cluster=settings.cluster,
+    tracing=settings.tracing,
 )
+region = aws.get_region().region
 confirm(
     settings.cluster.name,
     account=context.account_id,
@@ -34,8 +39,11 @@ confirm(
     provider=pulumi.Config("kubernetes").get,
     files=os.environ.get("KUBECONFIG"),
 )
-kms_key_arn = settings.kms_key_arn or EncryptionKey(context.environment, EncryptionKeyArgs(context=context)).arn
+log_groups = log_groups_arn(settings.logs, context, region)
+key = EncryptionKeyArgs(context=context, log_groups=log_groups)
+kms_key_arn = settings.kms_key_arn or EncryptionKey(context.environment, key).arn
 alerts = routing(settings.alerts, context, kms_key_arn)
+keep_lines(settings.logs, context, settings.services, kms_key_arn)
 repositories = {
     name: ImageRepository(
         name, ImageRepositoryArgs(context=context.of(name), reader_accounts=settings.registry.reader_accounts)
@@ -74,6 +82,19 @@ services = {
     )
     for name, service in settings.services.items()
 }
+Dashboard(
+    "dashboard",
+    DashboardArgs(
+        spec=settings.dashboards,
+        context=context,
+        region=region,
+        load_balancer=edge.load_balancer.arn_suffix,
+        alarms=edge.heard,
+        services={name: service.shown for name, service in services.items()},
+        logs=settings.logs,
+        health_checks=ask_from_outside(settings.services, context, settings.alerts, alerts, region),
+    ),
+)
 pulumi.export("loadBalancer", edge.load_balancer.dns_name)
 pulumi.export("releases", releases.name)
 pulumi.export("guard", guard.arn)

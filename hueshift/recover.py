@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from botocore.exceptions import ClientError
 
 from components.context.aws_session import session
+from components.model import UPTIME_REGION
 from hueshift.report import StackName, console, reported
 from hueshift.stack import exported, project_folder, replace
 
@@ -21,6 +22,8 @@ Inputs = Mapping[str, Any]
 GOES_WITH_ITS_PARENT: Final = frozenset(
     {
         "acm/certificateValidation:CertificateValidation",
+        "cloudwatch/logMetricFilter:LogMetricFilter",
+        "cloudwatch/queryDefinition:QueryDefinition",  # a saved query twice does no harm
         "ecr/lifecyclePolicy:LifecyclePolicy",
         "ecr/repositoryPolicy:RepositoryPolicy",
         "lb/listenerCertificate:ListenerCertificate",
@@ -45,8 +48,10 @@ _NAMED: Final = {
     "Alias": "{name}",
     "Bucket": "{bucket}",
     "CompositeAlarm": "{alarmName}",
+    "Dashboard": "{dashboardName}",
     "EventRule": "{name}",
     "EventTarget": "{rule}/{targetId}",
+    "LogGroup": "{name}",
     "MetricAlarm": "{name}",
     "Record": "{zoneId}_{name}_{type}",
     "Repository": "{name}",
@@ -57,6 +62,7 @@ _NAMED: Final = {
 
 _TAGGED: Final = {
     "Certificate": "acm:certificate",
+    "HealthCheck": "route53:healthcheck",
     "Key": "kms:key",
     "Secret": "secretsmanager:secret",
     "StateMachine": "states:stateMachine",
@@ -150,18 +156,22 @@ def _session(resources: Sequence[Mapping[str, Any]]) -> "boto3.Session":
 
 def _id(aws: "boto3.Session", kind: str, inputs: Inputs, recorded: set[Any]) -> str | None:
     name = kind.partition(":")[2]
+    # What is of the whole world is tagged in us-east-1.
+    region = UPTIME_REGION if name == "HealthCheck" else inputs.get("region")
     if name in _NAMED:
         return _NAMED[name].format(**inputs)
     if name in _TAGGED:
         tags = [{"Key": key, "Values": [value]} for key, value in inputs["tags"].items()]
         given: dict[str, Any] = {"ResourceTypeFilters": [_TAGGED[name]], "TagFilters": tags}
-        answer = _ask(aws, "resourcegroupstaggingapi", "get_resources", given, "ResourceTagMappingList[].ResourceARN")
+        answer = _ask(
+            aws, region, "resourcegroupstaggingapi", "get_resources", given, "ResourceTagMappingList[].ResourceARN"
+        )
     else:
         service, operation, parameters, query = _DESCRIBED[name]
         given = {theirs: str(inputs[ours]) for theirs, ours in parameters.items()}
-        answer = _ask(aws, service, operation, given, query.format(**inputs))
+        answer = _ask(aws, region, service, operation, given, query.format(**inputs))
     answer = [one for one in answer if one.rpartition("/")[2] not in recorded and _is_it(aws, name, one, inputs)]
-    if name == "Key":
+    if name in ("HealthCheck", "Key"):
         answer = [one.rpartition("/")[2] for one in answer]
     if name == "WebAcl":
         answer = ["/".join([*reversed(one.split("/")[-2:]), "REGIONAL"]) for one in answer]
@@ -170,9 +180,12 @@ def _id(aws: "boto3.Session", kind: str, inputs: Inputs, recorded: set[Any]) -> 
     return next((one for one in answer if one not in recorded), None)
 
 
-def _ask(aws: "boto3.Session", service: str, operation: str, given: Mapping[str, Any], query: str) -> Sequence[str]:
+def _ask(
+    aws: "boto3.Session", region: str | None, service: str, operation: str, given: Mapping[str, Any], query: str
+) -> Sequence[str]:
+    client: Any = aws.client(service, region_name=region)  # type: ignore[call-overload]
     try:
-        return list(aws.client(service).get_paginator(operation).paginate(**given).search(query))  # type: ignore[call-overload]
+        return list(client.get_paginator(operation).paginate(**given).search(query))
     except ClientError as error:
         if "NotFound" in error.response["Error"]["Code"]:  # the parent is gone, and what belonged to it
             return []
@@ -182,8 +195,9 @@ def _ask(aws: "boto3.Session", service: str, operation: str, given: Mapping[str,
 def _is_it(aws: "boto3.Session", name: str, arn: str, inputs: Inputs) -> bool:
     """Whether one of several with the same tags is the one. Keys that wait for their deletion keep theirs for days."""
     if name == "Key":
-        return bool(aws.client("kms").describe_key(KeyId=arn)["KeyMetadata"]["KeyState"] != "PendingDeletion")
+        kms = aws.client("kms", region_name=inputs.get("region"))
+        return bool(kms.describe_key(KeyId=arn)["KeyMetadata"]["KeyState"] != "PendingDeletion")
     if name == "Certificate":
         found = aws.client("acm").describe_certificate(CertificateArn=arn)["Certificate"]
         return bool(found["DomainName"] == inputs["domainName"])
-    return name not in _TAGGED or str(inputs["name"]) in arn
+    return name not in _TAGGED or name == "HealthCheck" or str(inputs["name"]) in arn

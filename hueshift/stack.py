@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from components.context.aws_session import core_session, session
-from components.model import Color, decoded, split
+from components.model import Color, dashboard_name, decoded, split
 from components.rules import is_production
 from hueshift.report import RefusedError, unknown
 from hueshift.stack_yaml import parsed, read, section
@@ -105,6 +105,18 @@ class Place:
     def file(self) -> Path:
         """The stack file."""
         return self.folder / f"Pulumi.{self.name}.yaml"
+
+    @property
+    def dashboard(self) -> str | None:
+        """The URL of the environment's dashboard in the console; None where the file says there is none, or no region.
+
+        Of the console of AWS's ordinary regions: China and GovCloud have others.
+        """
+        said = self.values.get("dashboards")
+        if self.region is None or (isinstance(said, Mapping) and said.get("cloudwatch") is False):
+            return None
+        home = f"https://{self.region}.console.aws.amazon.com/cloudwatch/home?region={self.region}"
+        return f"{home}#dashboards/dashboard/{dashboard_name(self.environment)}"
 
     def ask(self, *arguments: str) -> Any:  # noqa: ANN401 - what JSON holds
         """Return what a command of pulumi answers about the stack as JSON.

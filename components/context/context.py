@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, fields
 from typing import overload
 
 from components.model import Color, namespace
-from components.spec import Cluster
+from components.spec import Cluster, Tracing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,6 +17,8 @@ class Context:
     account_id: str
     """Of AWS."""
     cluster: Cluster = field(default_factory=Cluster)
+    tracing: Tracing | None = None
+    """Where pods send their traces; None for nowhere."""
 
     @property
     def tags(self) -> dict[str, str]:

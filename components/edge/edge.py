@@ -42,6 +42,8 @@ class Edge(pulumi.ComponentResource):
     """The one load balancer of an environment, with its certificates, records, logs, web ACL and alarms."""
 
     load_balancer: LoadBalancer
+    heard: Sequence[pulumi.Output[str]]
+    """The ARNs of its alarms."""
 
     def __init__(self, name: str, args: EdgeArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("hueshift:edge:Edge", name, None, opts)
@@ -103,7 +105,7 @@ class Edge(pulumi.ComponentResource):
                 ),
                 opts=child,
             )
-        EdgeAlerts(
+        self.heard = EdgeAlerts(
             f"{name}-alerts",
             EdgeAlertsArgs(
                 context=context,
@@ -112,5 +114,5 @@ class Edge(pulumi.ComponentResource):
                 routing=args.routing,
             ),
             opts=child,
-        )
+        ).heard
         self.register_outputs({"dns_name": self.load_balancer.dns_name})

@@ -1,4 +1,4 @@
-"""The key of an environment: for its secrets, and for its alarms on their way."""
+"""The key of an environment: for its secrets, its logs, and its alarms on their way."""
 
 import json
 from dataclasses import dataclass
@@ -22,12 +22,16 @@ class EncryptionKeyArgs:
     """All plain: the policy is part of every preview."""
 
     context: Context
+    region: str | None = None
+    """Where it is; None for the region of the stack."""
+    log_groups: str | None = None
+    """The ARN of the log groups that it encrypts, with ``*``; None for none."""
 
 
 class EncryptionKey(pulumi.ComponentResource):
     """A symmetric key that rotates, and its alias ``alias/hueshift-<environment>``.
 
-    Who may use it is decided by IAM, but for CloudWatch, which has no role of its own there.
+    Who may use it is decided by IAM, but for CloudWatch and its Logs, which have no role of their own there.
     """
 
     arn: pulumi.Output[str]
@@ -41,7 +45,8 @@ class EncryptionKey(pulumi.ComponentResource):
             # Off by default, in the API and the provider; the old material goes on decrypting what it encrypted.
             enable_key_rotation=True,
             deletion_window_in_days=_RECOVERY_DAYS if args.context.production else _QUICK_DAYS,
-            policy=_policy(args.context.account_id),
+            policy=_policy(args),
+            region=args.region,
             tags=args.context.tags,
             opts=pulumi.ResourceOptions(parent=self, protect=args.context.production or None),
         )
@@ -49,18 +54,32 @@ class EncryptionKey(pulumi.ComponentResource):
             f"{name}-alias",
             name=f"alias/hueshift-{args.context.environment}",
             target_key_id=key.key_id,
+            region=args.region,
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.arn = key.arn
         self.register_outputs({"arn": self.arn})
 
 
-def _policy(account_id: str) -> str:
-    """Leave the key to the account's IAM policies, and let its alarms into an encrypted topic.
+def _policy(args: EncryptionKeyArgs) -> str:
+    """Leave the key to the account's IAM policies, and let its alarms into an encrypted topic, and its logs be kept.
 
     Without the first statement nobody could change the key again. The second is what an alarm needs to publish to a
-    topic that this key encrypts, and the topic itself needs nothing (SNS guide, key management: event sources).
+    topic that this key encrypts, and the topic itself needs nothing (SNS guide, key management: event sources). The
+    third is what a log group needs (CloudWatch Logs guide, encrypt log data).
     """
+    account_id, logs = args.context.account_id, []
+    if args.log_groups is not None:
+        logs.append(
+            {
+                "Sid": "Logs",
+                "Effect": "Allow",
+                "Principal": {"Service": f"logs.{args.log_groups.split(':')[3]}.amazonaws.com"},
+                "Action": ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"],
+                "Resource": "*",
+                "Condition": {"ArnLike": {"kms:EncryptionContext:aws:logs:arn": args.log_groups}},
+            }
+        )
     return json.dumps(
         {
             "Version": "2012-10-17",
@@ -81,6 +100,7 @@ def _policy(account_id: str) -> str:
                     # Or an alarm of any account could be made to use the key.
                     "Condition": {"StringEquals": {"aws:SourceAccount": account_id}},
                 },
+                *logs,
             ],
         }
     )

@@ -8,6 +8,10 @@ from components.model.color import Color
 
 _HASH: Final = 6
 
+UPTIME_REGION: Final = "us-east-1"
+"""Where Route 53 puts the metrics of its health checks, whatever they ask (Route 53 guide, monitoring health checks).
+The alarms on them must be there, and their topics too (CloudWatch PutMetricAlarm)."""
+
 
 def fit_name(prefix: str, name: str, suffix: str, limit: int) -> str:
     """Return ``prefix + name + suffix`` in at most ``limit`` characters; a longer name is cut and ends in its hash.
@@ -50,6 +54,27 @@ def color_alarms(environment: str, service: str, color: Color) -> tuple[str, str
 
 CANARY_HEADER: Final = "x-canary"
 """Sent with the value ``true`` by whoever wants the newer version. Anyone can send it: it must never grant a right."""
+
+METRICS: Final = "hueshift"
+"""The namespace in CloudWatch of what a release itself tells."""
+
+WEIGHT: Final = "Weight"
+"""The metric there of a color's percent of the traffic, put whenever a release moves it."""
+
+
+def weight_dimensions(environment: str, service: str, color: Color) -> dict[str, str]:
+    """Return what the weights of a color are found by."""
+    return {"Environment": environment, "Service": service, "Color": color.value}
+
+
+def dashboard_name(environment: str) -> str:
+    """Return the name of an environment's dashboard in CloudWatch."""
+    return f"{environment}-hueshift"
+
+
+def log_group(environment: str, service: str) -> str:
+    """Return the name of a service's log group: its namespace says which, so that one rule of Fluent Bit finds all."""
+    return f"/hueshift/{namespace(environment, service)}"
 
 
 def color_host(color: Color, host: str) -> str:

@@ -363,7 +363,8 @@ TRAFFIC: Final = Alert(
     comparison=Comparison.BELOW,
     reason="A service that answers nobody fails in silence: no other alarm has anything to judge. Five minutes without "
     "one request is unlike any day of a service that is expected to have some.",
-    blind_spot="A drop that leaves some (traffic-drop); in Prometheus, pods that it does not scrape (no-metrics).",
+    blind_spot="A drop that leaves some (traffic-drop); in CloudWatch, that users stay away where the service is "
+    "asked from outside (uptime), which counts as traffic; in Prometheus, pods that it does not scrape (no-metrics).",
     cloudwatch=CloudWatch(
         metrics=_BOTH,
         math={"total": "%(total)s"},
@@ -505,6 +506,27 @@ CERTIFICATE: Final = Alert(
         missing="missing",
     ),
 )
+UPTIME: Final = Alert(
+    name="uptime",
+    severity=Severity.CRITICAL,
+    summary="the service does not answer from outside",
+    threshold=1,
+    comparison=Comparison.BELOW,
+    reason="Route 53 asks from several continents, by name and over TLS. It calls the host unhealthy when its "
+    "checkers have had no answer of 200 to 399 three times, within a minute and a half. Names, routes, firewalls and "
+    "the load balancer itself are in its way as in that of users, and in that of no other alarm.",
+    blind_spot="A certificate that users' clients refuse (certificate tells of one that expires); what fails behind a "
+    "health path that answers; trouble in some places only: it is content with 18 % of its checkers.",
+    # 1 or 0, each minute; no data where a check is new or disabled, and that is no good news.
+    cloudwatch=CloudWatch(
+        metrics={"healthy": Metric(name="HealthCheckStatus", stat="Minimum", namespace="AWS/Route53")},
+        periods=2,
+        datapoints=2,
+        missing="missing",
+    ),
+)
+"""Of a service, from outside; in us-east-1."""
+
 EDGE_ALERTS: Final = (LOAD_BALANCER_ERRORS, CERTIFICATE)
 """Of the load balancer that all services of an environment share."""
 
@@ -531,5 +553,5 @@ GUARD_FAILED: Final = Alert(
 )
 """Of the guard of an environment."""
 
-ALERTS: Final = (*COLOR_ALERTS, *SERVICE_ALERTS, *EDGE_ALERTS, GUARD_FAILED)
+ALERTS: Final = (*COLOR_ALERTS, *SERVICE_ALERTS, UPTIME, *EDGE_ALERTS, GUARD_FAILED)
 """All."""

@@ -1,6 +1,6 @@
 """The alerts of a color, a service and a load balancer, in CloudWatch and in Prometheus."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -60,6 +60,8 @@ class AlertRules(pulumi.ComponentResource):
     """In CloudWatch, by the name of the alert."""
     composite_name: str
     """The alarm that is on when one of those is that a person would hear of; what the gate reads."""
+    heard: Sequence[pulumi.Output[str]]
+    """The ARN of that alarm."""
 
     def __init__(self, name: str, args: AlertRulesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("hueshift:alert_rules:AlertRules", name, None, opts)
@@ -76,8 +78,9 @@ class AlertRules(pulumi.ComponentResource):
             if alert.cloudwatch and (context.cluster.container_insights or not needs_insights(alert.cloudwatch))
         ]
         self.alarm_names = {alert.name: alarm_name(*prefix, alert.name) for alert in watched}
+        dimensions = of_color(context, args.load_balancer, args.target_group)
         alarms = [
-            metric_alarm(f"{name}-{alert.name}", alert, self, whose, self.alarm_names[alert.name], _of_color(args))
+            metric_alarm(f"{name}-{alert.name}", alert, self, whose, self.alarm_names[alert.name], dimensions)
             for alert in watched
         ]
         self.composite_name = alarm_name(*prefix)
@@ -86,7 +89,7 @@ class AlertRules(pulumi.ComponentResource):
             severity: " ".join(alert.page(whose.runbooks) for alert in heard if alert.severity is severity)
             for severity in (Severity.CRITICAL, Severity.WARNING)
         }
-        cloudwatch.CompositeAlarm(
+        composite = cloudwatch.CompositeAlarm(
             f"{name}-composite",
             alarm_name=self.composite_name,
             # CloudWatch's reason for the state names the child that changed.
@@ -107,12 +110,13 @@ class AlertRules(pulumi.ComponentResource):
             # By name alone the API would be asked too early, and too late when they go.
             opts=pulumi.ResourceOptions(parent=self, depends_on=alarms),
         )
+        self.heard = [composite.arn]
         own = {"service": context.service, "color": context.color.value, "environment": context.environment}
         prometheus_rules(
             f"{name}-prometheus",
             self,
             {"name": context.name, "namespace": args.namespace, "labels": context.labels},
-            [prometheus_rule(alert, whose, own, args.spec.resources) for alert in alerts if _told(alert, args.spec)],
+            [prometheus_rule(alert, whose, own, args.spec.resources) for alert in alerts if told(alert, args.spec)],
             args.prometheus_labels,
         )
         self.register_outputs({"alarm_names": self.alarm_names, "composite_name": self.composite_name})
@@ -141,6 +145,8 @@ class ServiceAlerts(pulumi.ComponentResource):
     """In CloudWatch, by the name of the alert."""
     moving: pulumi.Output[str] | None
     """The name of the alarm that is on while traffic moves between colors; None if there is one color."""
+    heard: Sequence[pulumi.Output[str]]
+    """The ARNs of those that a person hears of."""
 
     def __init__(self, name: str, args: ServiceAlertsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("hueshift:alert_rules:ServiceAlerts", name, None, opts)
@@ -156,7 +162,7 @@ class ServiceAlerts(pulumi.ComponentResource):
             ),
         )
 
-        def of_color(color: str, _: Metric) -> Dimensions | None:
+        def of_each(color: str, _: Metric) -> Dimensions | None:
             group = args.target_groups.get(Color(color))
             return {"LoadBalancer": args.load_balancer, "TargetGroup": group} if group is not None else None
 
@@ -173,7 +179,7 @@ class ServiceAlerts(pulumi.ComponentResource):
                 self,
                 whose,
                 self.alarm_names[alert.name],
-                of_color,
+                of_each,
                 topics=args.routing.topic_arns,
                 total=total,
             )
@@ -187,11 +193,12 @@ class ServiceAlerts(pulumi.ComponentResource):
             [
                 prometheus_rule(alert, whose, {"service": context.service, "environment": context.environment})
                 for alert in watched
-                if _told(alert, args.spec)
+                if told(alert, args.spec)
             ],
             args.prometheus_labels,
         )
         self.moving = alarms[MOVING.name].name if MOVING.name in alarms else None
+        self.heard = [alarm.arn for name, alarm in alarms.items() if name != MOVING.name]
         self.register_outputs({"alarm_names": self.alarm_names})
 
 
@@ -212,16 +219,21 @@ class EdgeAlerts(pulumi.ComponentResource):
 
     alarm_names: Mapping[str, str]
     """In CloudWatch, by the name of the alert, of a certificate with its own behind it."""
+    heard: Sequence[pulumi.Output[str]]
+    """Their ARNs."""
 
     def __init__(self, name: str, args: EdgeAlertsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("hueshift:alert_rules:EdgeAlerts", name, None, opts)
 
+        heard = []
+
         def alarm(alert: Alert, suffix: str, about: str, dimensions: Dimensions) -> str:
             full = alarm_name(args.context.environment, "edge", suffix)
             whose = AlarmContext(f"{about} in {args.context.environment}", args.routing, args.context.tags)
-            metric_alarm(
+            made = metric_alarm(
                 f"{name}-{suffix}", alert, self, whose, full, lambda *_: dimensions, topics=args.routing.topic_arns
             )
+            heard.append(made.arn)
             return full
 
         balancer = {"LoadBalancer": args.load_balancer}
@@ -233,23 +245,24 @@ class EdgeAlerts(pulumi.ComponentResource):
         for certificate, arn in args.certificates.items():
             suffix = f"{CERTIFICATE.name}-{certificate}"
             names[suffix] = alarm(CERTIFICATE, suffix, f"certificate {certificate}", {"CertificateArn": arn})
-        self.alarm_names = names
+        self.alarm_names, self.heard = names, heard
         self.register_outputs({"alarm_names": self.alarm_names})
 
 
-def _told(alert: Alert, spec: Service) -> bool:
+def told(alert: Alert, spec: Service) -> bool:
     """Return whether Prometheus can find out: of requests it knows what the pods tell."""
     return alert.prometheus is not None and (spec.metrics.enabled or "%(own)s" not in alert.prometheus.value)
 
 
-def _of_color(args: AlertRulesArgs) -> Callable[[str, Metric], Dimensions]:
+def of_color(
+    context: ColorContext, load_balancer: pulumi.Input[str], target_group: pulumi.Input[str]
+) -> Callable[[str, Metric], Dimensions]:
     """Return what gives a metric of a color its dimensions; a set of dimensions is a metric of its own."""
-    context = args.context
     cluster = {"ClusterName": context.cluster.name or "", "Namespace": context.namespace}
 
     def dimensions(_: str, metric: Metric) -> Dimensions:
         if metric.namespace != "ContainerInsights":
-            return {"LoadBalancer": args.load_balancer, "TargetGroup": args.target_group}
+            return {"LoadBalancer": load_balancer, "TargetGroup": target_group}
         # What a pod reserves is reported by workload only; so both halves of the share are taken from there.
         if metric.name.startswith("pod_cpu"):
             return {**cluster, "PodName": context.name}

@@ -20,7 +20,9 @@ class AlertTopicArgs:
     alerts: Alerts
     """Who subscribes, and who owns it."""
     kms_key_arn: pulumi.Input[str]
-    """Its policy must let CloudWatch use it, or alarms are lost in silence."""
+    """Its policy must let CloudWatch use it, or alarms are lost in silence; it is where the topic is."""
+    region: str | None = None
+    """Where its alarms are; None for the region of the stack."""
 
 
 class AlertTopic(pulumi.ComponentResource):
@@ -36,12 +38,14 @@ class AlertTopic(pulumi.ComponentResource):
             f"{name}-topic",
             display_name=f"hueshift {args.context.environment}",
             kms_master_key_id=args.kms_key_arn,
+            region=args.region,
             tags={**args.context.tags, **({"owner": args.alerts.owner} if args.alerts.owner else {})},
             opts=child,
         )
         policy = sns.TopicPolicy(
             f"{name}-policy",
             arn=topic.arn,
+            region=args.region,
             policy=pulumi.Output.json_dumps(
                 {
                     "Version": "2012-10-17",
@@ -77,6 +81,7 @@ class AlertTopic(pulumi.ComponentResource):
                 topic=topic.arn,
                 protocol=subscription.protocol,
                 endpoint=subscription.endpoint,
+                region=args.region,
                 opts=pulumi.ResourceOptions(parent=self, depends_on=[policy]),
             )
         self.arn = topic.arn

@@ -76,8 +76,12 @@ def metric_alarm(
     *,
     topics: Sequence[pulumi.Input[str]] = (),
     total: str = "",
+    region: str | None = None,
 ) -> cloudwatch.MetricAlarm:
-    """Make an alert's alarm, without metrics whose dimensions are None; nobody is told of one with severity none."""
+    """Make an alert's alarm, without metrics whose dimensions are None; nobody is told of one with severity none.
+
+    It is where its metrics and its topics are: in ``region``, or in that of the stack.
+    """
     how = alert.cloudwatch
     assert how is not None
     queries: list[cloudwatch.MetricAlarmMetricQueryArgsDict] = [
@@ -126,6 +130,7 @@ def metric_alarm(
         metric_queries=queries,
         alarm_actions=actions,
         ok_actions=actions,
+        region=region,
         tags=whose.tagged(alert.severity),
         opts=pulumi.ResourceOptions(parent=parent),
     )

@@ -38,26 +38,13 @@ def prometheus_rules(
 def prometheus_rule(
     alert: Alert, whose: AlarmContext, own: Mapping[str, str], resources: Resources | None = None
 ) -> dict[str, object]:
-    """Return the alert as a rule of a PrometheusRule, for the samples with the labels ``own`` only.
-
-    What the kubelet (cAdvisor) and kube-state-metrics tell has none of these: it is matched by names.
-    """
+    """Return the alert as a rule of a PrometheusRule, for the samples with the labels ``own`` only."""
     how = alert.prometheus
     assert how is not None
-    home = f'namespace="{namespace(own["environment"], own["service"])}"'
-    deployment = f"{own['service']}-{own.get('color', '')}"
-    values = {
-        "own": ",".join(f'{label}="{value}"' for label, value in own.items()),
-        # A Deployment's pods are called after it, its ReplicaSet, and five characters; a migration's are not.
-        "pods": f'{home},container="app",pod=~"{deployment}-[a-z0-9]+-[a-z0-9]{{5}}"',
-        "deployment": f'{home},deployment="{deployment}"',
-        "memory": _bytes(resources.memory) if resources else 0,
-        "cpu": _cores(resources.cpu) if resources else 0,
-    }
     condition = f"{how.value} {alert.comparison} {alert.threshold:g}" + (f" and {how.enough}" if how.enough else "")
     return {
         "alert": alert.title,
-        "expr": condition % values,
+        "expr": condition % matchers(own, resources),
         "for": f"{how.hold}s",
         "labels": {
             **own,
@@ -72,6 +59,23 @@ def prometheus_rule(
             **({"owner": whose.routing.owner} if whose.routing.owner else {}),
             **({"on_call": whose.routing.on_call} if whose.routing.on_call else {}),
         },
+    }
+
+
+def matchers(own: Mapping[str, str], resources: Resources | None = None) -> Mapping[str, object]:
+    """Return what stands in the alerts' expressions for the labels ``own`` of samples, by placeholder.
+
+    What the kubelet (cAdvisor) and kube-state-metrics tell has none of these: it is matched by names.
+    """
+    home = f'namespace="{namespace(own["environment"], own["service"])}"'
+    deployment = f"{own['service']}-{own.get('color', '')}"
+    return {
+        "own": ",".join(f'{label}="{value}"' for label, value in own.items()),
+        # A Deployment's pods are called after it, its ReplicaSet, and five characters; a migration's are not.
+        "pods": f'{home},container="app",pod=~"{deployment}-[a-z0-9]+-[a-z0-9]{{5}}"',
+        "deployment": f'{home},deployment="{deployment}"',
+        "memory": _bytes(resources.memory) if resources else 0,
+        "cpu": _cores(resources.cpu) if resources else 0,
     }
 
 

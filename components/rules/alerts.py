@@ -1,4 +1,4 @@
-"""Who hears of an alarm."""
+"""Who hears of an alarm, and how long lines are kept."""
 
 import re
 from typing import Final
@@ -24,9 +24,9 @@ def endpoint_problem(protocol: str, endpoint: str) -> str | None:
     return f"is no endpoint of {protocol}; allowed is {example}"
 
 
-def topics_problems(topics: int) -> list[Problem]:
+def topics_problems(topics: int, key: str = "topicArns") -> list[Problem]:
     """Return why there are too many topics: each alarm sends to all and takes five (CloudWatch PutMetricAlarm)."""
-    return [Problem("topicArns", f"{topics} topics with the stack's own; allowed are 5")] if topics > 5 else []
+    return [Problem(key, f"{topics} topics with the stack's own; allowed are 5")] if topics > 5 else []
 
 
 def alert_problems(on_call: str | None, owner: str | None, *, listeners: int) -> list[Problem]:
@@ -41,3 +41,24 @@ def alert_problems(on_call: str | None, owner: str | None, *, listeners: int) ->
             Problem("subscriptions", "is required in production, or topicArns: nobody would hear of an alarm")
         )
     return problems
+
+
+_RETENTIONS: Final = frozenset(
+    {1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653}
+)
+
+
+def retention_problem(days: int) -> str | None:
+    """Return why this is no retention: CloudWatch Logs takes certain numbers of days only (PutRetentionPolicy)."""
+    allowed = ", ".join(map(str, sorted(_RETENTIONS)))
+    return None if days in _RETENTIONS else f"{days} is no retention; allowed are {allowed} days"
+
+
+def uptime_problems(*, enabled: bool, internal: bool, production: bool, listeners: int) -> list[Problem]:
+    """Return why a service cannot be asked from outside, or why in production nobody would hear that it is down."""
+    if enabled and internal:
+        return [Problem("uptime.enabled", "is for what is internet-facing; nobody outside reaches this load balancer")]
+    if enabled and production and not listeners:
+        said = "would tell nobody: set alerts.uptimeTopicArns (topics in us-east-1) or alerts.subscriptions, or false"
+        return [Problem("uptime.enabled", said)]
+    return []

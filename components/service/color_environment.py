@@ -185,6 +185,7 @@ class ColorEnvironment(pulumi.ComponentResource):
             immutable=True,
             data={
                 Given.APP_ENV.value: app_env(context.environment, production=context.production),
+                **({"OTEL_EXPORTER_OTLP_ENDPOINT": context.tracing.endpoint} if context.tracing else {}),
                 **spec.env_of(context.color),
             },
             opts=child,

@@ -13,6 +13,7 @@ from components.edge.network import Network
 from components.model import Color, color_host, tokens
 from components.observe.alert_rules import AlertRules, AlertRulesArgs, ServiceAlerts, ServiceAlertsArgs
 from components.observe.cloudwatch import AlertRouting
+from components.observe.dashboard import Shown
 from components.service.color_environment import ColorEnvironment, ColorEnvironmentArgs, Entrance
 from components.service.identity import WorkloadIdentity, WorkloadIdentityArgs
 from components.service.image import Image, ImageArgs
@@ -55,6 +56,8 @@ class BlueGreenService(pulumi.ComponentResource):
 
     summary: Mapping[str, object]
     """What a person needs to know of the service: where it answers, by which color, and in which versions."""
+    shown: Shown
+    """What its place on a dashboard is made of."""
 
     def __init__(self, name: str, args: BlueGreenServiceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(tokens.SERVICE, name, None, opts)
@@ -126,7 +129,7 @@ class BlueGreenService(pulumi.ComponentResource):
             opts=child,
         )
         migrations = self._migrations(name, args, home, mounts, images, closed)
-        environments = {}
+        environments, heard = {}, [*whole.heard]
         for color, release in spec.colors.items():
             own = args.context.of(name, color)
             environments[color] = ColorEnvironment(
@@ -176,7 +179,7 @@ class BlueGreenService(pulumi.ComponentResource):
                 identity=identity,
                 parent=self,
             )
-            AlertRules(
+            rules = AlertRules(
                 f"{name}-{color}-alerts",
                 AlertRulesArgs(
                     spec=spec,
@@ -190,6 +193,7 @@ class BlueGreenService(pulumi.ComponentResource):
                 ),
                 opts=child,
             )
+            heard += rules.heard
         split = TrafficSplit(
             f"{name}{tokens.TRAFFIC}",
             TrafficSplitArgs(
@@ -201,6 +205,7 @@ class BlueGreenService(pulumi.ComponentResource):
             ),
             opts=child,
         )
+        self.shown = Shown(spec=spec, target_groups=groups.arn_suffixes, alarms=heard)
         self.summary = {
             "url": f"https://{spec.host}",
             "testUrls": {c: f"https://{color_host(c, spec.host)}:{args.load_balancer.test_port}" for c in spec.colors},

@@ -221,7 +221,9 @@ class StackSettings(Stack):
     @field_validator("alerts")
     @classmethod
     def _heard(cls, alerts: Alerts, info: ValidationInfo) -> Alerts:
-        _refuse(rules.topics_problems(len(alerts.topic_arns) + bool(alerts.subscriptions)))
+        own = bool(alerts.subscriptions)
+        _refuse(rules.topics_problems(len(alerts.topic_arns) + own))
+        _refuse(rules.topics_problems(len(alerts.uptime_topic_arns) + own, "uptimeTopicArns"))
         if info.context["production"]:  # type: ignore[index]
             listeners = len(alerts.topic_arns) + len(alerts.subscriptions)
             _refuse(rules.alert_problems(alerts.on_call, alerts.owner, listeners=listeners))
@@ -238,9 +240,18 @@ class StackSettings(Stack):
             "canaryWeight": info.data.get("canary_weight", Stack.canary_weight),
         }
         production = {"expectsTraffic": info.context["production"]}  # type: ignore[index]
+        network: NetworkSpec | None = info.data.get("network")
+        asked = {"enabled": info.context["production"] and network is not None and not network.internal}  # type: ignore[index]
         return {
             name: _resolved(
-                {**stack, **_alone(service), "priorityBand": model.priority_band(str(name)), **service}, production
+                {
+                    **stack,
+                    **_alone(service),
+                    "priorityBand": model.priority_band(str(name)),
+                    **service,
+                    "uptime": _resolved({} if service.get("uptime") is None else service["uptime"], asked),
+                },
+                production,
             )
             if isinstance(service, Mapping)
             else service
@@ -262,6 +273,8 @@ class StackSettings(Stack):
             production=context["production"],
             ran=context["ran"],
             region=context["region"],
+            internal="network" in info.data and info.data["network"].internal,
+            uptime_listeners=_listeners(info.data.get("alerts", Stack.alerts), context["region"]),
         )
         longest = max((service.timing.longest_request for service in services.values()), default=0)
         needed = max(idle_timeout, longest + 1) if idle_timeout else None
@@ -294,6 +307,12 @@ class StackSettings(Stack):
 
 KEYS: Final = TypeAdapter(StackSettings)
 """Reads a stack from the values of its keys, and writes it."""
+
+
+def _listeners(alerts: Alerts, region: str | None) -> int:
+    """Return how many topics and subscriptions hear of an alarm in us-east-1."""
+    here = alerts.topic_arns if region == model.UPTIME_REGION else ()
+    return len(here) + len(alerts.uptime_topic_arns) + len(alerts.subscriptions)
 
 
 def _resolved(values: object, unset: Mapping[str, object]) -> object:

@@ -23,6 +23,10 @@ class Surroundings(NamedTuple):
     """The digests that staging ran, by service; None where nobody keeps a record."""
     region: str | None
     """Where the stack is, if that is known."""
+    internal: bool
+    """Whether only private networks reach the load balancer."""
+    uptime_listeners: int
+    """Topics and subscriptions that hear of what is asked from outside."""
 
 
 def stack_problems(services: Mapping[str, Service], stack: Surroundings) -> Iterator[Problem]:
@@ -183,6 +187,12 @@ def fit_problems(name: str, service: Service, stack: Surroundings) -> Iterator[P
         yield Problem("policyArns", "needs the name of the EKS cluster; set cluster.name")
     if service.policy_arns and stack.cluster.oidc_provider_arn is None and stack.cluster.identity is IdentityKind.IRSA:
         yield Problem("policyArns", "needs the cluster's OpenID Connect provider; set cluster.oidcProviderArn")
+    yield from rules.uptime_problems(
+        enabled=service.uptime.enabled,
+        internal=stack.internal,
+        production=stack.production,
+        listeners=stack.uptime_listeners,
+    )
     if (reason := spec.downtime_problem(service.strategy, production=stack.production)) is not None:
         yield Problem("strategy.kind", reason)
     if (reason := spec.surge_problem(service.strategy)) is not None:

@@ -189,6 +189,18 @@ class Release:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Uptime:
+    """Whether Route 53 asks the host from outside, on ``health.path``, as users would."""
+
+    enabled: Annotated[bool, Unset("true in production if the load balancer is internet-facing")] = False
+    """Whether it is asked; what it answers is counted as traffic in CloudWatch."""
+    contains: Annotated[
+        str | None, Like(r"[\x20-\x7e]+", "1 to 255 letters, signs and blanks of ASCII", limit=255), Example("ready")
+    ] = None
+    """What must be in the first 5,120 bytes of the answer; unset, any answer with 200 to 399 will do."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Migrations:
     """What brings a database to the schema that a color names, as a Job before its pods."""
 
@@ -338,6 +350,8 @@ class Service:
     """The times of the service, in seconds."""
     health: Health = Health()
     """How a pod is asked whether it can serve."""
+    uptime: Uptime = Uptime()
+    """Whether the service is asked from outside."""
     migration: Migrations = Migrations()
     """What brings the database to a schema; a color without a schema needs none."""
     metrics: Metrics = Metrics()

@@ -219,6 +219,16 @@ class Alerts:
     """SNS topics that exist already."""
     subscriptions: Sequence[Subscription] = ()
     """Subscriptions of the stack's own topic, which exists if there are any."""
+    uptime_topic_arns: Annotated[
+        Sequence[
+            Annotated[
+                str,
+                Like(r"arn:aws:sns:us-east-1:[0-9]{12}:[\w-]+", "arn:aws:sns:us-east-1:<account>:<topic>"),
+            ]
+        ],
+        Example([f"arn:aws:sns:us-east-1:{_ACCOUNT}:on-call"]),
+    ] = ()
+    """SNS topics in us-east-1 for the alarms of uptime, which exist there alone; the subscriptions hear of them too."""
     on_call: Annotated[str | None, Rule(rules.phrase_problem), Example("on-call@example.com")] = None
     """Who is called and how, as every alarm should say it; required in production."""
     owner: Annotated[str | None, Rule(rules.tag_value_problem), Example("team-shop")] = None
@@ -233,6 +243,36 @@ class Alerts:
     def owner_of(self, service: str) -> str:
         """Return the team that answers for a service: that of its own name unless one answers for all."""
         return self.owner or service
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dashboards:
+    """What shows all services of the environment at a glance."""
+
+    cloudwatch: bool = True
+    """Whether CloudWatch has a dashboard, which `hueshift status` links."""
+    grafana: bool = False
+    """Whether a ConfigMap in cluster.monitoringNamespace has one for the sidecar of Grafana."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Logs:
+    """A log group for each service, to which the cluster's Fluent Bit sends what the pods write."""
+
+    retention_days: Annotated[int, Rule(rules.retention_problem)] = 30
+    """Days for which lines are kept."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tracing:
+    """Where the pods send their traces."""
+
+    endpoint: Annotated[
+        str,
+        Like(r"https?://[\w.:\[\]-]+(/[\w./~-]*)?", "a URL such as http://otel-collector.monitoring:4318"),
+        Example("http://otel-collector.monitoring:4318"),
+    ]
+    """The OTLP endpoint over HTTP, as OTEL_EXPORTER_OTLP_ENDPOINT; the egress of a service must allow it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -294,6 +334,12 @@ class Stack:
     """The cluster's Prometheus Operator."""
     alerts: Alerts = Alerts()
     """Who hears of an alarm."""
+    dashboards: Dashboards = Dashboards()
+    """What shows all services at a glance."""
+    logs: Logs | None = None
+    """The services' log groups; unset, none."""
+    tracing: Tracing | None = None
+    """Where the pods send their traces; unset, nowhere."""
     releases: Releases = Releases()
     """What releases of all services go by."""
     services: Mapping[Annotated[str, Rule(rules.service_problem)], Service]

@@ -19,7 +19,7 @@ from uuid import uuid4
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from components.model import Color, alarm_name, split
+from components.model import METRICS, WEIGHT, Color, alarm_name, split, weight_dimensions
 from components.rules.steps import Freezes
 from hueshift.release import guard
 from hueshift.release.drive import (
@@ -475,11 +475,10 @@ class Driver:
         """Put the weights beside the metrics of the service; that they cannot be put stops nothing."""
         data = [
             {
-                "MetricName": "Weight",
+                "MetricName": WEIGHT,
                 "Dimensions": [
-                    {"Name": "Environment", "Value": self.unit.place.environment},
-                    {"Name": "Service", "Value": service},
-                    {"Name": "Color", "Value": color.value},
+                    {"Name": name, "Value": value}
+                    for name, value in weight_dimensions(self.unit.place.environment, service, color).items()
                 ],
                 "Value": weight,
                 "Unit": "Percent",
@@ -488,7 +487,7 @@ class Driver:
             for color, weight in share.items()
         ]
         with suppress(BotoCoreError, ClientError):
-            self.clients.cloudwatch.put_metric_data(Namespace="hueshift", MetricData=data)
+            self.clients.cloudwatch.put_metric_data(Namespace=METRICS, MetricData=data)
 
     # The record kept fresh
 

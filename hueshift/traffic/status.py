@@ -120,7 +120,8 @@ def status(
             found, unknown = look()
         if as_json:
             services = {item.wished.name: item.as_json() for item in found}
-            emit({"stack": there.name, "environment": there.environment, "services": services})
+            about = {"stack": there.name, "environment": there.environment, "dashboard": there.dashboard}
+            emit({**about, "services": services})
         else:
             typer.echo("\n".join(_page(there, found, unknown)))
         problems = [item.problem for item in found if item.problem]
@@ -247,3 +248,5 @@ def _page(there: Place, found: Sequence[Seen], unknown: Sequence[str]) -> Iterat
             yield f"  way back: {item.way_back} {wished.versions[item.way_back]}: hueshift rollback{name}"
         elif item.live is not None:
             yield "  way back: none"
+    if there.dashboard is not None:
+        yield f"dashboard: {there.dashboard}"

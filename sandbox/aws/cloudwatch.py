@@ -19,6 +19,7 @@ from typing import Any
 from moto.cloudwatch import models, responses, urls
 from moto.cloudwatch.exceptions import (
     CloudWatchException,
+    DashboardInvalidInputError,
     InvalidParameterCombination,
     ResourceNotFound,
     ValidationError,
@@ -28,7 +29,7 @@ from moto.core.responses import ActionResult, EmptyResult
 from moto.core.utils import utcnow
 from moto.sns.models import sns_backends
 
-from sandbox.aws import alarms, events, series
+from sandbox.aws import alarms, dashboards, events, series
 from sandbox.aws.alarms import AlarmRule, Rule, RuleError, State, Suppression
 from sandbox.aws.clock import MINUTE, Clock
 from sandbox.aws.metric_math import Kind, MathError, Plan, Series, Value
@@ -640,6 +641,11 @@ class Responses(responses.CloudWatchResponse):
             if self._get_param(name) is not None:
                 raise ValidationError(f"{name} is not supported here")
         return super().put_metric_alarm()
+
+    def put_dashboard(self) -> ActionResult:
+        if found := dashboards.problems(self._get_param("DashboardBody")):
+            raise DashboardInvalidInputError(f"The dashboard body is invalid: {'; '.join(found)}")
+        return super().put_dashboard()
 
     def put_composite_alarm(self) -> ActionResult:
         self._backend.put_composite_alarm(

@@ -766,3 +766,20 @@ def test_a_bucket_that_refuses_calls_without_tls_takes_those_of_the_local_endpoi
         with pytest.raises(ClientError) as refused:
             s3.get_object(Bucket="records", Key="shop.json")
         assert refused.value.response["Error"]["Code"] == code
+
+
+def test_a_saved_query_is_kept_changed_by_its_id_and_found_by_its_name(client: Client) -> None:
+    logs = client("logs")
+    put = partial(logs.put_query_definition, queryString="fields @message", logGroupNames=["/hueshift/a"])
+    identifier = put(name="production-hueshift/errors")["queryDefinitionId"]
+    other = put(name="staging-hueshift/errors")["queryDefinitionId"]
+    assert put(name="production-hueshift/slow", queryDefinitionId=identifier)["queryDefinitionId"] == identifier
+    (found,) = logs.describe_query_definitions(queryDefinitionNamePrefix="production-")["queryDefinitions"]
+    assert (found["name"], found["logGroupNames"]) == ("production-hueshift/slow", ["/hueshift/a"])
+    logs.delete_query_definition(queryDefinitionId=identifier)
+    for call in (partial(logs.delete_query_definition), partial(put, name="production-hueshift/slow")):
+        with pytest.raises(ClientError) as refused:
+            call(queryDefinitionId=identifier)
+        assert refused.value.response["Error"]["Code"] == "ResourceNotFoundException"
+    logs.delete_query_definition(queryDefinitionId=other)
+    assert logs.describe_query_definitions()["queryDefinitions"] == []

@@ -147,6 +147,36 @@ def test_timestamps_are_tagged_seconds_and_are_taken_as_such(cloudwatch: CloudWa
     assert abs(point["Timestamp"] - now) < timedelta(minutes=1, seconds=1)
 
 
+def test_a_dashboard_is_kept_as_it_was_put_and_a_wrong_one_refused(cloudwatch: CloudWatch) -> None:
+    widget = {
+        "type": "metric",
+        "x": 0,
+        "y": 0,
+        "width": 6,
+        "height": 6,
+        "properties": {
+            "region": "eu-west-1",
+            "metrics": [["tests", "m", {"id": "m"}], [{"expression": "m * 2", "id": "n"}]],
+        },
+    }
+    body = json.dumps({"widgets": [widget]})
+    assert cloudwatch.get("PutDashboard", DashboardName="shop", DashboardBody=body)["DashboardValidationMessages"] == []
+    assert cloudwatch.get("GetDashboard", DashboardName="shop")["DashboardBody"] == body
+    for place, value, reason in (
+        ("width", 25, "width is 25"),
+        ("type", "pie", "the type pie is not supported here"),
+        ("properties", {"metrics": [["tests", "m"]]}, "region is required"),
+        ("properties", {"region": "eu-west-1", "metrics": [["tests", "m", "d"]]}, "pairs of dimensions"),
+        ("properties", {"region": "eu-west-1", "metrics": [[{"expression": "m * 2", "id": "n"}]]}, "has the id 'm'"),
+    ):
+        wrong = json.dumps({"widgets": [{**widget, place: value}]})
+        answer = cloudwatch.ask("PutDashboard", DashboardName="shop", DashboardBody=wrong)
+        assert answer.status_code == 400
+        assert reason in str(answer.data)
+    cloudwatch.ask("DeleteDashboards", DashboardNames=["shop"])
+    assert cloudwatch.ask("GetDashboard", DashboardName="shop").status_code == 404
+
+
 def test_alarms_come_in_pages(cloudwatch: CloudWatch) -> None:
     names = [f"shop-{number:02}" for number in range(53)]
     for name in names:

@@ -186,6 +186,8 @@ SOMETIMES = {
     "hueshift:image:Image",
     "hueshift:image:ImageRepository",
     "hueshift:log_bucket:LogBucket",
+    "hueshift:log_groups:LogGroups",
+    "hueshift:uptime:Uptime",
     "hueshift:web_acl:WebAcl",
 }
 """What a stack has only if its settings ask for it."""
@@ -199,6 +201,7 @@ def test_every_resource_has_a_component_for_parent_and_begins_with_its_name(stac
     registrations = unchanged(stack).registrations
     roots = {r.type for r in registrations.values() if r.parent not in registrations}
     assert roots - SOMETIMES == {
+        "hueshift:dashboard:Dashboard",
         "hueshift:edge:Edge",
         "hueshift:encryption_key:EncryptionKey",
         "hueshift:guard:Guard",
@@ -280,6 +283,8 @@ def test_every_object_in_the_cluster_carries_the_labels_of_what_it_belongs_to(st
         assert labels["app.kubernetes.io/managed-by"] == "pulumi"
         assert labels["hueshift.dev/environment"] == stack
         lineage = _lineage(engine, registration.urn)
+        if "hueshift:dashboard:Dashboard" in dict(lineage):
+            continue  # of all services
         (service,) = [name for type_, name in lineage if type_ == "hueshift:service:BlueGreenService"]
         assert labels["app.kubernetes.io/name"] == service
         if color := re.search(r"-(blue|green)(-|$)", registration.name):
@@ -297,10 +302,12 @@ def test_physical_names_fit_and_what_may_be_replaced_has_none(stack: str) -> Non
         if registration.type.startswith(("aws:lb/", "aws:ec2/")):
             assert "name" not in registration.inputs
         if registration.type.startswith("aws:cloudwatch/") and "EventTarget" not in registration.type:
-            # Fixed: the gate and the composites know an alarm by its name, the roles a rule, and nothing of either
-            # forces a replacement.
-            name = registration.inputs.get("name") or registration.inputs["alarmName"]
-            assert name.startswith(f"{stack}-")
+            # Fixed: the gate and the composites know an alarm by its name, the roles a rule, Fluent Bit a log group,
+            # and nothing of any forces a replacement.
+            name = next(
+                registration.inputs[key] for key in ("name", "alarmName", "dashboardName") if key in registration.inputs
+            )
+            assert name.removeprefix("/hueshift/").startswith(f"{stack}-")
             assert len(name) <= 255
 
 

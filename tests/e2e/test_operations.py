@@ -587,6 +587,7 @@ SHOWN = {
     "traffic": r"^200\n",
     "traffic-drop": "x-color: green",
     "unhealthy": "healthy",
+    "uptime": r"^200\n",
     "README": "",
 }
 """What each page lets one see."""

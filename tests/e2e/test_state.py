@@ -146,11 +146,11 @@ def test_the_page_of_roles_makes_each_with_its_documents_and_for_its_subjects(te
     try:
         for role, subject, documents in (
             ("pulumi-production-preview", "pull_request", 1),
-            ("pulumi-production-deploy", "environment:production", 6),
+            ("pulumi-production-deploy", "environment:production", 7),
             ("pulumi-production-rollback", "environment:rollback", 3),
             ("pulumi-production-resume", "environment:resume", 4),
             ("pulumi-build", "ref:refs/heads/main", 1),
-            ("pulumi-review", "environment:review", 7),
+            ("pulumi-review", "environment:review", 8),
         ):
             (trust,) = iam.get_role(RoleName=role)["Role"]["AssumeRolePolicyDocument"]["Statement"]
             wanted = trust["Condition"]["StringEquals"]["token.actions.githubusercontent.com:sub"]

@@ -127,6 +127,14 @@ def test_of_what_has_the_same_tags_the_one_that_is_not_recorded_and_lives_is_fou
     assert found == {"zone": certificates[0], "shop": certificates[1], "key": keys[2]}
 
 
+def test_what_is_in_another_region_is_looked_for_there(aws: boto3.Session) -> None:
+    listed: Any = [{"TagKey": key, "TagValue": value} for key, value in TAGS.items()]
+    aws.client("kms").create_key(Tags=listed)
+    there = aws.client("kms", region_name="us-east-1").create_key(Tags=listed)["KeyMetadata"]["KeyId"]
+    found = recover.ids(state(("key", "aws:kms/key:Key", {"tags": TAGS, "region": "us-east-1"})))
+    assert found == {"key": there}
+
+
 def test_what_is_found_is_a_resource_like_others_and_nothing_is_pending_any_more() -> None:
     before = state(("alarm", "aws:cloudwatch/metricAlarm:MetricAlarm", {"name": "a"}), ("lost", "aws:x/y:Y", {}))
     after = recover.recovered(before, {"alarm": "a"})

@@ -35,9 +35,9 @@ ROLES = {
     "preview": ("read",),
     "rollback": ("read", "state", "rollback"),
     "resume": ("read", "state", "rollback", "messages"),
-    "deploy": ("read", "state", "front", "deploy", "releases", "messages", "registry"),
+    "deploy": ("read", "state", "front", "deploy", "observe", "releases", "messages", "registry"),
     "build": ("build",),
-    "review": ("read", "state", "front", "deploy", "releases", "messages", "build"),
+    "review": ("read", "state", "front", "deploy", "observe", "releases", "messages", "build"),
     "secrets": ("read", "secrets"),
     "guard": ("guard",),
 }
@@ -60,6 +60,9 @@ MAKING = re.compile(
 SHARED = {
     "BesideOwnFirewall": "each takes the web ACL or …WebACLAssociation besides, and those ask for the tag",
     "CompositeAlarms": "CloudWatch lets nobody name a composite alarm that is to be made",
+    "HealthChecks": "their ids are Route 53's own, and it asks for no tag",
+    "Queries": "CloudWatch Logs lets nobody name a saved query",
+    "UptimeSubscriptions": "SNS knows no tag of a subscription",
     "FirstOfTheAccount": "AWS's own role, of which an account has one",
     "BesideOwnSecurityGroup": "each takes the group besides, and that asks for the tag",
     "Logs": "S3 asks for a bucket's tags only where the bucket was told to",
@@ -145,20 +148,26 @@ def registered() -> list[Registration]:
     return [each for stack in ("production", "staging") for each in run(stack, rotating).registrations.values()]
 
 
-def resources() -> set[tuple[str, str]]:
-    """Return type and name of every AWS resource of both environments."""
-    found = {(each.type.removeprefix("aws:"), each.name) for each in registered() if each.type.startswith("aws:")}
+def resources() -> set[tuple[str, str, str]]:
+    """Return type, name and region of every AWS resource of both environments."""
+    found = {
+        (each.type.removeprefix("aws:"), each.name, each.inputs.get("region", VALUES["REGION"]))
+        for each in registered()
+        if each.type.startswith("aws:")
+    }
     assert len(found) > 60
     return found
 
 
 def asked(use: str) -> Iterator[tuple[str, str]]:
     """Yield each action that the program's resources take, and the name of what it is done to."""
-    for kind, name in resources():
+    for kind, name, region in resources():
         needs = NEEDS[kind]
         # What is named after its environment is asked for as production's.
         own = re.sub("^staging-", "production-", name)
         arn = needs["arn"].format(name=own, stem=own.rpartition("-")[0])
+        if region != VALUES["REGION"]:
+            arn = arn.replace(VALUES["REGION"], region).replace(":alerts-topic", ":uptime-alerts-topic")
         yield from ((action, arn) for action in needs[use])
         if use == "write":
             yield from ((action, arn) for arn, beside in needs.get("beside", {}).items() for action in beside)
@@ -177,7 +186,8 @@ def denied(role: str, use: str, environment: str = "production") -> set[tuple[st
 
 @pytest.mark.slow
 def test_every_type_of_the_program_is_known_here() -> None:
-    assert {kind for kind, _ in resources()} == NEEDS.keys()
+    assert {kind for kind, *_ in resources()} == NEEDS.keys()
+    assert {region for *_, region in resources()} == {VALUES["REGION"], "us-east-1"}
 
 
 @pytest.mark.slow
@@ -221,7 +231,7 @@ def test_whoever_deploys_or_rolls_back_reaches_nothing_of_another_environment(ro
 def test_a_statement_is_confined_to_its_environment_or_listed_with_its_reason() -> None:
     open_ = {
         statement["Sid"]
-        for name in ("front", "deploy", "releases", "messages", "registry", "rollback", "secrets")
+        for name in ("front", "deploy", "observe", "releases", "messages", "registry", "rollback", "secrets")
         for statement in json.loads((PLACE / f"{name}.json").read_text())["Statement"]
         if not {ASKED, BORNE} & {key for tests in statement.get("Condition", {}).values() for key in tests}
         and not all(re.search(r"ENVIRONMENT|CLUSTER|ZONE_ID", arn) for arn in listed(statement["Resource"]))

@@ -240,6 +240,10 @@ COMPUTED: Final[Mapping[str, Mapping[str, Any]]] = {
         "name": "{name}",
         "arn": "arn:aws:cloudwatch:eu-west-1:123456789012:alarm:{name}",
     },
+    "aws:cloudwatch/dashboard:Dashboard": {"dashboardArn": "arn:aws:cloudwatch::123456789012:dashboard/{name}"},
+    "aws:cloudwatch/logGroup:LogGroup": {"arn": "arn:aws:logs:eu-west-1:123456789012:log-group:{name}"},
+    "aws:cloudwatch/logMetricFilter:LogMetricFilter": {},
+    "aws:cloudwatch/queryDefinition:QueryDefinition": {"queryDefinitionId": "{name}"},
     "aws:cloudwatch/compositeAlarm:CompositeAlarm": {"arn": "arn:aws:cloudwatch:eu-west-1:123456789012:alarm:{name}"},
     "aws:ec2/securityGroup:SecurityGroup": {
         "name": "{name}",
@@ -271,6 +275,7 @@ COMPUTED: Final[Mapping[str, Mapping[str, Any]]] = {
         "arn": f"{_ARN}:targetgroup/{{name}}/0",
         "arnSuffix": "targetgroup/{name}/0",
     },
+    "aws:route53/healthCheck:HealthCheck": {"arn": "arn:aws:route53:::healthcheck/{name}"},
     "aws:route53/record:Record": {"fqdn": "{name}"},
     "aws:s3/bucket:Bucket": {"bucket": "{name}", "arn": "arn:aws:s3:::{name}"},
     "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": {},
@@ -324,6 +329,7 @@ def subnets_in(vpc_id: str) -> Answer:
 
 ANSWERS: Final[Mapping[str, Answer]] = {
     "aws:index/getCallerIdentity:getCallerIdentity": {"accountId": "123456789012"},
+    "aws:index/getRegion:getRegion": {"region": "eu-west-1"},
     "aws:ec2/getVpc:getVpc": lambda arguments: {
         "id": arguments["id"],
         "cidrBlockAssociations": [

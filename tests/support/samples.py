@@ -12,12 +12,23 @@ from components.model import Color
 from components.observe.alert_rules import AlertRulesArgs, EdgeAlertsArgs, ServiceAlertsArgs
 from components.observe.alert_topic import AlertTopicArgs
 from components.observe.cloudwatch import AlertRouting
+from components.observe.dashboard import DashboardArgs, Shown
 from components.service.color_environment import ColorEnvironmentArgs, Entrance
 from components.service.identity import WorkloadIdentityArgs
 from components.service.migration import MigrationArgs
 from components.service.secret_entries import SecretEntriesArgs, SecretMount
 from components.service.service import BlueGreenServiceArgs
-from components.spec import Alerts, Cluster, IdentityKind, LoadBalancerSpec, Release, SecretEntry, Service, Subscription
+from components.spec import (
+    Alerts,
+    Cluster,
+    Dashboards,
+    IdentityKind,
+    LoadBalancerSpec,
+    Release,
+    SecretEntry,
+    Service,
+    Subscription,
+)
 from components.traffic.target_groups import TargetGroupsArgs
 from components.traffic.traffic_split import TestRoutesArgs, TrafficSplitArgs
 
@@ -125,6 +136,7 @@ ENVIRONMENT = ColorEnvironmentArgs(
     image="registry.example.com/shop:1.5.0",
     secrets=[MOUNT],
 )
+ALARM = "arn:aws:cloudwatch:eu-west-1:123456789012:alarm:staging-"
 TOPIC = "arn:aws:sns:eu-west-1:123456789012:on-call"
 HEARERS = AlertRouting(topic_arns=[TOPIC], owner="team-shop", on_call="shop on duty, +49 30 901820")
 ALERTS = AlertRulesArgs(
@@ -151,6 +163,21 @@ EDGE_ALERTS = EdgeAlertsArgs(
     load_balancer="app/edge/0",
     certificates={"main": "arn:aws:acm:eu-west-1:123456789012:certificate/0"},
     routing=AlertRouting(topic_arns=[TOPIC], owner="team-edge", on_call="edge on duty"),
+)
+DASHBOARD = DashboardArgs(
+    spec=Dashboards(grafana=True),
+    context=CONTEXT,
+    region="eu-west-1",
+    load_balancer="app/edge/0",
+    alarms=[f"{ALARM}edge-load-balancer-errors"],
+    services={
+        "shop": Shown(
+            spec=SERVICE,
+            target_groups={color: f"targetgroup/{color}/0" for color in Color},
+            alarms=[f"{ALARM}shop-{name}" for name in ("traffic", *Color)],
+        )
+    },
+    health_checks={},
 )
 ALERT_TOPIC = AlertTopicArgs(
     context=CONTEXT,

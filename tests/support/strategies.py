@@ -173,7 +173,11 @@ def whole() -> list[dict[str, Any]]:
         "subscriptions": [{"protocol": "email", "endpoint": "ops@example.com"}],
         "owner": "team-shop",
         "runbooks": "https://example.com/runbooks",
+        "uptimeTopicArns": ["arn:aws:sns:us-east-1:111122223333:central"],
     }
+    first["dashboards"] = {"cloudwatch": True, "grafana": True}
+    first["logs"] = {"retentionDays": 30}
+    first["tracing"] = {"endpoint": "http://otel-collector.monitoring:4318"}
     first["releases"] = {
         "prometheus": "http://prometheus.monitoring:9090",
         "zone": "Europe/Berlin",
@@ -238,6 +242,7 @@ def whole() -> list[dict[str, Any]]:
             "healthyThreshold": 2,
             "unhealthyThreshold": 2,
         },
+        "uptime": {"enabled": False, "contains": "ready"},
         "migration": {
             "command": ["/migrate", "-to", "{schema}", "-to", "{schema}"],
             "image": f"registry.example.com/shop-schema@sha256:{'b' * 64}",

@@ -1,8 +1,13 @@
 """The key of an environment: who may use it, and how hard it is to lose."""
 
 import json
+from dataclasses import replace
+from fnmatch import fnmatchcase
 
 from components.edge.encryption_key import EncryptionKey, EncryptionKeyArgs
+from components.model import log_group
+from components.observe.log_groups import log_groups_arn
+from components.spec import Logs
 from tests.support import samples
 from tests.support.engine import Engine, in_stack
 
@@ -36,6 +41,19 @@ async def test_beside_the_account_only_its_own_alarms_use_it(engine: Engine) -> 
     assert alarms["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
     assert alarms["Action"] == ["kms:Decrypt", "kms:GenerateDataKey*"]
     assert alarms["Condition"] == {"StringEquals": {"aws:SourceAccount": "123456789012"}}
+
+
+@in_stack
+async def test_log_groups_of_the_environment_use_it_where_there_are_any_and_no_others(engine: Engine) -> None:
+    groups = log_groups_arn(Logs(), samples.CONTEXT, "eu-west-1")
+    EncryptionKey("key", replace(ARGS, log_groups=groups))
+    *_, logs = json.loads((await engine.inputs("key-key"))["policy"])["Statement"]
+    assert logs["Principal"] == {"Service": "logs.eu-west-1.amazonaws.com"}
+    assert logs["Condition"] == {"ArnLike": {"kms:EncryptionContext:aws:logs:arn": groups}}
+    home = f"arn:aws:logs:eu-west-1:123456789012:log-group:{log_group('staging', 'shop')}"
+    assert groups is not None
+    assert fnmatchcase(home, groups)
+    assert not fnmatchcase(home.replace("staging", "production"), groups)
 
 
 @in_stack

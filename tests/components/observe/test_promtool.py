@@ -16,6 +16,7 @@ import pytest
 
 from components.model import Color
 from components.observe.alert_rules import AlertRules, ServiceAlerts
+from components.observe.dashboard import model
 from components.spec import Resources
 from sandbox import prometheus
 from tests.support import samples
@@ -71,6 +72,17 @@ def promtool(*arguments: str | Path) -> str:
 
 def test_prometheus_takes_the_rules(rules: Path) -> None:
     assert "21 rules found" in promtool("check", "rules", "--lint=all", "--lint-fatal", rules)
+
+
+def test_prometheus_takes_every_query_of_the_dashboard(tmp_path: Path) -> None:
+    shown = model("staging", samples.DASHBOARD.services)
+    asked = [target["expr"] for panel in shown["panels"] for target in panel.get("targets", ())]
+    asked += [annotation["expr"] for annotation in shown["annotations"]["list"]]
+    rules = [{"record": f"asked_{number}", "expr": expression} for number, expression in enumerate(asked)]
+    file = tmp_path / "dashboard.yml"
+    file.write_text(json.dumps({"groups": [{"name": "dashboard", "rules": rules}]}))
+    assert f"{len(asked)} rules found" in promtool("check", "rules", file)
+    assert len(asked) > 20
 
 
 # What happens, as series

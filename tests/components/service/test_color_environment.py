@@ -12,8 +12,9 @@ from components.rules import NOT_SECRETS
 from components.service.color_environment import ColorEnvironment
 from components.service.identity import WorkloadIdentity
 from components.service.workload import network_policy
-from components.spec import Egress, Health, PodTemplate, Replicas, Strategy, StrategyKind, Timing
+from components.spec import Egress, Health, PodTemplate, Replicas, Strategy, StrategyKind, Timing, Tracing
 from tests.support import samples
+from tests.support.app_service import config
 from tests.support.engine import UNKNOWN, Engine, in_stack
 
 
@@ -124,6 +125,18 @@ async def test_a_service_is_not_waited_for(engine: Engine) -> None:
     service = await engine.inputs("shop-green-service")
     assert service["metadata"]["annotations"] == {"pulumi.com/skipAwait": "true"}
     assert service["spec"]["type"] == "ClusterIP"
+
+
+@in_stack
+async def test_the_pods_are_told_where_traces_go_unless_the_service_says_otherwise(engine: Engine) -> None:
+    collector, other = "http://otel-collector.monitoring:4318", "http://other:4318"
+    args = samples.change(samples.ENVIRONMENT, tracing=Tracing(endpoint=collector))
+    ColorEnvironment("shop-green", args)
+    ColorEnvironment("web-green", samples.change(args, env={"OTEL_EXPORTER_OTLP_ENDPOINT": other}))
+    told = [(await engine.inputs(f"{name}-config"))["data"] for name in ("shop-green", "web-green")]
+    assert [data["OTEL_EXPORTER_OTLP_ENDPOINT"] for data in told] == [collector, other]
+    read = config(OTEL_EXPORTER_OTLP_ENDPOINT=told[0]["OTEL_EXPORTER_OTLP_ENDPOINT"])
+    assert read.traces_endpoint == collector
 
 
 @in_stack

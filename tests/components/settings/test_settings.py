@@ -286,11 +286,13 @@ def test_what_depends_on_production_or_scheme_is_settled_before_anything_is_buil
     for stack, scheme in (("staging", "internal"), ("staging", "internet-facing"), ("production", "internet-facing")):
         values = put("network.scheme", scheme)
         values["loadBalancer"]["testListenerCidrs"] = ["203.0.113.10/32"]
+        values["alerts"]["uptimeTopicArns"] = ["arn:aws:sns:us-east-1:111122223333:central"]
         found = parse(values, stack=stack)
         production = stack == "production"
         assert (found.production, found.load_balancer.access_logs) == (production, production)
         assert found.services["shop"].expects_traffic is production
         assert found.load_balancer.waf is (scheme == "internet-facing")
+        assert found.services["shop"].uptime.enabled is (production and scheme == "internet-facing")
         assert found.alerts.owner_of("shop") == "team-shop"
     nobody = put("alerts.owner", ...) | {"production": "false"}
     nobody["loadBalancer"] |= {"accessLogs": True, "waf": True}
@@ -300,6 +302,34 @@ def test_what_depends_on_production_or_scheme_is_settled_before_anything_is_buil
     assert stated.load_balancer.access_logs
     assert stated.load_balancer.waf
     assert stated.services["shop"].expects_traffic
+
+
+def test_a_production_service_is_asked_from_outside_if_somebody_hears_of_it_and_an_internal_one_never() -> None:
+    def public(**alerts: object) -> dict[str, Any]:
+        values = put("network.scheme", "internet-facing")
+        values["loadBalancer"]["testListenerCidrs"] = ["203.0.113.10/32"]
+        values["alerts"] |= alerts
+        return values
+
+    key = "hueshift:services.shop.uptime.enabled: "
+    mail = [{"protocol": "email", "endpoint": "ops@example.com"}]
+    assert problems(public(), "production") == (
+        f"{key}would tell nobody: set alerts.uptimeTopicArns (topics in us-east-1) or alerts.subscriptions, or false",
+    )
+    assert parse(public(subscriptions=mail), stack="production").services["shop"].uptime.enabled
+    assert not parse(put(f"{SHOP}.uptime.enabled", False, public()), stack="production").services["shop"].uptime.enabled
+    there = public(topicArns=["arn:aws:sns:us-east-1:111122223333:central"])
+    there["loadBalancer"]["certificateArn"] = "arn:aws:acm:us-east-1:111122223333:certificate/5d0c1f0e"
+    assert parse(there, stack="production", region="us-east-1").services["shop"].uptime.enabled
+    (line,) = problems(put(f"{SHOP}.uptime.enabled", True))
+    assert line == f"{key}is for what is internet-facing; nobody outside reaches this load balancer"
+
+
+def test_a_group_of_logs_is_kept_for_a_time_that_cloudwatch_takes() -> None:
+    assert parse(put("logs.retentionDays", 30), stack="dev").logs is not None
+    (line,) = problems(put("logs.retentionDays", 31))
+    assert line.startswith("hueshift:logs.retentionDays: 31 is no retention; allowed are 1, 3, 5, 7, 14, 30, ")
+    assert parse(some.stack(), stack="dev").logs is None
 
 
 def test_the_longest_place_of_the_runbooks_is_eighty_characters() -> None:

@@ -282,6 +282,15 @@ def test_the_status_of_a_service_that_cannot_be_asked_is_1_and_the_others_are_sh
     assert "shop: eu-west-1 has no production rule for elsewhere.example.com" in done.stderr
 
 
+def test_the_status_links_the_dashboard_unless_the_file_says_there_is_none(world: World) -> None:
+    link = "https://eu-west-1.console.aws.amazon.com/cloudwatch/home?region=eu-west-1#dashboards/dashboard/staging-hueshift"
+    assert world.run("status", "--stack", "staging").stdout.endswith(f"dashboard: {link}\n")
+    assert json.loads(world.run("status", "--stack", "staging", "--json").stdout)["dashboard"] == link
+    world.change(lambda config: config.update({"hueshift:dashboards": {"cloudwatch": False}}))
+    assert "dashboard" not in world.run("status", "--stack", "staging").stdout
+    assert json.loads(world.run("status", "--stack", "staging", "--json").stdout)["dashboard"] is None
+
+
 def test_alarms_that_are_on_stand_at_their_service_alone(world: World) -> None:
     for name in ("staging-shop-green-errors", "staging-shop-moving", "production-shop-green"):
         world.alarm(name)
