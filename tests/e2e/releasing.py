@@ -106,6 +106,7 @@ def by_steps() -> Iterator[None]:
         cloud.configure("services.shop.strategy.patience", 240)
         cloud.configure("services.shop.strategy.compare.limit", 5)
         cloud.update()
+        fail()
         forget()
         try:
             yield
