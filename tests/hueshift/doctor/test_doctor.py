@@ -4,6 +4,7 @@ import base64
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -12,10 +13,12 @@ from typing import Any
 import boto3
 import botocore.client
 import botocore.session
-import moto.settings
 import pytest
 import yaml
 from botocore.exceptions import ClientError
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from typer.testing import CliRunner, Result
 
 from components.service.secret_entries import SECRET_STORE
@@ -103,7 +106,6 @@ def client(name: str) -> Any:  # noqa: ANN401 - of any service
 def aws() -> Iterator[dict[str, Any]]:
     """Yield the stack file over what its account has; tests only add to that, for they share it."""
     with pytest.MonkeyPatch.context() as patch, mocked(patch):
-        patch.setattr(moto.settings, "ACM_VALIDATION_WAIT", -1)
         patch.setattr(botocore.session, "create_loader", cache(botocore.session.create_loader))  # reads files but once
         vpc = client("ec2").create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
         subnets = [subnet(vpc, number, zone) for number, zone in enumerate("ab")]
@@ -134,8 +136,20 @@ def provider(alias: str) -> str:
 
 
 def certificate(*names: str) -> str:
-    made = client("acm").request_certificate(DomainName=names[0], SubjectAlternativeNames=list(names))
-    return str(made["CertificateArn"])
+    """Return the ARN of one that somebody has brought, for what ACM makes waits for its proof."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, names[0])])
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(each) for each in names]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    found = client("acm").import_certificate(Certificate=made.public_bytes(pem), PrivateKey=private)
+    return str(found["CertificateArn"])
 
 
 @pytest.fixture
@@ -143,7 +157,6 @@ def world(aws: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     """Return a stack to which nothing is missing."""
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(moto.settings, "ACM_VALIDATION_WAIT", -1)
     for name, text in (("kubectl", KUBECTL), ("pulumi", PULUMI)):
         file = tmp_path / "bin" / name
         file.parent.mkdir(exist_ok=True)
@@ -409,8 +422,8 @@ def zone_instead(world: World) -> None:
 
 
 def unproven(world: World) -> None:
-    moto.settings.ACM_VALIDATION_WAIT = 1000  # the fixture puts it back
-    certified(world, "shop.example.com", "*.shop.example.com")
+    arn = client("acm").request_certificate(DomainName="shop.example.com", ValidationMethod="DNS")["CertificateArn"]
+    world.key("hueshift:loadBalancer", {"certificateArn": arn})
 
 
 def test_a_read_that_aws_refuses_is_named(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
