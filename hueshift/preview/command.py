@@ -127,10 +127,17 @@ def _previewed(stack: str, *, refresh: bool) -> Report:
         text=True,
         check=False,
     )
-    found = assess(stack, collect(_events(_without_paths(done.stdout, folder))), _asked(stack))
+    try:
+        events = collect(_events(_without_paths(done.stdout, folder)))
+        found = assess(stack, events, _asked(stack))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:  # of another engine than the one that is pinned
+        told = f"the engine said what this hueshift does not understand ({type(error).__name__}: {error})"
+        return Report(stack=stack, errors=[f"{told}; `hueshift doctor` compares the versions"])
     if done.returncode and not found.failed:
         said = _without_paths(done.stderr, folder).strip().removeprefix("error: ")
         return Report(stack=stack, errors=[said or f"pulumi preview exited with {done.returncode} and no message"])
+    if not events.ended and not found.failed:
+        return replace(found, errors=["the engine ended without a summary: this is no whole preview; run it again"])
     return replace(found, releases=_open(stack))
 
 

@@ -14,9 +14,9 @@ MARKER: Final = "<!-- hueshift:preview -->"
 LIMIT: Final = 64_000
 """Characters; GitHub takes 65,536."""
 _BAR: Final = 20
-_MARK: Final = {Op.CREATE: "+", Op.UPDATE: " ", Op.REPLACE: "!", Op.DELETE: "-"}
+_MARK: Final = {Op.CREATE: "+", Op.UPDATE: " ", Op.REPLACE: "!", Op.DELETE: "-", Op.IMPORT: "+"}
 """First character of a line in a ``diff`` block, which colors it."""
-_DONE: Final = {Op.REPLACE: "replaced", Op.CREATE: "created", Op.DELETE: "deleted"}
+_DONE: Final = {Op.REPLACE: "replaced", Op.CREATE: "created", Op.DELETE: "deleted", Op.IMPORT: "taken over as it is"}
 
 FOLDS: Final = (
     "advice of the policy pack",
@@ -87,7 +87,8 @@ def _traffic(service: Service) -> str:
     if not service.moves:
         return f"traffic stays ({shown(after)})"
     colors = list(dict.fromkeys([*before, *after]))
-    return ", ".join(f"{color} {before.get(color, 0)} → {after.get(color, 0)} %" for color in colors)
+    named = {color: f"{color} {version}" if (version := service.version(color)) else color for color in colors}
+    return ", ".join(f"{named[color]} {before.get(color, 0)} → {after.get(color, 0)} %" for color in colors)
 
 
 def _left_on(service: Service) -> Iterator[str]:
@@ -148,12 +149,10 @@ def _stack(report: Report, folded: int) -> Iterator[str]:
     if report.errors and report.changes:
         yield "Incomplete, up to the failure:\n"
     downtime = [f"- **Downtime**: {change.name}, {change.downtime}" for change in report.changes if change.downtime]
-    restarts = [
-        f"- **Live**: {change.name}, new pods for {change.restarts}, which serves users"
-        for change in report.changes
-        if change.restarts and not change.downtime
+    live = [
+        f"- **Live**: {change.name}, {change.live}" for change in report.changes if change.live and not change.downtime
     ]
-    yield from (*downtime, *restarts, *([""] if downtime or restarts else []))
+    yield from (*downtime, *live, *([""] if downtime or live else []))
     yield from _refusals([violation for violation in report.violations if violation.mandatory])
     if folded < len(FOLDS):
         for service in report.services:

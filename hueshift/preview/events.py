@@ -53,11 +53,10 @@ class Resource:
     @property
     def op(self) -> Op | None:
         """What happens to it; None if nothing does."""
-        for op in (Op.REPLACE, Op.CREATE, Op.UPDATE, Op.DELETE):
+        for op in (Op.REPLACE, Op.CREATE, Op.IMPORT, Op.UPDATE, Op.DELETE):
             if op in self.ops:
                 return op
-        # An import brings a resource under the program, as a creation does.
-        return Op.CREATE if "import" in self.ops else None
+        return None
 
     @property
     def is_provider(self) -> bool:
@@ -78,6 +77,8 @@ class Events:
     violations: Sequence[Violation]
     warnings: Sequence[str]
     errors: Sequence[str]
+    ended: bool
+    """Whether the engine has said its last word; what it did not say is not known to be unchanged."""
 
 
 def collect(events: Iterable[Mapping[str, Any]]) -> Events:
@@ -88,7 +89,9 @@ def collect(events: Iterable[Mapping[str, Any]]) -> Events:
     errors: list[str] = []
     violations: list[Violation] = []
     evaluated: set[str] = set()
+    ended = False
     for event in events:
+        ended = ended or "summaryEvent" in event
         if resource := event.get("resourcePreEvent"):
             _note(resources, resource["metadata"])
         elif (done := event.get("resOutputsEvent")) and done["metadata"]["type"] == STACK:
@@ -107,6 +110,7 @@ def collect(events: Iterable[Mapping[str, Any]]) -> Events:
         violations=sorted(violations, key=lambda violation: (violation.policy, violation.resource, violation.problem)),
         warnings=list(dict.fromkeys(warnings)),
         errors=causes or ([] if any(violation.mandatory for violation in violations) else errors),
+        ended=ended,
     )
 
 

@@ -13,6 +13,9 @@ from hueshift.preview.report import Change, Op, Report, Service, Value
 from hueshift.report import RefusedError
 
 _DEPLOYMENT: Final = "kubernetes:apps/v1:Deployment"
+_AUTOSCALER: Final = "kubernetes:autoscaling/v2:HorizontalPodAutoscaler"
+_POLICY: Final = "kubernetes:networking.k8s.io/v1:NetworkPolicy"
+_GROUP: Final = "aws:lb/targetGroup:TargetGroup"
 _RECORD: Final = "aws:route53/record:Record"
 _BALANCER: Final = "aws:lb/loadBalancer:LoadBalancer"
 _RULE: Final = "aws:lb/listenerRule:ListenerRule"
@@ -31,7 +34,7 @@ SERVES: Final = frozenset(
         "aws:lb/listener:Listener",
         _RULE,
         _BALANCER,
-        "aws:lb/targetGroup:TargetGroup",
+        _GROUP,
         _DEPLOYMENT,
         "kubernetes:core/v1:Namespace",
         "kubernetes:core/v1:Service",
@@ -39,7 +42,19 @@ SERVES: Final = frozenset(
     }
 )
 """Resource types that requests pass through: without one of these they fail."""
+_LETS_IN: Final = frozenset(
+    {
+        "aws:lb/listenerCertificate:ListenerCertificate",
+        "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule",
+        "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule",
+        _POLICY,
+    }
+)
+"""Resource types without which what they let in is refused."""
 
+
+_BEFORE: Final = ("create-replacement", "import-replacement", "replace")
+"""Steps of a replacement, of which the first says whether the new one is there before the old one goes."""
 
 Ask = Callable[[str, Mapping[str, Color]], Mapping[Color, int]]
 """Takes a rule's ARN and its target groups' colors by ARN; returns percent by color, or raises ``RefusedError``."""
@@ -65,14 +80,18 @@ def assess(stack: str, events: Events, ask: Ask) -> Report:
         ),
         policies=events.policies,
         violations=events.violations,
-        warnings=events.warnings,
+        warnings=[*events.warnings, *_twice(changes)],
         errors=events.errors,
     )
 
 
 def _importance(change: Change) -> tuple[bool, int, str]:
     """Return the sort key of a change: most important first. The engine's own order differs from run to run."""
-    return not change.traffic_only, [Op.REPLACE, Op.DELETE, Op.UPDATE, Op.CREATE].index(change.op), change.name
+    return (
+        not change.traffic_only,
+        [Op.REPLACE, Op.DELETE, Op.UPDATE, Op.CREATE, Op.IMPORT].index(change.op),
+        change.name,
+    )
 
 
 def _services(resources: Iterable[Resource], outputs: Mapping[str, Mapping[str, Any]], ask: Ask) -> Iterator[Service]:
@@ -85,7 +104,7 @@ def _services(resources: Iterable[Resource], outputs: Mapping[str, Mapping[str, 
         was, will = old.get(name) or {}, new.get(name) or {}
         stays = "delete" not in resource.ops
         groups = dict(zip(_arns(resource.new), _colors(will or was), strict=False))
-        state = _weights(resource.old, was, groups) if "create" not in resource.ops else None
+        state = _weights(resource.old or resource.new, was, groups) if "create" not in resource.ops else None
         before, unasked = state, None
         if state is not None and resource.id:
             named = {arn: groups.get(arn, color) for color, arn in zip(_colors(was), _arns(resource.old), strict=False)}
@@ -169,7 +188,7 @@ def _change(resource: Resource, op: Op, resources: Mapping[str, Resource], servi
         values=values,
         traffic_only=traffic_only,
         downtime=_downtime(resource, op, service, hosts),
-        restarts=_restarts(resource, op, service),
+        live=_live(resource, op, service),
     )
 
 
@@ -213,7 +232,9 @@ def _downtime(resource: Resource, op: Op, service: Service | None, hosts: Collec
     """
     if resource.type == _RECORD and op is Op.DELETE and at(resource.old, "inputs.name") in hosts:
         return "deleted: the name of a service no longer resolves"
-    if resource.type not in SERVES or op is Op.CREATE or _is_workload(resource):
+    if resource.type in _LETS_IN and (service is None or (service.stays and _serves(resource, service))):
+        return _shut(resource, op)
+    if resource.type not in SERVES or op in (Op.CREATE, Op.IMPORT) or _is_workload(resource):
         return None
     if resource.type == _RULE and not _is_production_rule(resource):
         return None
@@ -225,7 +246,7 @@ def _downtime(resource: Resource, op: Op, service: Service | None, hosts: Collec
         return "replaced: every service is down, because target groups cannot move to another load balancer"
     if op is Op.REPLACE:
         # The delete step does not count: an interrupted update has done it already, and it also follows a failure.
-        if next(each for each in resource.ops if each in ("create-replacement", "replace")) == "replace":
+        if next(each for each in resource.ops if each in _BEFORE) == "replace":
             return "deleted before it is created again: requests fail in between"
         return "replaced: requests that still use the old one are cut off when it is deleted"
     if resource.type == _RULE and any(path.startswith("conditions") for path in resource.diff):
@@ -237,11 +258,48 @@ def _downtime(resource: Resource, op: Op, service: Service | None, hosts: Collec
     return None
 
 
-def _restarts(resource: Resource, op: Op, service: Service | None) -> str | None:
-    if op is not Op.UPDATE or service is None or not _new_pods(resource):
-        return None
+def _shut(resource: Resource, op: Op) -> str | None:
+    """Return what is shut by a change of what lets requests in, None if nothing is."""
+    if op is Op.DELETE:
+        return "deleted: what it lets in is refused"
+    if resource.type == _POLICY and any(
+        path.startswith(("spec.ingress", "spec.egress")) and str(how.get("diffKind", "")).startswith("delete")
+        for path, how in resource.diff.items()
+    ):
+        return "narrowed: what it no longer lets in is refused"
+    return None
+
+
+def _live(resource: Resource, op: Op, service: Service | None) -> str | None:
+    """Return what happens to a color that users reach, None if nothing does."""
     color = _color(resource)
-    return color if color and (service.before or {}).get(color) and _serves(resource, service) else None
+    if op is not Op.UPDATE or service is None or color is None:
+        return None
+    before, after = ((weights or {}).get(color, 0) for weights in (service.before, service.after))
+    if _new_pods(resource) and before:
+        return f"new pods for {color}, which serves users"
+    if _new_pods(resource) and after:
+        return f"{color} gets new pods and users in one update, so nobody tries them before; deploy first, then flip"
+    if resource.type == _AUTOSCALER and after:
+        for path in ("spec.minReplicas", "spec.maxReplicas"):
+            was, will = (at(state, f"inputs.{path}") for state in (resource.old, resource.new))
+            if path in resource.diff and isinstance(was, int) and isinstance(will, int) and will < was:
+                return f"fewer pods for {color}, which serves users: {path.rpartition('.')[2]} {was} → {will}"
+    if resource.type == _GROUP and after and any(path.startswith("healthCheck") for path in resource.diff):
+        return f"another health check for {color}, which serves users: if its pods fail it, all of them do at once"
+    return None
+
+
+def _twice(changes: Iterable[Change]) -> Iterator[str]:
+    """Yield a warning for what would be created beside itself: its URN changes, and no alias says so."""
+    made, gone = (
+        {(change.name, change.type) for change in changes if change.op is op} for op in (Op.CREATE, Op.DELETE)
+    )
+    for name, kind in sorted(made & gone):
+        yield (
+            f"{name} ({kind}) would be created while the old one is still there, which fails where a name or a "
+            "priority is taken; it has another parent or type now: give it an alias"
+        )
 
 
 def _serves(resource: Resource, service: Service) -> bool:

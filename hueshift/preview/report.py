@@ -12,6 +12,8 @@ class Op(StrEnum):
     UPDATE = "update"
     REPLACE = "replace"
     DELETE = "delete"
+    IMPORT = "import"
+    """It is there, and the stack takes it over."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +42,8 @@ class Change:
     """Whether only the weights of a production rule change, and what must change with them."""
     downtime: str | None = None
     """The downtime that users would notice; None if there is none."""
-    restarts: str | None = None
-    """The color that serves users and whose pods are replaced; None otherwise."""
+    live: str | None = None
+    """What happens to a color that users reach, and is no downtime; None if nothing does."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +65,11 @@ class Service:
     """Version by color after the update."""
     header: tuple[str | None, str | None] = (None, None)
     """The color that the ``x-canary`` header reaches, before and after."""
+
+    def version(self, color: str) -> str | None:
+        """Return the version that a color's users meet: one that changes is told apart from the traffic."""
+        ran, runs = self.ran.get(color), self.runs.get(color)
+        return ran if ran == runs else None
 
     @property
     def stays(self) -> bool:

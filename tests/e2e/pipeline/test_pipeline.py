@@ -169,7 +169,9 @@ def test_production_gets_the_very_image_and_its_users_by_a_reviewed_commit(sampl
     assert "1.6.1 serves its users as green" in sample.step("end-to-end", "production", "shop").stdout
 
 
-def test_weights_moved_behind_its_back_are_found_as_drift(sample: Sample, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_moved_behind_its_back_are_found_as_drift(
+    sample: Sample, built: Built, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rule = next(item for item in sample.resources("production") if item["urn"].endswith("::shop-traffic-production"))
     client = boto3.client("elbv2")
     actions = client.describe_rules(RuleArns=[rule["id"]])["Rules"][0]["Actions"]
@@ -181,7 +183,7 @@ def test_weights_moved_behind_its_back_are_found_as_drift(sample: Sample, monkey
         client.modify_rule(RuleArn=rule["id"], Actions=actions)
         assert "shop-traffic-production" in sample.step("drift", "production").stderr
     (issue,) = forge.issues
-    assert "green 50 → 100 %" in issue["body"]
+    assert f"green {built.version} 50 → 100 %" in issue["body"]
 
 
 def test_the_way_back_is_held_up_neither_by_that_nor_by_what_is_pending(sample: Sample) -> None:

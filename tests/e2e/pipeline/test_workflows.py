@@ -162,7 +162,9 @@ def test_a_canary_goes_from_its_pull_request_to_production_and_back_by_the_butto
     runner.known["toJSON(needs)"] = json.dumps({name: {"result": "success"} for name in ("changes", "stack")})
     runner.job("preview", "preview")
     (comment,) = forge.comments
-    assert f"**production/shop**: {live} 100 → 90 %, {idle} 0 → 10 %" in comment["body"]
+    versions = sample.shop("production")["versions"]
+    traffic = f"**production/shop**: {live} {versions[live]} 100 → 90 %, {idle} {versions[idle]} 0 → 10 %"
+    assert traffic in comment["body"]
     assert sample.shop("production")["weights"] == {live: 100, idle: 0}
 
     runner.job("delivery", "changes")
@@ -171,7 +173,7 @@ def test_a_canary_goes_from_its_pull_request_to_production_and_back_by_the_butto
     summary = sample.folder.parent / "summary"
     summary.unlink(missing_ok=True)
     runner.job("delivery", "apply-production")
-    assert f"**production/shop**: {live} 100 → 90 %, {idle} 0 → 10 %" in summary.read_text(), "shown for approval"
+    assert traffic in summary.read_text(), "shown for approval"
     log = sample.run("git", "log", "--max-count=1", "--format=%B", "origin/main").stdout
     assert f"Delivers: production {runner.known['github.sha']}" in log
     assert sample.shop("production")["weights"] == {live: 90, idle: 10}

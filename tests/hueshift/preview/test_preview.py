@@ -30,6 +30,8 @@ UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 SECRET = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "ciphertext": "[secret]"}
 """How the engine writes a secret to a stream of events."""
 Event = dict[str, Any]
+ENDED: Event = {"summaryEvent": {"resourceChanges": {}}}
+"""The engine's last event."""
 
 
 def urn(kind: str, name: str) -> str:
@@ -110,7 +112,7 @@ def never(rule: str, groups: Mapping[str, Color]) -> Mapping[Color, int]:
 
 def report(*events: Event, ask: Ask = never) -> Report:
     services = [component(SERVICE, "shop"), component("pulumi:pulumi:Stack", "hueshift-production", "")]
-    return impact.assess("production", collect([*services, *events]), ask)
+    return impact.assess("production", collect([*services, *events, ENDED]), ask)
 
 
 def said(*events: Event) -> str:
@@ -356,6 +358,96 @@ def test_what_services_share_is_told_apart() -> None:
     assert "**production**: shop stays as it is" in text
 
 
+def test_a_flip_says_which_version_users_get() -> None:
+    versions = {"blue": "1.4.0", "green": "1.5.0"}
+    found = report(still(), moved((100, 0), (0, 100)), outputs(versions))
+    assert next(sentences(found)).startswith("**production/shop**: blue 1.4.0 100 → 0 %, green 1.5.0 0 → 100 %; ")
+
+
+def test_users_that_get_pods_which_nobody_has_tried_are_pointed_out() -> None:
+    assert (
+        "**Live**: shop-green-deployment, green gets new pods and users in one update, so nobody tries them before"
+    ) in said(moved((100, 0), (0, 100)), deployed("green"))
+    assert "**Live**" not in said(still(), deployed("green"))
+
+
+def sized(least: int, most: int) -> dict[str, Any]:
+    return {"metadata": {"labels": {"hueshift.dev/color": "blue"}}, "spec": {"minReplicas": least, "maxReplicas": most}}
+
+
+@pytest.mark.parametrize(
+    ("new", "path", "told"),
+    [
+        ((1, 12), "spec.minReplicas", "fewer pods for blue, which serves users: minReplicas 4 → 1"),
+        ((4, 6), "spec.maxReplicas", "fewer pods for blue, which serves users: maxReplicas 12 → 6"),
+        ((6, 12), "spec.minReplicas", None),
+    ],
+)
+def test_fewer_pods_for_the_color_that_serves_are_pointed_out(
+    new: tuple[int, int], path: str, told: str | None
+) -> None:
+    kind = f"{SERVICE}$hueshift:color_environment:ColorEnvironment$kubernetes:autoscaling/v2:HorizontalPodAutoscaler"
+    shop = urn(SERVICE, "shop")
+    cut = step("update", kind, "shop-blue-autoscaler", shop, old=sized(4, 12), new=sized(*new), diff=[path])
+    text = said(still(), cut)
+    assert (f"**Live**: shop-blue-autoscaler, {told}" in text) if told else "**Live**" not in text
+
+
+def test_another_health_check_of_the_color_that_serves_is_pointed_out() -> None:
+    kind = f"{SERVICE}$hueshift:target_groups:TargetGroups$aws:lb/targetGroup:TargetGroup"
+    old, new = ({"tags": {"color": "blue"}, "healthCheck": {"path": path}} for path in ("/health", "/nope"))
+    shop, diff = urn(SERVICE, "shop"), ["healthCheck.path"]
+    text = said(still(), step("update", kind, "shop-tg-blue", shop, old=old, new=new, diff=diff))
+    assert "**Live**: shop-tg-blue, another health check for blue, which serves users" in text
+    text = said(still(0, 100), step("update", kind, "shop-tg-blue", shop, old=old, new=new, diff=diff))
+    assert "**Live**" not in text
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule",
+        "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule",
+        "aws:lb/listenerCertificate:ListenerCertificate",
+    ],
+)
+def test_what_lets_requests_in_and_goes_is_downtime(kind: str) -> None:
+    gone = step("delete", f"hueshift:edge:Edge${kind}", "edge-lets-in", urn("hueshift:edge:Edge", "edge"), old={})
+    assert "**Downtime**: edge-lets-in, deleted: what it lets in is refused" in said(still(), gone)
+
+
+@pytest.mark.parametrize(("how", "told"), [("delete", True), ("update", False), ("add", False)])
+def test_a_network_policy_that_lets_less_in_is_downtime(how: str, told: bool) -> None:
+    kind = f"{SERVICE}$hueshift:color_environment:ColorEnvironment$kubernetes:networking.k8s.io/v1:NetworkPolicy"
+    old = {"metadata": {"labels": {"hueshift.dev/color": "blue"}}}
+    less = step(
+        "update", kind, "shop-blue-network", urn(SERVICE, "shop"), old=old, new=old, diff=["spec.ingress[1]"], how=how
+    )
+    assert ("**Downtime**: shop-blue-network, narrowed" in said(still(), less)) is told
+
+
+def test_what_is_taken_over_is_not_made() -> None:
+    taken = traffic("import", rule(100, 0), rule(100, 0))
+    assert "**production/shop**: traffic stays (blue 100 %, green 0 %); 1 resource is taken over as it is" in said(
+        taken
+    )
+
+
+def test_a_replacement_by_something_taken_over_is_there_before_the_old_one_goes() -> None:
+    steps = [group(op, "blue") for op in ("import-replacement", "replace", "delete-replaced")]
+    assert "replaced: requests that still use the old one are cut off when it is deleted" in said(still(), *steps)
+
+
+def test_what_moves_below_another_component_without_an_alias_is_warned_of() -> None:
+    kind = "kubernetes:core/v1:Service"
+    old, new = (f"{SERVICE}${above}${kind}" for above in ("hueshift:a:A", "hueshift:b:B"))
+    gone = step("delete", old, "shop-blue-service", urn(SERVICE, "shop"), old={})
+    made = step("create", new, "shop-blue-service", urn(SERVICE, "shop"), new={})
+    text = said(still(), made, gone)
+    assert "**Warning**: shop-blue-service (Service) would be created while the old one is still there" in text
+    assert "give it an alias" in text
+
+
 def test_a_stack_without_changes_is_one_line() -> None:
     assert said(still()).splitlines() == [MARKER, "- **production**: nothing changes"]
 
@@ -496,7 +588,7 @@ changes = st.builds(
     group=names,
     values=st.lists(st.builds(Value, path=names, before=texts, after=texts, replaces=st.booleans()), max_size=2),
     downtime=st.none() | names,
-    restarts=st.none() | names,
+    live=st.none() | names,
 )
 
 
@@ -562,7 +654,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def tell(project: Path, *events: Event, escape: bool = True) -> None:
     above = [component("pulumi:pulumi:Stack", "hueshift-production", ""), component(SERVICE, "shop")]
-    lines = "\n".join(json.dumps(event, ensure_ascii=escape) for event in [*above, *events])
+    lines = "\n".join(json.dumps(event, ensure_ascii=escape) for event in [*above, *events, ENDED])
     (project / "production.jsonl").write_text(lines)
 
 
@@ -678,6 +770,22 @@ def test_a_line_that_is_cut_short_is_a_failure_and_no_whole_preview(project: Pat
     assert done.exit_code == 1
     assert "production: the preview failed" in done.stdout
     assert "is incomplete; was it killed? Run it again" in done.stdout
+
+
+def test_an_engine_that_ends_without_a_summary_has_previewed_nothing(project: Path) -> None:
+    (project / "production.jsonl").write_text("")
+    done = run("--stack", "production")
+    assert done.exit_code == 1
+    assert "the engine ended without a summary: this is no whole preview" in done.stdout
+
+
+def test_an_engine_that_is_not_understood_hides_no_other_stack(project: Path) -> None:
+    (project / "staging.err").unlink()
+    (project / "staging.jsonl").write_text(json.dumps({"resourcePreEvent": {"metadata": {"op": "same"}}}))
+    done = run("--stack", "production", "--stack", "staging")
+    assert done.exit_code == 1
+    assert "- **production/shop**: blue 100 → 90 %" in done.stdout
+    assert "the engine said what this hueshift does not understand (KeyError: 'urn')" in done.stdout
 
 
 def test_text_with_other_ends_of_a_line_is_read(project: Path) -> None:
