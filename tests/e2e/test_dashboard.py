@@ -89,7 +89,7 @@ def test_the_alarms_on_it_are_those_that_there_are() -> None:
 
 def test_grafanas_is_found_by_its_label_and_prometheus_answers_it() -> None:
     with cloud.stack_file():
-        cloud.configure("dashboards.grafana", True)
+        cloud.configure("dashboards.grafana", "true")
         assert cloud.update() == {"create": 1}
         listed = cloud.run(
             "kubectl", "--namespace", "monitoring", "get", "configmaps", "-l", "grafana_dashboard=1", "-o", "json"
