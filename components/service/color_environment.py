@@ -20,6 +20,7 @@ from components.service.workload import (
     TMP_MOUNT,
     TMP_VOLUME,
     app_env,
+    budget,
     environment_variables,
     from_secrets,
     network_policy,
@@ -202,18 +203,7 @@ class ColorEnvironment(pulumi.ComponentResource):
             await_timeout=spec.timing.await_timeout,
             parent=self,
         )
-        policy.v1.PodDisruptionBudget(
-            f"{name}-budget",
-            metadata=fixed,
-            spec=policy.v1.PodDisruptionBudgetSpecArgs(
-                # Not minAvailable, which would block the drain of a node at one replica.
-                max_unavailable=1,
-                # A color that crash-loops would block it too.
-                unhealthy_pod_eviction_policy="AlwaysAllow",
-                selector=meta.v1.LabelSelectorArgs(match_labels=match),
-            ),
-            opts=child,
-        )
+        policy.v1.PodDisruptionBudget(f"{name}-budget", metadata=fixed, spec=budget(match), opts=child)
         # An autoscaler cannot hold a color at 0: a parked one has none.
         autoscalers = [] if release.parked else [_autoscaler(f"{name}-autoscaler", args, fixed, child)]
 

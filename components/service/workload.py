@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import pulumi
-from pulumi_kubernetes import meta, networking
+from pulumi_kubernetes import meta, networking, policy
 
 from components.rules import NOT_SECRETS
 from components.spec import Egress, Resources
@@ -50,6 +50,17 @@ _SAMPLE_LABELS: Final = {
     "environment": "hueshift.dev/environment",
 }
 """What the samples of a pod are told apart by, and the pod's labels that say it."""
+
+
+def budget(match: Mapping[str, str]) -> policy.v1.PodDisruptionBudgetSpecArgs:
+    """Return how many of the pods that match may be missing while nodes are drained: one."""
+    return policy.v1.PodDisruptionBudgetSpecArgs(
+        # Not minAvailable, which would block the drain of a node at one replica.
+        max_unavailable=1,
+        # Pods that crash-loop would block it too.
+        unhealthy_pod_eviction_policy="AlwaysAllow",
+        selector=meta.v1.LabelSelectorArgs(match_labels=match),
+    )
 
 
 def pod_monitor(service: str, path: str) -> dict[str, Any]:

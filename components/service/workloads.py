@@ -16,6 +16,7 @@ from components.service.workload import (
     RESTRICTED_POD,
     TMP_MOUNT,
     TMP_VOLUME,
+    budget,
     environment_variables,
     network_policy,
     requirements,
@@ -78,16 +79,7 @@ def run_workloads(
             )
             continue
         match = {**_match(context), WORKLOAD: called}
-        policy.v1.PodDisruptionBudget(
-            f"{name}-{called}-budget",
-            metadata=fixed,
-            spec=policy.v1.PodDisruptionBudgetSpecArgs(
-                max_unavailable=1,
-                unhealthy_pod_eviction_policy="AlwaysAllow",
-                selector=meta.v1.LabelSelectorArgs(match_labels=match),
-            ),
-            opts=child,
-        )
+        policy.v1.PodDisruptionBudget(f"{name}-{called}-budget", metadata=fixed, spec=budget(match), opts=child)
         apps.v1.Deployment(
             f"{name}-{called}",
             metadata=fixed,

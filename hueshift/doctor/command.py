@@ -159,7 +159,7 @@ class Doctor:
         return facts.answered("pulumi", "version", folder=self._there.folder).strip().removeprefix("v")
 
     def _stack_file(self) -> Verdict:
-        return Verdict(f"{self._there.file.name}: {len(self._settings.services)} services")
+        return Verdict(f"{self._there.file.name}, with {', '.join(self._settings.services) or 'no service'}")
 
     def _region(self) -> Verdict:
         aws = session(region=self._there.region, profile=self._there.profile, roles=None)
