@@ -18,7 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from components.settings import SettingsError
 from hueshift.preview.comment import comment
-from hueshift.preview.events import SECRET, collect
+from hueshift.preview.events import SECRET, collect, incomplete
 from hueshift.preview.impact import Ask, assess
 from hueshift.preview.report import Change, Report
 from hueshift.report import Json, RefusedError, emit, reported
@@ -72,12 +72,13 @@ def preview(
             ),
         ]
         for report in reports:
-            if expect_no_changes and report.changes:
-                problems.append(
-                    f"{report.stack}: no changes expected, but these would change: {_named(report.changes)}"
-                )
+            if expect_no_changes and (report.changes or report.providers):
+                changing = [*(f"provider {upgrade}" for upgrade in report.providers), *_named(report.changes)]
+                problems.append(f"{report.stack}: no changes expected, but these would change: {', '.join(changing)}")
             elif flip_only and report.not_traffic:
-                problems.append(f"{report.stack}: more than weights would change: {_named(report.not_traffic)}")
+                problems.append(
+                    f"{report.stack}: more than weights would change: {', '.join(_named(report.not_traffic))}"
+                )
         if problems:
             raise RefusedError("\n  ".join(problems))
 
@@ -136,8 +137,8 @@ def _previewed(stack: str, *, refresh: bool) -> Report:
     if done.returncode and not found.failed:
         said = _without_paths(done.stderr, folder).strip().removeprefix("error: ")
         return Report(stack=stack, errors=[said or f"pulumi preview exited with {done.returncode} and no message"])
-    if not events.ended and not found.failed:
-        return replace(found, errors=["the engine ended without a summary: this is no whole preview; run it again"])
+    if not found.failed and (reason := incomplete(events)):
+        return replace(found, errors=[reason])
     return replace(found, releases=_open(stack))
 
 
@@ -191,5 +192,5 @@ def _without_paths(text: str, folder: Path) -> str:
     return text
 
 
-def _named(changes: Sequence[Change]) -> str:
-    return ", ".join(f"{change.name} ({change.op})" for change in changes)
+def _named(changes: Sequence[Change]) -> list[str]:
+    return [f"{change.name} ({change.op})" for change in changes]

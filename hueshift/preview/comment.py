@@ -16,7 +16,14 @@ LIMIT: Final = 64_000
 _BAR: Final = 20
 _MARK: Final = {Op.CREATE: "+", Op.UPDATE: " ", Op.REPLACE: "!", Op.DELETE: "-", Op.IMPORT: "+"}
 """First character of a line in a ``diff`` block, which colors it."""
-_DONE: Final = {Op.REPLACE: "replaced", Op.CREATE: "created", Op.DELETE: "deleted", Op.IMPORT: "taken over as it is"}
+_DONE: Final = {
+    Op.REPLACE: "replaced",
+    Op.CREATE: "created",
+    Op.DELETE: "deleted",
+    Op.IMPORT: "taken over as it is",
+}
+_NAMED: Final = 3
+"""How many resources a line names before it counts the rest."""
 
 FOLDS: Final = (
     "advice of the policy pack",
@@ -45,16 +52,24 @@ def sentences(report: Report) -> Iterator[str]:
     if refused := {violation.policy for violation in report.violations if violation.mandatory}:
         yield f"**{report.stack}: refused by policy ({', '.join(sorted(refused))})**"
     yield from (f"**{report.stack}**: {_plain(said)}" for said in report.releases)
+    for service in report.services:
+        if service.missing:
+            yield f"**{report.stack}/{service.name}: users reach nothing now**, its production rule has been deleted"
+    if fails := [change.name for change in report.changes if change.fails]:
+        yield f"**{report.stack}: the update would stop** at {_names(fails)}"
     yield from _asked(report)
+    yield from (f"**{report.stack}**: provider {upgrade}" for upgrade in report.providers)
+    if report.drift:
+        yield f"**{report.stack}**: not as in the state, and the update leaves it so: {_plain(_names(report.drift))}"
     if not report.changes:
-        yield f"**{report.stack}**: nothing changes"
+        yield f"**{report.stack}**: {'no resource' if report.providers else 'nothing'} changes"
         return
     names = {service.name for service in report.services}
     touched = {change.group for change in report.changes}
     for service in report.services:
         if service.name in touched:
             changes = [change for change in report.changes if change.group == service.name]
-            parts = [_traffic(service), *_left_on(service), *_versions(service)]
+            parts = [_traffic(service), *_left_on(service), *_versions(service), *service.notes]
             yield f"**{report.stack}/{service.name}**: {', '.join(parts)}; {_count(changes)}"
     if shared := [change for change in report.changes if change.group not in names]:
         groups = ", ".join(sorted({change.group for change in shared}))
@@ -78,12 +93,24 @@ def _asked(report: Report) -> Iterator[str]:
         )
 
 
+def _names(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
+
+
 def _traffic(service: Service) -> str:
     before, after = service.before, service.after
     if before is None:
-        return f"new, {shown(after or {})}"
+        return f"{'created again' if service.missing else 'new'}, {shown(after or {})}"
     if after is None:
         return f"removed with its address; it had {shown(before)}"
+    if service.unknown:
+        sides = ((before, "before"), (after, "after"))
+        known = "".join(f" ({when}: {shown(weights)})" for weights, when in sides if weights)
+        return f"who gets the traffic is known only after the update{known}"
+    if service.down:
+        gap = "from the end of its old binding until the new targets are healthy and the rule leads to them"
+        return f"**down** {gap} ({shown(before)} → {shown(after)})"
     if not service.moves:
         return f"traffic stays ({shown(after)})"
     colors = list(dict.fromkeys([*before, *after]))
@@ -104,7 +131,8 @@ def _left_on(service: Service) -> Iterator[str]:
 
 
 def _versions(service: Service) -> Iterator[str]:
-    for color in sorted({*service.ran, *service.runs}) if service.stays else ():
+    # Where nothing is known of before, such as of a rule that is taken over, nothing is known to change.
+    for color in sorted({*service.ran, *service.runs}) if service.stays and service.ran else ():
         ran, runs = (versions.get(color, "none") for versions in (service.ran, service.runs))
         if ran != runs:
             yield f"{color} {ran} → {runs}"
@@ -124,6 +152,8 @@ def _count(changes: Sequence[Change]) -> str:
             said.append(f"{number}{noun} {'is' if number == 1 else 'are'} {done}")
     if updated and not count[Op.REPLACE]:
         said.append("nothing is replaced")
+    if taken := sum(change.imported and change.op is not Op.IMPORT for change in changes):
+        said.append(f"{taken} of them taken over")
     return ", ".join(said)
 
 
@@ -152,7 +182,13 @@ def _stack(report: Report, folded: int) -> Iterator[str]:
     live = [
         f"- **Live**: {change.name}, {change.live}" for change in report.changes if change.live and not change.downtime
     ]
-    yield from (*downtime, *live, *([""] if downtime or live else []))
+    by_reason = {
+        reason: [change.name for change in report.changes if change.fails == reason]
+        for reason in dict.fromkeys(change.fails for change in report.changes if change.fails)
+    }
+    fails = [f"- **Fails**: {_names(names)}: {reason}" for reason, names in by_reason.items()]
+    told = [*fails, *downtime, *live]
+    yield from (*told, *([""] if told else []))
     yield from _refusals([violation for violation in report.violations if violation.mandatory])
     if folded < len(FOLDS):
         for service in report.services:

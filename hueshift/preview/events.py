@@ -5,6 +5,7 @@ Pure, so that tests need no engine.
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -13,10 +14,19 @@ from hueshift.preview.report import Op, Violation
 
 STACK: Final = "pulumi:pulumi:Stack"
 SECRET: Final = "[secret]"
-_UNKNOWN: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+UNKNOWN: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 """The engine writes this for text that is unknown until the update (``UnknownStringValue`` in its SDK)."""
 _STEP: Final = re.compile(r'\["((?:[^"\\]|\\.)*)"\]|\[(\d+)\]|([^.\[\]]+)')
 _NOISE: Final = ("an unhandled error occurred: program exited", "preview failed")
+_COUNTED: Final = ("create", "update", "replace", "delete", "import")
+"""Steps that this module tells of and the engine's summary counts."""
+_QUIET: Final = frozenset(
+    {
+        *("same", "refresh", "read", "read-replacement", "discard", "discard-replaced"),
+        *("create-replacement", "import-replacement", "delete-replaced", "remove-pending-replace"),
+    }
+)
+"""Steps that change nothing, and the parts of a replacement (``deploy.StepOp`` of the engine)."""
 _LONG: Final = 160
 """Characters shown of one value: enough for an image with its digest, too few for a policy document."""
 
@@ -34,6 +44,8 @@ class Resource:
     new: Mapping[str, Any] = field(default_factory=dict)
     diff: Mapping[str, Any] = field(default_factory=dict)
     keys: Sequence[str] = ()
+    drift: Sequence[str] = ()
+    """Properties that a refresh found to differ from the state."""
 
     @property
     def name(self) -> str:
@@ -53,10 +65,20 @@ class Resource:
     @property
     def op(self) -> Op | None:
         """What happens to it; None if nothing does."""
-        for op in (Op.REPLACE, Op.CREATE, Op.IMPORT, Op.UPDATE, Op.DELETE):
+        for op in (Op.REPLACE, Op.CREATE, Op.UPDATE, Op.DELETE):
             if op in self.ops:
                 return op
-        return None
+        return Op.IMPORT if self.imported else None
+
+    @property
+    def imported(self) -> bool:
+        """Whether the program takes it over."""
+        return "import" in self.ops
+
+    @property
+    def missing(self) -> bool:
+        """Whether a refresh found that it is no longer there; a replacement creates by another step."""
+        return "refresh" in self.ops and "create" in self.ops
 
     @property
     def is_provider(self) -> bool:
@@ -77,8 +99,8 @@ class Events:
     violations: Sequence[Violation]
     warnings: Sequence[str]
     errors: Sequence[str]
-    ended: bool
-    """Whether the engine has said its last word; what it did not say is not known to be unchanged."""
+    summary: Mapping[str, int] | None = None
+    """How many steps of each kind the engine counts at its end; None if it came to none."""
 
 
 def collect(events: Iterable[Mapping[str, Any]]) -> Events:
@@ -89,13 +111,17 @@ def collect(events: Iterable[Mapping[str, Any]]) -> Events:
     errors: list[str] = []
     violations: list[Violation] = []
     evaluated: set[str] = set()
-    ended = False
+    summary: Mapping[str, int] | None = None
     for event in events:
-        ended = ended or "summaryEvent" in event
         if resource := event.get("resourcePreEvent"):
             _note(resources, resource["metadata"])
-        elif (done := event.get("resOutputsEvent")) and done["metadata"]["type"] == STACK:
-            outputs = {key: (done["metadata"].get(key) or {}).get("outputs") or {} for key in outputs}
+        elif done := event.get("resOutputsEvent"):
+            if done["metadata"]["type"] == STACK:
+                outputs = {key: (done["metadata"].get(key) or {}).get("outputs") or {} for key in outputs}
+            elif done["metadata"]["op"] == "refresh":
+                _refreshed(resources, done["metadata"])
+        elif ended := event.get("summaryEvent"):
+            summary = ended.get("resourceChanges") or {}
         elif (message := event.get("diagnosticEvent")) and message["severity"] in ("warning", "error"):
             (errors if message["severity"] == "error" else warnings).append(_message(message))
         elif found := event.get("policyEvent"):
@@ -110,8 +136,24 @@ def collect(events: Iterable[Mapping[str, Any]]) -> Events:
         violations=sorted(violations, key=lambda violation: (violation.policy, violation.resource, violation.problem)),
         warnings=list(dict.fromkeys(warnings)),
         errors=causes or ([] if any(violation.mandatory for violation in violations) else errors),
-        ended=ended,
+        summary=summary,
     )
+
+
+def incomplete(events: Events) -> str | None:
+    """Return why the events are not all of a preview; None if they are.
+
+    The engine ends each preview with a summary of its steps (``SummaryEvent`` in ``sdk/go/common/apitype/events.go``).
+    """
+    if events.summary is None:
+        return "the engine ended without a summary: this is no whole preview; run it again"
+    if strange := sorted(op for op, number in events.summary.items() if number and op not in {*_COUNTED, *_QUIET}):
+        return f"the engine plans steps that this hueshift does not understand: {', '.join(strange)}"
+    ours = Counter(op for resource in events.resources.values() for op in resource.ops)
+    for op in _COUNTED:
+        if ours[op] != (theirs := events.summary.get(op, 0)):
+            return f"the engine counts {theirs} resources to {op} and told of {ours[op]}; run the preview again"
+    return None
 
 
 def _note(resources: dict[str, Resource], step: Mapping[str, Any]) -> None:
@@ -123,6 +165,16 @@ def _note(resources: dict[str, Resource], step: Mapping[str, Any]) -> None:
     # A refresh step before the program's own step has a diff of another kind: the last one counts.
     resource.diff = step.get("detailedDiff") or {key: {} for key in step.get("diffs") or ()} or resource.diff
     resource.keys = step.get("keys") or resource.keys
+
+
+def _refreshed(resources: dict[str, Resource], step: Mapping[str, Any]) -> None:
+    """Note what a refresh found; what Kubernetes puts into an object by itself is no news."""
+    resource = resources.setdefault(step["urn"], Resource(urn=step["urn"]))
+    old, new = ((step.get(side) or {}).get("outputs") or {} for side in ("old", "new"))
+    found = set(step.get("detailedDiff") or ())
+    if new and resource.type.startswith("aws:"):
+        found |= {key for key in {*old, *new} if not key.startswith("__") and old.get(key) != new.get(key)}
+    resource.drift = sorted(found)
 
 
 def _message(event: Mapping[str, Any]) -> str:
@@ -148,7 +200,7 @@ def at(values: object, path: str) -> Any:  # noqa: ANN401 - what JSON holds
     A path into a secret returns the secret's mask, and a path into an unknown value returns unknown.
     """
     for match in _STEP.finditer(path):
-        if values in (SECRET, _UNKNOWN):
+        if values in (SECRET, UNKNOWN):
             break
         quoted, index, plain = match.groups()
         if index is not None:
@@ -163,5 +215,5 @@ def text_of(value: object) -> str | None:
     if value is None:
         return None
     text = value if isinstance(value, str) and "\n" not in value else json.dumps(value, ensure_ascii=False)
-    text = text.replace(_UNKNOWN, "(known after the update)")
+    text = text.replace(UNKNOWN, "(known after the update)")
     return text if len(text) <= _LONG else f"{text[: _LONG - 1]}…"

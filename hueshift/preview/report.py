@@ -44,6 +44,10 @@ class Change:
     """The downtime that users would notice; None if there is none."""
     live: str | None = None
     """What happens to a color that users reach, and is no downtime; None if nothing does."""
+    fails: str | None = None
+    """Why the update would stop here; None if nothing is known against it."""
+    imported: bool = False
+    """Whether the program takes the resource over, with or without a change."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,11 +69,19 @@ class Service:
     """Version by color after the update."""
     header: tuple[str | None, str | None] = (None, None)
     """The color that the ``x-canary`` header reaches, before and after."""
+    unknown: bool = False
+    """Whether some share is known only after the update; the side that it is of is empty."""
+    missing: bool = False
+    """Whether its production rule was deleted outside of the program, so that its users reach nothing now."""
+    down: bool = False
+    """Whether a color that serves users loses its targets before it has others."""
+    notes: Sequence[str] = ()
+    """What else happens to the traffic, each a part of a sentence."""
 
     def version(self, color: str) -> str | None:
         """Return the version that a color's users meet: one that changes is told apart from the traffic."""
         ran, runs = self.ran.get(color), self.runs.get(color)
-        return ran if ran == runs else None
+        return runs if ran in (runs, None) else None
 
     @property
     def stays(self) -> bool:
@@ -80,7 +92,8 @@ class Service:
     def moves(self) -> bool:
         """Whether the share of a color changes; adding or removing a color with no traffic does not count."""
         before, after = self.before or {}, self.after or {}
-        return not self.stays or any(before.get(color, 0) != after.get(color, 0) for color in {*before, *after})
+        differ = any(before.get(color, 0) != after.get(color, 0) for color in {*before, *after})
+        return not self.unknown and (not self.stays or differ)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +121,10 @@ class Report:
     warnings: Sequence[str] = ()
     releases: Sequence[str] = ()
     """Open releases of the stack, a sentence each: what is live is not what the stack file says."""
+    providers: Sequence[str] = ()
+    """Providers that get another version, such as ``aws 7.29.0 → 7.30.0``."""
+    drift: Sequence[str] = ()
+    """What a refresh found to differ from the state and an update leaves so: resources with the properties."""
     errors: Sequence[str] = ()
     """Why the preview is incomplete; empty if it is complete."""
 

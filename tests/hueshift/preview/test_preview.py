@@ -4,6 +4,7 @@
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -482,7 +483,9 @@ def test_a_rule_that_leads_to_another_group_is_more_than_weights() -> None:
 
 def test_a_rule_that_somebody_has_deleted_serves_nobody_until_it_is_new() -> None:
     gone = traffic("refresh", rule(100, 0), rule(100, 0))
-    assert "shop**: new, blue 100 %" in next(sentences(report(gone, traffic("create", None, rule(100, 0)))))
+    first, second = sentences(report(gone, traffic("create", None, rule(100, 0))))
+    assert first == "**production/shop: users reach nothing now**, its production rule has been deleted"
+    assert "shop**: created again, blue 100 %" in second
 
 
 def test_drift_is_what_the_program_would_put_back() -> None:
@@ -652,9 +655,13 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def tell(project: Path, *events: Event, escape: bool = True) -> None:
+def tell(project: Path, *events: Event, escape: bool = True, counted: Mapping[str, int] | None = None) -> None:
+    """Let the engine tell of events, and of its count of them unless another is given."""
     above = [component("pulumi:pulumi:Stack", "hueshift-production", ""), component(SERVICE, "shop")]
-    lines = "\n".join(json.dumps(event, ensure_ascii=escape) for event in [*above, *events, ENDED])
+    told = [*above, *events]
+    ops = Counter(event["resourcePreEvent"]["metadata"]["op"] for event in told if "resourcePreEvent" in event)
+    ended = {"summaryEvent": {"resourceChanges": ops if counted is None else counted}}
+    lines = "\n".join(json.dumps(event, ensure_ascii=escape) for event in [*told, ended])
     (project / "production.jsonl").write_text(lines)
 
 
