@@ -168,13 +168,9 @@ def _note(resources: dict[str, Resource], step: Mapping[str, Any]) -> None:
 
 
 def _refreshed(resources: dict[str, Resource], step: Mapping[str, Any]) -> None:
-    """Note what a refresh found; what Kubernetes puts into an object by itself is no news."""
+    """Note what a refresh found to differ, as the engine tells it."""
     resource = resources.setdefault(step["urn"], Resource(urn=step["urn"]))
-    old, new = ((step.get(side) or {}).get("outputs") or {} for side in ("old", "new"))
-    found = set(step.get("detailedDiff") or ())
-    if new and resource.type.startswith("aws:"):
-        found |= {key for key in {*old, *new} if not key.startswith("__") and old.get(key) != new.get(key)}
-    resource.drift = sorted(found)
+    resource.drift = sorted(step.get("detailedDiff") or ())
 
 
 def _message(event: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ Pure: live weights are read through ``Ask``.
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from components.model import Color, tokens
 from components.rules import WORKLOAD
@@ -67,6 +67,17 @@ Ask = Callable[[str, Mapping[str, Color]], Mapping[Color, int]]
 """Takes a rule's ARN and its target groups' colors by ARN; returns percent by color, or raises ``RefusedError``."""
 
 
+class _Plan(NamedTuple):
+    """What a change is judged beside."""
+
+    resources: Mapping[str, Resource]
+    services: Mapping[str, Service]
+    holders: Mapping[tuple[str, ...], Resource]
+    """What has a name, a priority or a port before the update."""
+    opened: Collection[tuple[str, Any]]
+    """Way and network of what a firewall newly lets through: such a rule takes the place of one with another port."""
+
+
 def assess(stack: str, events: Events, ask: Ask) -> Report:
     """Return the preview of a stack from its events; ``ask`` reads the weights before the update."""
     resources = events.resources
@@ -77,8 +88,14 @@ def assess(stack: str, events: Events, ask: Ask) -> Report:
         for resource in resources.values()
         if set(resource.ops) != {"refresh"} and not resource.missing and (key := _identity(resource.type, resource.old))
     }
+    opened = {
+        (resource.type, at(resource.new, "inputs.cidrIpv4"))
+        for resource in resources.values()
+        if resource.type in _DOORS and resource.op is Op.CREATE
+    }
+    plan = _Plan(resources, by_name, holders, opened)
     changes = [
-        _change(resource, resource.op, resources, by_name, holders)
+        _change(resource, resource.op, plan)
         for resource in resources.values()
         if resource.op is not None and (resource.new or resource.old).get("custom") and not resource.is_provider
     ]
@@ -277,15 +294,9 @@ def _sorted(shares: Mapping[Color, int]) -> Mapping[str, int]:
     return {color.value: shares[color] for color in sorted(shares)}
 
 
-def _change(
-    resource: Resource,
-    op: Op,
-    resources: Mapping[str, Resource],
-    services: Mapping[str, Service],
-    holders: Mapping[tuple[str, ...], Resource],
-) -> Change:
-    group, kind = _group(resource, resources)
-    service = services.get(group) if kind == tokens.SERVICE else None
+def _change(resource: Resource, op: Op, plan: _Plan) -> Change:
+    group, kind = _group(resource, plan.resources)
+    service = plan.services.get(group) if kind == tokens.SERVICE else None
     moves = _is_production_rule(resource)
     traffic_only = (
         op is Op.UPDATE
@@ -310,9 +321,9 @@ def _change(
         group=group,
         values=values,
         traffic_only=traffic_only,
-        downtime=_downtime(resource, op, service, services.values()),
+        downtime=_downtime(resource, op, service, plan),
         live=_live(resource, op, service),
-        fails=_fails(resource, op, holders),
+        fails=_fails(resource, op, plan.holders),
         imported=resource.imported,
     )
 
@@ -369,16 +380,16 @@ def _moved(service: Service) -> Iterator[Value]:
             yield Value(path=f"weight of {color}", before=was, after=will, replaces=False)
 
 
-def _downtime(resource: Resource, op: Op, service: Service | None, services: Collection[Service]) -> str | None:
+def _downtime(resource: Resource, op: Op, service: Service | None, plan: _Plan) -> str | None:
     """Return the downtime that a change causes, None if it causes none.
 
     Colors without traffic and services that are added or removed do not count.
     """
-    hosts = {_host(each) for each in services if each.stays}
+    hosts = {_host(each) for each in plan.services.values() if each.stays}
     if resource.type == _RECORD and op is Op.DELETE and at(resource.old, "inputs.name") in hosts:
         return "deleted: the name of a service no longer resolves"
     if resource.type in _LETS_IN and (service is None or (service.stays and _serves(resource, service))):
-        return _shut(resource, op, services)
+        return _shut(resource, op, plan)
     if resource.type not in SERVES or op is Op.IMPORT or _is_workload(resource):
         return None
     if op is Op.CREATE and not resource.missing:
@@ -418,14 +429,16 @@ def _deleted_first(resource: Resource) -> bool:
     return next(steps) == "replace"
 
 
-def _shut(resource: Resource, op: Op, services: Collection[Service]) -> str | None:
+def _shut(resource: Resource, op: Op, plan: _Plan) -> str | None:
     """Return what is shut by a change of what lets requests in, None if nothing is."""
     if resource.type == _CERTIFICATE:
         # Its name ends in its host: it may go with the service, and the test listener has no users.
-        gone = [f"-{_host(service)}" for service in services if not service.stays]
-        tests = [f"-test-{_host(service)}" for service in services]
+        gone = [f"-{_host(service)}" for service in plan.services.values() if not service.stays]
+        tests = [f"-test-{_host(service)}" for service in plan.services.values()]
         if resource.name.endswith((*gone, *tests)):
             return None
+    if op is Op.DELETE and (resource.type, at(resource.old, "inputs.cidrIpv4")) in plan.opened:
+        return None  # another port of the same network is open before, and this one goes last
     if op is Op.DELETE or (op is Op.REPLACE and _deleted_first(resource)):
         return "deleted: what it lets in is refused"
     if op is Op.UPDATE and resource.type in _DOORS and _SCOPE & set(resource.diff):

@@ -56,12 +56,10 @@ def binding(color: str, ops: Sequence[str]) -> list[Event]:
     return [step(op, kind, f"shop-{color}-binding", urn(SERVICE, "shop"), old=inputs, new=inputs) for op in ops]
 
 
-def refreshed(event: Event, *, old: Any, new: Any, diff: Sequence[str] = ()) -> Event:
-    """Return the event that ends the refresh which ``event`` begins; ``old`` and ``new`` are outputs."""
-    where = event["resourcePreEvent"]["metadata"]["urn"]
-    states = {"old": {"outputs": old}, "new": {"outputs": new}}
-    told = {"op": "refresh", "urn": where, "type": "", **states, "detailedDiff": {path: {} for path in diff}}
-    return {"resOutputsEvent": {"metadata": told}}
+def refreshed(event: Event, *, diff: Sequence[str] = ()) -> Event:
+    """Return the event that ends the refresh which ``event`` begins."""
+    told = {"op": "refresh", "urn": event["resourcePreEvent"]["metadata"]["urn"], "type": ""}
+    return {"resOutputsEvent": {"metadata": {**told, "detailedDiff": {path: {} for path in diff}}}}
 
 
 ARNS = [f"actions[0].forward.targetGroups[{number}].arn" for number in (0, 1)]
@@ -266,7 +264,7 @@ def test_a_network_policy_that_no_longer_lists_a_port_is_downtime_for_a_color_wi
 
 def test_drift_begins_with_the_rule_that_is_missing_now() -> None:
     begun = traffic("refresh", rule(100, 0), None)
-    text = said(begun, refreshed(begun, old={}, new=None), traffic("create", None, rule(100, 0)))
+    text = said(begun, refreshed(begun), traffic("create", None, rule(100, 0)))
     assert text.splitlines()[1] == (
         "- **production/shop: users reach nothing now**, its production rule has been deleted"
     )
@@ -277,13 +275,19 @@ def test_drift_that_only_a_refresh_sees_is_named() -> None:
     kind = f"{EDGE}$aws:lb/loadBalancer:LoadBalancer"
     alb = [component(EDGE, "edge")]
     alb += [step(op, kind, "edge-alb", urn(EDGE, "edge"), old={}, new={}) for op in ("refresh", "same")]
-    seen = refreshed(alb[1], old={"idleTimeout": 60}, new={"idleTimeout": 90})
-    assert list(sentences(report(still(), *alb, seen))) == [
+    assert list(sentences(report(still(), *alb, refreshed(alb[1], diff=["idleTimeout"])))) == [
         "**production**: not as in the state, and the update leaves it so: edge-alb (idleTimeout)",
         "**production**: nothing changes",
     ]
-    unchanged = refreshed(alb[1], old={"idleTimeout": 60}, new={"idleTimeout": 60})
-    assert report(still(), *alb, unchanged).drift == []
+    assert report(still(), *alb, refreshed(alb[1])).drift == []
+
+
+@pytest.mark.parametrize(("port", "cidr", "down"), [(8081, "10.0.0.0/16", False), (8080, "10.0.0.0/24", True)])
+def test_a_firewall_that_opens_another_port_of_the_network_shuts_nobody_out(port: int, cidr: str, down: bool) -> None:
+    kind, edge = f"{EDGE}$aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule", urn(EDGE, "edge")
+    gone = step("delete", kind, "edge-out-old", edge, old={"cidrIpv4": "10.0.0.0/16", "fromPort": 8080})
+    new = step("create", kind, "edge-out-new", edge, old=None, new={"cidrIpv4": cidr, "fromPort": port})
+    assert ("**Downtime**: edge-out-old" in said(still(), component(EDGE, "edge"), new, gone)) is down
 
 
 @pytest.mark.parametrize(
