@@ -4,10 +4,19 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    NoCredentialsError,
+    NoRegionError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    SSOError,
+    TokenRetrievalError,
+)
 
 from components.context.aws_session import AssumeRolesError
 from components.rules import advice
@@ -60,12 +69,30 @@ def _settings_error() -> type[Exception]:
     return SettingsError
 
 
+_LOGIN: Final = frozenset(
+    {
+        *("ExpiredToken", "ExpiredTokenException", "RequestExpired", "InvalidClientTokenId"),
+        *("UnrecognizedClientException", "InvalidAccessKeyId", "InvalidToken", "AuthFailure"),
+    }
+)
+"""What AWS's services say of credentials that have expired, or that it does not know."""
+
+
 def explained(error: Exception) -> str:
     """Return what to do about an error. AWS's own text is left out, because it may repeat what was sent."""
-    if isinstance(error, NoCredentialsError):
+    if isinstance(error, NoCredentialsError | PartialCredentialsError):
         return "no AWS credentials; log in first, or name a profile with AWS_PROFILE"
+    if isinstance(error, ProfileNotFound):
+        return f"AWS_PROFILE or aws:profile names none that is configured: {error}; see `aws configure list-profiles`"
+    if isinstance(error, NoRegionError):
+        return "no AWS region; set aws:region in the stack file, or AWS_REGION"
+    if isinstance(error, SSOError | TokenRetrievalError):
+        return f"the login to AWS is over ({type(error).__name__}); log in again: aws sso login"
     if isinstance(error, ClientError):
-        return f"AWS refused {error.operation_name}: {error.response['Error'].get('Code')}; see its CloudTrail event"
+        code = error.response["Error"].get("Code")
+        if code in _LOGIN:
+            return f"the login to AWS is over or not valid ({code}); log in again: aws sso login"
+        return f"AWS refused {error.operation_name}: {code}; see its CloudTrail event"
     if isinstance(error, BotoCoreError) and not isinstance(error, AssumeRolesError):
         return f"no answer from AWS: {type(error).__name__}; check the region and the network"
     return str(error)

@@ -237,13 +237,13 @@ def place(name: str | None) -> Place:
     """
     folder = project_folder()
     project, name_of_project = _project(folder)
-    full = name or _selected(folder, name_of_project) or _pulumi(folder, "stack", "--show-name")
+    known = sorted(found.name.removeprefix("Pulumi.").removesuffix(".yaml") for found in folder.glob("Pulumi.*.yaml"))
+    full = name or _selected(folder, name_of_project)
+    if full is None:
+        raise RefusedError(f"no stack is selected here; name one with --stack: {', '.join(known) or 'none has a file'}")
     short = full.rpartition("/")[2]
     file = folder / f"Pulumi.{short}.yaml"
     if not file.exists():
-        known = sorted(
-            found.name.removeprefix("Pulumi.").removesuffix(".yaml") for found in folder.glob("Pulumi.*.yaml")
-        )
         raise unknown("stack with a file here", short, known)
     declared = defaults(project)
     values = {**declared, **section(read(file), "config", file)}
@@ -466,5 +466,16 @@ def _pulumi(folder: Path, *arguments: str, given: str | None = None) -> str:
     command = [program(), "--non-interactive", *arguments]
     done = subprocess.run(command, cwd=folder, input=given, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise RefusedError(f"`pulumi {' '.join(arguments)}` failed: {done.stderr.strip().removeprefix('error: ')}")
+        said = done.stderr.strip().removeprefix("error: ")
+        mend = next((mend for words, mend in _MENDS.items() if words in said), "")
+        raise RefusedError(f"`pulumi {' '.join(arguments)}` failed: {said}{mend}")
     return done.stdout.strip()
+
+
+_MENDS: Final = {
+    "PULUMI_ACCESS_TOKEN must be set": "; log in to where the states are: pulumi login s3://…, or set "
+    "PULUMI_BACKEND_URL (docs/state.md)",
+    "no stack named": "; log in to where its state is: pulumi login s3://…, or make it: pulumi stack init "
+    "(docs/state.md)",
+}
+"""What mends a refusal of the engine that does not say so, or not for states in S3."""

@@ -39,6 +39,13 @@ _MOST_OF_A_KEY, _MOST_OF_A_REASON = 250, 1500
 """Characters of a message, of which names are a part."""
 
 
+def _texts(value: object) -> list[str]:
+    """Return the texts of a value that a reason may repeat: itself, or what it lists."""
+    if isinstance(value, Mapping):
+        value = [*value, *value.values()]
+    return [text for text in (value if isinstance(value, list | tuple) else [value]) if isinstance(text, str)]
+
+
 def lines_of(error: ErrorDetails) -> Iterator[str]:
     """Return pydantic's errors in our words."""
     *parents, last = error["loc"]
@@ -55,9 +62,10 @@ def lines_of(error: ErrorDetails) -> Iterator[str]:
         reason = f"must be {error['ctx']['expected']}{got}".replace("'", "")
     elif kind == "value_error":
         reason = str(cause)
-        if isinstance(value, str):
-            repeated = "a value that is not shown here" if private else rules.shortened(repr(value))
-            reason = reason.replace(repr(value), repeated)
+        for text in _texts(value):
+            hidden = private or rules.may_hold_a_secret(text)
+            repeated = "a value that is not shown here" if hidden else rules.shortened(repr(text))
+            reason = reason.replace(repr(text), repeated)
     else:
         allowed = _ALLOWED.get(kind.split("_")[0], "something else")
         if allowed in _CONTAINERS and isinstance(value, str):

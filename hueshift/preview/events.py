@@ -120,8 +120,8 @@ def collect(events: Iterable[Mapping[str, Any]]) -> Events:
                 outputs = {key: (done["metadata"].get(key) or {}).get("outputs") or {} for key in outputs}
             elif done["metadata"]["op"] == "refresh":
                 _refreshed(resources, done["metadata"])
-        elif ended := event.get("summaryEvent"):
-            summary = ended.get("resourceChanges") or {}
+        elif "summaryEvent" in event:
+            summary = event["summaryEvent"].get("resourceChanges") or {}
         elif (message := event.get("diagnosticEvent")) and message["severity"] in ("warning", "error"):
             (errors if message["severity"] == "error" else warnings).append(_message(message))
         elif found := event.get("policyEvent"):

@@ -1234,6 +1234,15 @@ def test_an_experiment_has_a_cohort_and_shares_requests_by_its_percent_alone(coh
     assert shop.stickiness == (7 * 24 * 3600 if percent else 0)
 
 
+@pytest.mark.parametrize(
+    ("value", "repeated"),
+    [("a\\b", r"'a\\b'"), ("see https://u:obviously-fake@example.com \\", "a value that is not shown here")],
+)
+def test_what_a_list_holds_is_repeated_unless_it_may_be_a_secret(value: str, repeated: str) -> None:
+    (problem,) = problems(shop_with(some.experiment(header={"name": "x-cohort", "values": [value, "b"]})))
+    assert problem.startswith(f"{PREFIX}services.shop.experiment.header.values: {repeated} is no usable value")
+
+
 def test_an_experiment_and_a_canary_exclude_each_other() -> None:
     values = shop_with(some.experiment(percent=50), canaryWeight=10)
     (problem,) = problems(values)
