@@ -238,9 +238,11 @@ def place(name: str | None) -> Place:
     folder = project_folder()
     project, name_of_project = _project(folder)
     known = sorted(found.name.removeprefix("Pulumi.").removesuffix(".yaml") for found in folder.glob("Pulumi.*.yaml"))
-    full = name or _selected(folder, name_of_project)
-    if full is None:
-        raise RefusedError(f"no stack is selected here; name one with --stack: {', '.join(known) or 'none has a file'}")
+    try:
+        full = name or _selected(folder, name_of_project) or _pulumi(folder, "stack", "--show-name")
+    except RefusedError as error:
+        there = ", ".join(known) or "none has a file yet"
+        raise RefusedError(f"no stack is selected here; name one with --stack ({there}). {error}") from None
     short = full.rpartition("/")[2]
     file = folder / f"Pulumi.{short}.yaml"
     if not file.exists():

@@ -29,7 +29,7 @@ changed=$(git status --porcelain -- "${made_of[@]}")
 [ -z "$changed" ] || fail "the image carries the name of the commit, and these files differ from it; commit them: $changed"
 version=$(<"$source/VERSION").$(git rev-list --count HEAD -- "${made_of[@]}")
 shopt -s nullglob
-revisions=("$source"/migrations/versions/[0-9]*_*.py)
+revisions=("$source"/migrations/versions/[0-9]*_*.*)
 schema=
 [ ${#revisions[@]} = 0 ] || schema=$(basename "${revisions[-1]%%_*}")
 

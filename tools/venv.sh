@@ -4,7 +4,8 @@
 # kept in the build cache; `.venv` points at it. Prints its directory.
 #
 # HUESHIFT_VENV  deploy: what the program needs and no more, each package by its
-#                hash (deploy.txt), for jobs that change a stack
+#                hash (deploy.txt), for jobs that change a stack; the same in a
+#                copy without the local cloud and its tests
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -14,7 +15,7 @@ python=${PYTHON:-python3}
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
   { echo "venv.sh: $("$python" --version) is too old; Python 3.11 or newer is needed, name it with PYTHON=" >&2; exit 1; }
 
-if [ "${HUESHIFT_VENV:-}" = deploy ]; then
+if [ "${HUESHIFT_VENV:-}" = deploy ] || [ ! -f "$root/sandbox/requirements.txt" ] || [ ! -f "$root/app/requirements.txt" ]; then
   what=(--require-hashes -r "$root/deploy.txt") pins=("$root/deploy.txt")
 else
   what=(-r "$root/requirements-dev.txt")

@@ -103,7 +103,9 @@ class Doctor:
             "credentials",
         )
         yield self._line("state", self._state, f"pulumi login …, pulumi stack init {name} …: docs/state.md", "engine")
-        yield self._line("state key", self._key, "docs/state.md says which key, docs/roles/read.json which rights")
+        yield self._line(
+            "state key", self._key, "aws sso login; docs/state.md says which key, docs/roles/read.json which rights"
+        )
         yield self._line("network", self._network, "give the role docs/roles/read.json", "stack file", "credentials")
         yield self._line(
             "certificate", self._certificate, "set loadBalancer.certificateArn", "stack file", "credentials"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hueshift.report import RefusedError
-from hueshift.stack import Place
+from hueshift.stack import Place, place
 
 
 def script(file: Path, text: str) -> None:
@@ -63,3 +63,31 @@ def test_a_commit_says_what_it_has_kept_or_why_it_has_not(there: Place) -> None:
     assert there.commit("Flip") == "kept: Flip Pulumi.staging.yaml"
     with pytest.raises(RefusedError, match=r"Pulumi\.staging\.yaml was not committed: no push"):
         there.commit("Flop")
+
+
+@pytest.mark.parametrize(
+    ("said", "mends"),
+    [
+        ("PULUMI_ACCESS_TOKEN must be set for login during non-interactive CLI sessions", "pulumi login s3://"),
+        ("no stack named 'staging' found", "pulumi stack init"),
+    ],
+)
+def test_without_a_login_or_a_state_the_commands_that_mend_it_are_named(
+    there: Place, monkeypatch: pytest.MonkeyPatch, said: str, mends: str
+) -> None:
+    script(there.folder / "bin/pulumi", f'echo "error: {said}" >&2\nexit 255')
+    monkeypatch.setenv("PATH", str(there.folder / "bin"), prepend=os.pathsep)
+    with pytest.raises(RefusedError, match=f"failed: {said}.*{mends}"):
+        there.state()
+
+
+def test_where_no_stack_is_selected_those_that_could_be_named_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "Pulumi.yaml").write_text("name: hueshift\n")
+    for name in ("staging", "production"):
+        (tmp_path / f"Pulumi.{name}.yaml").write_text("config: {}\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(RefusedError, match=r"no stack is selected here; name one with --stack \(production, staging\)"):
+        place(None)
