@@ -120,7 +120,7 @@ def template_problems(template: Mapping[str, Any], *, allow: Sequence[str]) -> I
                 reason = "is true; mount an emptyDir where it writes, or name this path under allow"
                 yield Problem(path, reason)
         elif not path.endswith("]"):
-            plain = re.sub(r"\[[^\]]*\]", "", path)
+            plain = re.sub(r"\[[^\[\]]*\]", "", path)  # linear on "[[[[" as well
             for end, (right, said) in _RESTRICTED.items():
                 if plain.endswith(f".{end}") and not right(value):
                     yield Problem(path, f"is refused by the namespace (Pod Security, restricted); allowed is {said}")

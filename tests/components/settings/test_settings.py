@@ -1037,6 +1037,15 @@ def judged(values: dict[str, Any]) -> None:
         problem.encode()
 
 
+@pytest.mark.parametrize("character", ["[", "{", "(", ".", "/", ":", "-", "a", "0", "=", " "])
+def test_ten_thousand_characters_of_a_kind_are_judged_in_time_wherever_they_stand(character: str) -> None:
+    long = character * 10_000
+    for at in (("labels", {long: "shop"}), ("annotations", {"example.com/scan": long})):
+        (values, *_) = some.whole()
+        values["services"]["shop"]["podTemplate"] = {"metadata": dict([at])}
+        judged(values)
+
+
 @given(some.stack_files())
 @hypothesis.settings(max_examples=200)
 def test_whatever_a_stack_file_holds_is_accepted_or_refused_by_its_place_and_without_a_secret(
