@@ -75,7 +75,7 @@ class LoadBalancer(pulumi.ComponentResource):
     """An Application Load Balancer that answers 404 where no service's rules say otherwise.
 
     Not 503: an answer of its own with 5xx is a failure of the load balancer to its metrics, and whoever asks for a host
-    that no service has, as scanners do, would ring ``load-balancer-errors``.
+    that no service has, as scanners do, would set off ``load-balancer-errors``.
 
     Listeners: 443 for production, 80 which only redirects there, and one for tests.
     """

@@ -290,7 +290,7 @@ TOO_FEW: Final = Alert(
     blind_spot="A color that never had a ready pod, whose update fails; pods beyond replicas.min that the load needs.",
     # A group without targets has no figure at all (ELB guide). That is 0 after one that had some, hence a period more
     # than must be wrong, for the last of these to be among them; and nothing before there were any, so that a new color
-    # does not ring. What rings when all figures are gone rings on. A figure that is late is 0, too.
+    # does not fire. What fires when all figures are gone stays on. A figure that is late is 0, too.
     cloudwatch=CloudWatch(
         metrics={"healthy": Metric(name="HealthyHostCount", stat="Minimum")},
         math={"ready": "IF(FILL(healthy, REPEAT) >= 0, FILL(healthy, 0))"},

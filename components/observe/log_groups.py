@@ -1,4 +1,4 @@
-"""Where the lines go that the pods write, what is counted of them, and what they are asked when an alert rings.
+"""Where the lines go that the pods write, what is counted of them, and what they are asked when an alert fires.
 
 The pods write to standard output. What reads that on each node and sends it here is the cluster's, not the program's:
 Fluent Bit, as docs/components/log_groups.md configures it.

@@ -1,4 +1,4 @@
-"""Sends a release's traffic back when an alarm rings and nobody drives the release.
+"""Sends a release's traffic back when an alarm fires and nobody drives the release.
 
 EventBridge hears of the environment's alarms and starts a state machine, which calls S3 and Elastic Load Balancing
 itself. It knows nothing of releases: it does what the object ``guard/<alarm>.json`` in the releases bucket says, which
@@ -49,7 +49,7 @@ def definition(bucket: pulumi.Input[str]) -> dict[str, Any]:
     list (Step Functions guide, paths).
     """
     return {
-        "Comment": "hueshift's guard: sends the traffic of an armed release back when an alarm of its new color rings",
+        "Comment": "hueshift's guard: sends the traffic of an armed release back when an alarm of its new color fires",
         "StartAt": "Look",
         "TimeoutSeconds": _LONGEST,
         "States": {
@@ -213,7 +213,7 @@ class Guard(pulumi.ComponentResource):
         rule = cloudwatch.EventRule(
             f"{name}-rule",
             name=physical,
-            description=f"Alarms of {context.environment} that ring",
+            description=f"Alarms of {context.environment} that fire",
             event_pattern=json.dumps(pattern(context.environment)),
             tags=context.tags,
             opts=child,

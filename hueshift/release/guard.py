@@ -1,6 +1,6 @@
 """Arms the guard in AWS for a release, finds out what it did, and disarms it.
 
-The guard (``components/traffic/guard.py``) sends traffic back when an alarm rings and nobody drives the release. It
+The guard (``components/traffic/guard.py``) sends traffic back when an alarm fires and nobody drives the release. It
 does what an object of the releases bucket says, ``guard/<alarm>.json``. So whoever drives arms it before the first
 request goes to the new color, and disarms it once the release is over, before the stack file names the new color.
 
@@ -31,7 +31,7 @@ def move(rule: Rule, old: Color) -> dict[str, Any]:
 
 
 def order(moves: Sequence[Mapping[str, Any]], *, since: float, until: float) -> dict[str, Any]:
-    """Return what the guard is to do when one of a release's alarms rings: all of the moves.
+    """Return what the guard is to do when one of a release's alarms fires: all of the moves.
 
     ``since``, the start of the release, and ``until`` bound the time of the alarms that it heeds: seconds since 1970,
     of which only whole ones are used.
@@ -46,7 +46,7 @@ def arm(s3: Any, bucket: str, names: Iterable[str], wanted: Mapping[str, Any]) -
 
 
 def disarm(s3: Any, bucket: str, names: Iterable[str]) -> None:  # noqa: ANN401
-    """Take the orders away: alarms that ring from now on move nothing. What the guard did stays to be read.
+    """Take the orders away: alarms that fire from now on move nothing. What the guard did stays to be read.
 
     An execution that has read its order goes on; the release is over for the guard when ``busy`` says no.
     """

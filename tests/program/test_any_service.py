@@ -5,11 +5,15 @@ from functools import cache
 from typing import Any
 from unittest.mock import patch
 
+import pytest
+
 from components.settings import RECORD, ran
 from policy.checks import CHECKS
 from tests.policy.test_checks import found, resources
 from tests.support.engine import Engine
 from tests.support.program import ROOT, Config, config, differences, run, unchanged
+
+pytestmark = pytest.mark.slow
 
 DIGEST = f"sha256:{'a' * 64}"
 

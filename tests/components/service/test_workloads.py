@@ -11,6 +11,8 @@ from tests.policy.test_checks import found, resources
 from tests.support.engine import Engine
 from tests.support.program import Config, differences, run
 
+pytestmark = pytest.mark.slow
+
 COLORS = tuple(Color)
 
 

@@ -27,6 +27,8 @@ from tests.support.engine import Engine, in_stack
 from tests.support.moto import mocked
 from tests.support.program import ROOT
 
+pytestmark = pytest.mark.slow
+
 BUCKET = "staging-releases-bucket-1a2b3c4"
 ARGS = GuardArgs(context=samples.CONTEXT, bucket=BUCKET, routing=samples.HEARERS)
 ALARM = "staging-shop-green-canary-errors"

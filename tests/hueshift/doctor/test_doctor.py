@@ -366,6 +366,7 @@ FAULTS: dict[str, tuple[Callable[[World], object], str, str, str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_is_the_one_thing_that_is_wrong(fault: str, world: World) -> None:
     plant, check, said, remedy = FAULTS[fault]

@@ -47,6 +47,7 @@ def misses(*, looks: int, lift: float = 0.0, runs: int = 200, **of: float) -> in
     return missed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("share", "rate", "lift", "clump"),
     [(0.5, 0.02, 0, 1), (0.1, 0.02, 0, 1), (0.5, 0.3, 0, 1), (0.5, 0.02, 0, 2), (0.5, 0.02, 1.0, 2), (0.1, 0.02, 1, 1)],

@@ -12,6 +12,8 @@ from hueshift.preview.report import Report
 from hueshift.release.drive import Asked, Phase
 from tests.hueshift.release.loop import BLUE, GREEN, KilledError, Loop, armed, undone
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_good_release_takes_its_steps_and_is_written_into_the_file_at_its_end(loop: Loop) -> None:
     before = loop.world.file.read_text()
@@ -108,7 +110,6 @@ def test_without_s3_nothing_goes_forward_and_a_bad_color_is_taken_back(loop: Loo
     undone(loop, "failed: ")
 
 
-@pytest.mark.slow
 def test_services_that_share_a_key_are_released_and_undone_together(loop: Loop) -> None:
     loop.load.service = "shop"
     loop.strategy("shop", "orders", steps=[{"weight": 50, "bake": 10}])
@@ -149,7 +150,6 @@ def test_a_stack_without_a_bucket_is_told_to_make_one(loop: Loop, monkeypatch: p
     assert "staging has no bucket for the records of releases: pulumi up --stack staging" in done.output
 
 
-@pytest.mark.slow
 def test_each_color_is_held_to_the_pods_that_all_of_the_traffic_needs_until_it_is_parked(loop: Loop) -> None:
     def pods(color: str, last: int) -> None:
         targets: Any = [{"Id": f"172.31.0.{it}", "Port": 8080} for it in range(1, last + 1)]
@@ -171,7 +171,6 @@ def test_each_color_is_held_to_the_pods_that_all_of_the_traffic_needs_until_it_i
     assert colors()["blue"]["parked"] is True
 
 
-@pytest.mark.slow
 def test_the_status_names_the_open_release_and_afterwards_until_when_the_old_color_is_kept(loop: Loop) -> None:
     assert loop.run("release", "--detach").exit_code == 4
     done = loop.run("status", "--closed")
@@ -187,7 +186,6 @@ def test_the_status_names_the_open_release_and_afterwards_until_when_the_old_col
     assert said["release"]["keptUntil"]
 
 
-@pytest.mark.slow
 def test_an_image_that_users_have_already_is_no_release_and_the_program_goes_out_all_the_same(loop: Loop) -> None:
     image = loop.world.config["hueshift:services"]["pricing"]["colors"]["blue"]["image"]
     before = loop.world.file.read_text()
@@ -199,7 +197,6 @@ def test_an_image_that_users_have_already_is_no_release_and_the_program_goes_out
     assert loop.world.live("pricing") == {"blue": 100, "green": 0}
 
 
-@pytest.mark.slow
 def test_a_preview_knows_an_open_release(loop: Loop) -> None:
     with chdir(loop.world.folder):
         assert _open("staging") == []

@@ -4,6 +4,8 @@ import pytest
 
 from tests.support.balancers import World
 
+pytestmark = pytest.mark.slow
+
 COLD = """
 import sys
 from hueshift.traffic.balancer import Balancer
