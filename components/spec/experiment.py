@@ -20,7 +20,7 @@ class HeaderCohort:
     name: Annotated[str, Rule(rules.cohort_header_problem), Example("x-cohort")]
     """The header."""
     values: Annotated[Sequence[str], Rule(rules.cohort_values_problem), Example(["beta", "staff-*"])]
-    """What it is compared with; * is any text and ? any character."""
+    """The values that count; * is any text and ? any character."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,15 +38,15 @@ class Experiment:
     """An A/B test. The variant is the color that is not active."""
 
     name: Annotated[str, Rule(rules.experiment_name_problem), Example("short-checkout")]
-    """What it is called; another cohort or share is another experiment, and has another name."""
+    """The name of the experiment; another cohort or share is another experiment, and has another name."""
     since: Annotated[str, Rule(rules.moment_problem), Example("2027-03-01T09:00:00Z")]
-    """From when its requests count."""
+    """The time from which its requests count."""
     until: Annotated[str, Rule(rules.moment_problem), Example("2027-03-08T09:00:00Z")]
-    """When it is over; whoever removes the block ends it."""
+    """The time at which it is over; the experiment ends when this block is removed."""
     header: HeaderCohort | None = None
-    """Who sees the variant, by a header; or cookie, or percent."""
+    """The header whose senders see the variant; or cookie, or percent."""
     cookie: CookieCohort | None = None
-    """Who sees the variant, by a cookie that the service sets; or header, or percent."""
+    """The cookie, set by the service, whose owners see the variant; or header, or percent."""
     percent: Annotated[int | None, Between(1, 99, "both colors have users"), Example(50)] = None
     """Percent of the clients, at random, who see the variant and stay with it by a cookie of the load balancer; for 7
     days at most."""
@@ -55,7 +55,7 @@ class Experiment:
         Like(METRIC, "a counter in Prometheus, or NAMESPACE/NAME in CloudWatch", limit=256),
         Example("orders_total"),
     ] = None
-    """What is counted per request besides errors, such as orders_total or Shop/Orders."""
+    """A metric that is counted per request besides errors, such as orders_total or Shop/Orders."""
 
     def problems(self) -> Iterator[Problem]:
         """Yield what is wrong between the keys."""

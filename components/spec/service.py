@@ -20,7 +20,7 @@ _Variable = Annotated[str, Rule(rules.env_name_problem)]
 
 @dataclass(frozen=True, kw_only=True)
 class Replicas:
-    """How many pods each color has that is not parked."""
+    """The number of pods of each color that is not parked."""
 
     min: Annotated[int, Rule(rules.replica_problem, by_environment=True)] = 2
     """Pods that there are always."""
@@ -29,14 +29,15 @@ class Replicas:
     cpu_target: Annotated[int, _Percent] = 70
     """Percent of the requested CPU, averaged over the pods, at which more are added."""
     memory_target: Annotated[int | None, _Percent, Example(80)] = None
-    """The same of the requested memory; only for a service whose memory follows its load."""
+    """Percent of the requested memory, averaged over the pods, at which more are added; only for a service whose
+    memory follows its load."""
     requests_per_second: Annotated[int | None, Between(1, 1_000_000, "more than a pod serves"), Example(50)] = None
     """Requests per second and pod at which more are added."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Resources:
-    """What each pod requests. Memory is its limit too; CPU has none: throttling is latency."""
+    """The resources that each pod requests. Memory is its limit too; CPU has none: throttling is latency."""
 
     cpu: Annotated[str, Rule(rules.cpu_problem)] = "100m"
     """The CPU that a pod requests."""
@@ -53,7 +54,7 @@ class Egress:
     ports: Annotated[
         Sequence[Annotated[int, Between(1, 65535, "a TCP port")]], Rule(rules.empty_problem), Example([5432])
     ]
-    """Where, over TCP; none would be all of them in a NetworkPolicy."""
+    """The TCP ports, at least one: a NetworkPolicy takes none for all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,12 +64,12 @@ class SecretSource:
     store: Annotated[str, Rule(rules.namespace_problem), Example("vault")]
     """The ClusterSecretStore that reads it."""
     path: Annotated[str, Like(r"[\w.][\w./-]*", "a path such as kv/shop/app", limit=512), Example("kv/shop/app")]
-    """What the store calls the entry."""
+    """The name of the entry in that store."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rotation:
-    """Who gives the entry new values, and how often."""
+    """The function that gives the entry new values, and how often it does."""
 
     lambda_arn: Annotated[
         str,
@@ -78,7 +79,7 @@ class Rotation:
     ]
     """The function that makes a new value."""
     days: Annotated[int, Between(1, 1000, "what Secrets Manager takes (RotateSecret)"), Example(30)]
-    """How many pass between two values."""
+    """The number of days between two values."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +91,7 @@ class SecretEntry:
     source: SecretSource | None = None
     """Another store that has the values; unset, a container in AWS Secrets Manager is made here."""
     rotation: Rotation | None = None
-    """Who rotates the values; unset, nobody."""
+    """The rotation of the values; unset, nobody rotates them."""
     replica_regions: Annotated[
         Sequence[Annotated[str, Like(r"[a-z]{2}(-[a-z]+)+-[0-9]", "a region such as eu-central-1", limit=32)]],
         Example(["eu-central-1"]),
@@ -100,7 +101,7 @@ class SecretEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class Build:
-    """What an image is built from; outside production only."""
+    """The files that an image is built from; outside production only."""
 
     context: Annotated[str, Rule(rules.folder_problem), Example("app")]
     """The folder with all that the image is made from, relative to the project."""
@@ -111,7 +112,7 @@ class Build:
     )
     """Build arguments; VERSION is given already."""
     platform: Literal["linux/amd64", "linux/arm64"] = "linux/amd64"
-    """What the nodes run."""
+    """The operating system and architecture of the nodes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,7 +152,7 @@ class PodTemplate:
 
 @dataclass(frozen=True, kw_only=True)
 class Release:
-    """What one color of a service runs."""
+    """The image of one color of a service, and all that is its own."""
 
     image: Annotated[
         str | None,
@@ -160,7 +161,7 @@ class Release:
     ] = None
     """The image, by digest; or build in its place."""
     build: Annotated[Build | None, Rule(rules.build_problem, by_environment=True)] = None
-    """What the image is built from, where it is built here."""
+    """The files that the image is built from, where it is built here."""
     version: Annotated[str, Rule(rules.version_problem), Example("1.5.0")]
     """The semantic version of what the image holds."""
     schema: Annotated[str | None, Rule(rules.schema_problem), Example("0002")] = None
@@ -180,7 +181,7 @@ class Release:
     )
     """Environment variables of this color alone, over those of the service."""
     pod_template: PodTemplate = PodTemplate()
-    """What is laid over the pods' template of this color alone, over that of the service."""
+    """A part of a pod template, merged into this color's pods after that of the service."""
 
     def problems(self) -> Iterator[Problem]:
         """Yield what is wrong between the keys."""
@@ -193,16 +194,16 @@ class Uptime:
     """Whether Route 53 asks the host from outside, on ``health.path``, as users would."""
 
     enabled: Annotated[bool, Unset("true in production if the load balancer is internet-facing")] = False
-    """Whether it is asked; what it answers is counted as traffic in CloudWatch."""
+    """Whether the host is probed; CloudWatch counts the probes as traffic."""
     contains: Annotated[
         str | None, Like(r"[\x20-\x7e]+", "1 to 255 letters, signs and blanks of ASCII", limit=255), Example("ready")
     ] = None
-    """What must be in the first 5,120 bytes of the answer; unset, any answer with 200 to 399 will do."""
+    """A text that the first 5,120 bytes of the answer must have; unset, any answer with 200 to 399 will do."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Migrations:
-    """What brings a database to the schema that a color names, as a Job before its pods."""
+    """The command that brings a database to the schema that a color names, as a Job before its pods."""
 
     command: Annotated[Sequence[str], Words(), Rule(rules.command_problem)] = (
         *("python3", "-m", "app.migrate", "{schema}"),
@@ -219,12 +220,13 @@ class Migrations:
 
 @dataclass(frozen=True, kw_only=True)
 class Metrics:
-    """What the pods tell Prometheus of their requests."""
+    """The metrics of requests that the pods serve to Prometheus."""
 
     enabled: bool = True
-    """Whether they do; if not, CloudWatch alone judges requests, and Prometheus what the cluster tells of the pods."""
+    """Whether the pods serve them; if not, CloudWatch alone judges requests, and Prometheus only what the cluster
+    tells of the pods."""
     path: Path = "/metrics"
-    """Where they tell it, on the port of the service."""
+    """The path of the metrics, on the port of the service."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,19 +234,20 @@ class Workload:
     """Pods of a color's image that take no requests: a worker, or a job at set times."""
 
     command: Annotated[Sequence[str], Words(), Rule(rules.command_problem), Example(["/shop", "consume"])]
-    """What is run."""
+    """The command of the worker or job."""
     schedule: Annotated[
         str | None,
         Like(r"@(hourly|daily|weekly|monthly|yearly)|([\w*/,-]+ ){4}[\w*/,-]+", "such as 15 3 * * *", limit=64),
         Example("15 3 * * *"),
     ] = None
-    """When a job runs, as cron says it, in UTC; unset, a worker that always runs."""
+    """The schedule of a job in cron's form, in UTC; unset, it is a worker that always runs."""
     runs: Literal["both", "active"] = "both"
-    """In both colors, or in the active one alone; active makes a flip change it too, which is then more than a rule."""
+    """The colors that run it: both, or the active one alone; with active a flip changes the worker too, and not only
+    a rule."""
     replicas: Annotated[int, Between(1, 100, "more belong to a service of their own")] = 1
-    """How many pods a worker has."""
+    """The number of a worker's pods."""
     resources: Resources = Resources()
-    """What each pod requests."""
+    """The resources that each pod requests."""
     grace_period: Annotated[int, Between(1, 14_400, "four hours are enough to put work back")] = 30
     """Seconds after which a pod that was told to stop is killed."""
 
@@ -272,21 +275,22 @@ Watched = Literal[
 
 @dataclass(frozen=True, kw_only=True)
 class Thresholds:
-    """When the alarms of a service and its colors are on. What judges a canary, 1 % of its requests, is for all."""
+    """The thresholds of the alarms of a service and its colors. That of a canary, 1 % of its requests, is the same
+    for all."""
 
     error_percent: Annotated[int, Between(1, 20, "beyond that one user in five would fail unheard")] = 5
     """Percent of failing requests: far above what retries and aborts cause, while most users still succeed."""
     p95_milliseconds: Annotated[int, Between(10, 3_600_000, "no request takes longer")] = 1000
-    """Within which 95 of 100 requests are answered; beyond a second people notice."""
+    """Milliseconds within which 95 of 100 requests are answered; beyond a second people notice."""
     p99_milliseconds: Annotated[int, Between(10, 3_600_000, "no request takes longer")] = 2500
     """Within which 99 of 100 requests are answered. Name a bound of the service's histogram: between two bounds
     Prometheus guesses."""
     minutes: Annotated[int, Between(5, 15, "the counts of the newest minutes are late; timing.bake covers them")] = 5
-    """Over which failures and slow answers are looked at, of which all but one must be wrong."""
+    """Minutes over which failures and slow answers are looked at; all but one of them must be wrong."""
     severities: Annotated[
         Mapping[Watched, Literal["critical", "warning"]], Example({"latency-p99": "critical", "traffic": "warning"})
     ] = field(default_factory=dict)
-    """How soon a person must look, by alert, where that is not as docs/alerts says: critical is now, warning today."""
+    """The severity of an alert, where it is not that of docs/alerts: critical calls a person now, warning today."""
 
     def problems(self) -> Iterator[Problem]:
         """Yield what is wrong between the keys."""
@@ -304,11 +308,11 @@ class Service:
     host: Annotated[str, Rule(rules.host_problem), Example("shop.example.com")]
     """The name by which users reach the service."""
     port: Annotated[int, Between(1024, 65535, "below 1024 takes root"), Example(8080)]
-    """Where the pods listen."""
+    """The port on which the pods listen."""
     priority_band: Annotated[
         int, Between(BANDS.start, BANDS.stop - 1, "one for each service"), Unset("from a hash of its name"), Example(7)
     ]
-    """Where the rules of the service stand on the listeners; to set where two services have the same."""
+    """The place of the service's rules on the listeners; to be set where two services have the same."""
     active_color: Annotated[Color, Unset("the stack's")] = Color.BLUE
     """The color that gets the traffic; changing it is the flip."""
     canary_weight: Annotated[int, Rule(rules.canary_problem), Unset("the stack's")] = 0
@@ -316,13 +320,13 @@ class Service:
     experiment: Experiment | None = None
     """An A/B test: who sees the other color, and until when; beside it there is no canary, flip or release."""
     strategy: Strategy = Strategy()
-    """How the service is released."""
+    """The way in which the service is released."""
     colors: Annotated[Mapping[Color, Release], Beside(colors_problems, "strategy", Strategy())]
-    """What blue and green run; one color alone for the strategies rolling and recreate."""
+    """Blue and green; one color alone for the strategies rolling and recreate."""
     replicas: Replicas = Replicas()
-    """How many pods each color has."""
+    """The number of pods of each color."""
     resources: Resources = Resources()
-    """What each pod requests."""
+    """The resources that each pod requests."""
     env: Annotated[Mapping[_Variable, str], Rule(rules.variables_problem), Example({"LOG_LEVEL": "INFO"})] = field(
         default_factory=dict
     )
@@ -331,7 +335,7 @@ class Service:
     not_secrets: Annotated[Sequence[_Variable], Example(["MAX_TOKENS"])] = ()
     """Names of variables that look like those of secrets, and whose values are none."""
     pod_template: PodTemplate = PodTemplate()
-    """What is laid over the pods' template of both colors, whose pods all roll when it changes."""
+    """A part of a pod template, merged into the pods of both colors; all of them roll when it changes."""
     secrets: Mapping[Annotated[str, Rule(rules.entry_problem)], SecretEntry] = field(default_factory=dict)
     """Entries of secret values, by name."""
     egress: Sequence[Egress] = ()
@@ -341,7 +345,7 @@ class Service:
         Rule(rules.policies_problem),
         Example(["arn:aws:iam::111122223333:policy/shop-orders"]),
     ] = ()
-    """What the pods may do in AWS; none, and they have no role."""
+    """IAM policies of the pods' role; without one the pods have no role."""
     priority_class: Annotated[str | None, Rule(rules.namespace_problem), Example("high")] = None
     """A PriorityClass of the cluster; unset, its default."""
     expects_traffic: Annotated[bool, Unset("true in production")] = True
@@ -349,15 +353,15 @@ class Service:
     timing: Timing = Timing()
     """The times of the service, in seconds."""
     health: Health = Health()
-    """How a pod is asked whether it can serve."""
+    """The health checks of a pod."""
     uptime: Uptime = Uptime()
-    """Whether the service is asked from outside."""
+    """The probe of the service from outside."""
     migration: Migrations = Migrations()
-    """What brings the database to a schema; a color without a schema needs none."""
+    """The command that brings the database to a schema; a color without a schema needs none."""
     metrics: Metrics = Metrics()
-    """What the pods tell Prometheus of their requests."""
+    """The metrics of requests that the pods serve to Prometheus."""
     alerts: Thresholds = Thresholds()
-    """When its alarms are on."""
+    """The thresholds of its alarms."""
     workloads: Mapping[Annotated[str, Rule(rules.entry_problem)], Workload] = field(default_factory=dict)
     """Workers and scheduled jobs of its image, by name."""
 

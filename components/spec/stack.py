@@ -29,7 +29,7 @@ class Lookup:
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkSpec:
-    """Where the load balancer stands and what it reaches; the VPC and the subnets in one of three ways."""
+    """The networks of the load balancer and of what it reaches; VPC and subnets are given in one of three ways."""
 
     vpc_id: Annotated[
         str | None, Like(r"vpc-[0-9a-f]{8,17}", "an id such as vpc-0a1b2c3d"), Example("vpc-0a1b2c3d")
@@ -50,9 +50,9 @@ class NetworkSpec:
     ] = None
     """A stack with the outputs vpcId and subnetIds, in the place of ids."""
     scheme: Literal["internal", "internet-facing"] = "internal"
-    """Whether the internet reaches the load balancer; for life."""
+    """Whether the internet reaches the load balancer; it cannot be changed later."""
     pod_cidrs: Annotated[Sequence[Cidr] | None, Rule(rules.empty_problem), Example(["10.0.0.0/16"])] = None
-    """Where the load balancer may send to; unset, the VPC's own networks."""
+    """The networks that the load balancer may send to; unset, the VPC's own."""
 
     @property
     def internal(self) -> bool:
@@ -70,7 +70,7 @@ class NetworkSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class Dns:
-    """Where the services' names are made, and proven for certificates."""
+    """The zone in which the services' names are made, and proven for certificates."""
 
     zone: Annotated[str, Rule(rules.host_problem), Example("example.com")]
     """The public hosted zone in Route 53 that holds every host."""
@@ -96,7 +96,7 @@ class LoadBalancerSpec:
     test_listener_port: Annotated[int, Rule(rules.test_port_problem)] = 8443
     """The port of the test listener."""
     test_listener_cidrs: Annotated[Sequence[Cidr], Rule(rules.testers_problem)] = ("10.0.0.0/8",)
-    """Who may call the test listener, which reaches either color whatever the weights."""
+    """The networks that may call the test listener, which reaches either color whatever the weights."""
     idle_timeout: Annotated[int, Between(1, 4000, "what a load balancer takes (ELBv2)")] = 60
     """Seconds after which a connection without requests is closed."""
     deletion_protection: bool = True
@@ -104,13 +104,13 @@ class LoadBalancerSpec:
     access_logs: Annotated[bool, Unset("true in production")] = False
     """Whether requests and connections are logged to a bucket."""
     waf: Annotated[bool, Unset("true if it is internet-facing")] = False
-    """Whether a web ACL stands before it."""
+    """Whether a web ACL protects it."""
     rate_limit: Annotated[int, Between(10, 2_000_000_000, "what a rate rule takes (WAF)")] = 2000
     """Requests in five minutes after which the web ACL refuses a client address; raise it where many share one."""
     client_cidrs: Annotated[
         Sequence[Cidr] | None, Rule(rules.clients_problem), Example(["203.0.113.0/24", "198.51.100.7/32"])
     ] = None
-    """Who reaches the services; unset, everybody, or all private networks if it is internal."""
+    """The networks that reach the services; unset, all, or all private ones if it is internal."""
     headers_from_services: Annotated[Sequence[SecurityHeader], Example(["content-security-policy"])] = ()
     """Security headers that the load balancer leaves to the services, all of which must then send them: a listener,
     which all share, either writes a header or leaves it alone."""
@@ -121,7 +121,7 @@ class LoadBalancerSpec:
 
 
 class IdentityKind(StrEnum):
-    """How the pods of a cluster get an IAM role."""
+    """The way in which the pods of a cluster get an IAM role."""
 
     POD_IDENTITY = "pod-identity"
     """By the EKS Pod Identity agent of the node."""
@@ -131,14 +131,14 @@ class IdentityKind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Cluster:
-    """What the program must know of the Kubernetes cluster, which it does not make."""
+    """The Kubernetes cluster, which the program does not make."""
 
     name: Annotated[
         str | None, Like(r"[0-9A-Za-z][\w-]{0,99}", "the name of an EKS cluster"), Example("production")
     ] = None
     """Its name in EKS; a kubeconfig that leads to another is refused. Pod Identity and Container Insights need it."""
     identity: IdentityKind = IdentityKind.POD_IDENTITY
-    """How pods get a role."""
+    """The way in which pods get a role."""
     oidc_provider_arn: Annotated[
         str | None,
         arn("iam", r"oidc-provider/[\w./-]+", region=""),
@@ -171,7 +171,7 @@ class Registry:
 
 @dataclass(frozen=True, kw_only=True)
 class Prometheus:
-    """What the Prometheus Operator of the cluster is given."""
+    """The objects for the Prometheus Operator of the cluster."""
 
     enabled: bool = True
     """Whether PodMonitors and PrometheusRules are made; false where there is no Operator."""
@@ -192,7 +192,7 @@ class Subscription:
     """One who hears of every alarm."""
 
     protocol: Annotated[Literal["email", "email-json", "https", "lambda", "sms", "sqs"], Example("email")]
-    """How it is sent."""
+    """The protocol of SNS."""
     endpoint: Annotated[str, Example("ops@example.com")]
     """An address, a URL or an ARN, as the protocol needs."""
 
@@ -204,7 +204,7 @@ class Subscription:
 
 @dataclass(frozen=True, kw_only=True)
 class Alerts:
-    """Who hears of an alarm."""
+    """The topics and people that are notified of an alarm."""
 
     topic_arns: Annotated[
         Sequence[
@@ -230,7 +230,7 @@ class Alerts:
     ] = ()
     """SNS topics in us-east-1 for the alarms of uptime, which exist there alone; the subscriptions hear of them too."""
     on_call: Annotated[str | None, Rule(rules.phrase_problem), Example("on-call@example.com")] = None
-    """Who is called and how, as every alarm should say it; required in production."""
+    """The person or rota on call, as every alarm names it; required in production."""
     owner: Annotated[str | None, Rule(rules.tag_value_problem), Example("team-shop")] = None
     """The team that answers for the services and what they share; unset (not in production), each service's name."""
     runbooks: Annotated[
@@ -238,7 +238,7 @@ class Alerts:
         Like(r"https://[\w.~/:@-]{0,71}[\w.~-]", "an https URL of at most 80 characters, without a slash at its end"),
         Example("https://example.com/runbooks"),
     ] = None
-    """Where the folder docs/alerts can be read, for links in messages; unset, they name its pages without a link."""
+    """The URL of the folder docs/alerts, for links in messages; unset, they name its pages without a link."""
 
     def owner_of(self, service: str) -> str:
         """Return the team that answers for a service: that of its own name unless one answers for all."""
@@ -247,7 +247,7 @@ class Alerts:
 
 @dataclass(frozen=True, kw_only=True)
 class Dashboards:
-    """What shows all services of the environment at a glance."""
+    """Dashboards of all services of the environment."""
 
     cloudwatch: bool = True
     """Whether CloudWatch has a dashboard, which `hueshift status` links."""
@@ -265,7 +265,7 @@ class Logs:
 
 @dataclass(frozen=True, kw_only=True)
 class Tracing:
-    """Where the pods send their traces."""
+    """The place that the pods send their traces to."""
 
     endpoint: Annotated[
         str,
@@ -277,18 +277,19 @@ class Tracing:
 
 @dataclass(frozen=True, kw_only=True)
 class Releases:
-    """What releases of all services go by; see docs/release.md."""
+    """Rules for the releases of all services; see docs/release.md."""
 
     prometheus: Annotated[
         str | None,
         Like(r"https?://[\w.:\[\]-]+(/[\w./~-]*)?", "a URL such as http://prometheus.monitoring:9090"),
         Example("http://prometheus.monitoring:9090"),
     ] = None
-    """Where `hueshift release` reaches the Prometheus that reads the pods; unset, CloudWatch counts requests."""
+    """The URL at which `hueshift release` reaches the Prometheus that reads the pods; unset, CloudWatch counts
+    requests."""
     zone: str = "UTC"
     """The time zone of the freezes."""
     freeze: Annotated[Sequence[Mapping[str, Any]], Example([{"days": ["fri"], "from": "15:00"}])] = ()
-    """When nothing goes forward: days, dates, from, to. A way back is never held."""
+    """Times in which nothing goes forward: days, dates, from, to. A way back is never held."""
 
     def problems(self) -> Sequence[Problem]:
         """Return what is wrong with the freezes."""
@@ -312,9 +313,9 @@ class Stack:
     canary_weight: Annotated[int, Rule(rules.canary_problem)] = 0
     """Percent of the requests that go to the other color. A service may override it."""
     network: NetworkSpec
-    """Where the load balancer stands: vpcId and subnetIds, lookup, or stackReference."""
+    """The networks of the load balancer: vpcId and subnetIds, lookup, or stackReference."""
     dns: Dns | None = None
-    """Where the hosts' records are made; unset, they are yours to make."""
+    """The zone of the hosts' records; unset, you make them."""
     load_balancer: LoadBalancerSpec = LoadBalancerSpec()
     """The load balancer that all services of the stack share."""
     cluster: Cluster = Cluster()
@@ -329,18 +330,19 @@ class Stack:
         Sequence[Annotated[str, arn("iam", r"(role|user)/[\w+=,.@/-]+", region="")]],
         Example([f"arn:aws:iam::{_ACCOUNT}:role/external-secrets"]),
     ] = ()
-    """Who alone may read the secrets' values, such as the role of the External Secrets operator; none for no limit."""
+    """The only roles that may read the secrets' values, such as that of the External Secrets operator; unset, IAM
+    alone decides."""
     prometheus: Prometheus = Prometheus()
     """The cluster's Prometheus Operator."""
     alerts: Alerts = Alerts()
-    """Who hears of an alarm."""
+    """The topics and people that are notified of an alarm."""
     dashboards: Dashboards = Dashboards()
-    """What shows all services at a glance."""
+    """Dashboards of all services."""
     logs: Logs | None = None
     """The services' log groups; unset, none."""
     tracing: Tracing | None = None
-    """Where the pods send their traces; unset, nowhere."""
+    """The place that the pods send their traces to; unset, none."""
     releases: Releases = Releases()
-    """What releases of all services go by."""
+    """Rules for the releases of all services."""
     services: Mapping[Annotated[str, Rule(rules.service_problem)], Service]
     """The services by name."""

@@ -12,7 +12,7 @@ from components.spec.marks import Between, Example
 
 
 class StrategyKind(StrEnum):
-    """How a new version of a service takes the place of the old one."""
+    """The way in which a new version of a service takes the place of the old one."""
 
     BLUE_GREEN = "blueGreen"
     """Two colors; traffic moves by weight, at once or step by step, and back as fast."""
@@ -38,7 +38,7 @@ class Strategy:
     """Shares of the new color in a release, in percent or with bake, approval and gates; 100 is always last. Unset, 10
     and 50 in production, and none elsewhere."""
     smoke: Annotated[Sequence[Mapping[str, Any]] | None, Example([{"path": "/items", "within": "500ms"}])] = None
-    """What the new color is asked at its test host: path, status, within and contains, or a command; unset, its
+    """Smoke checks of the new color at its test host: path, status, within and contains, or a command; unset, its
     health."""
     gates: Annotated[
         Sequence[Mapping[str, Any]], Example([{"name": "orders", "query": 'orders{color="$color"}', "above": 1}])

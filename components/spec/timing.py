@@ -17,23 +17,23 @@ class Timing:
     """The times of a service, in seconds; only together do they keep requests from being lost."""
 
     longest_request: Annotated[int, Between(1, 3600, _CHAIN)] = 30
-    """How long the service may take to answer; the pods get it as SHUTDOWN_SECONDS."""
+    """The longest time that the service takes to answer; the pods get it as SHUTDOWN_SECONDS."""
     deregistration_delay: Annotated[int, Between(0, 3600, "what a target group takes (ELBv2)")] = 30
-    """How long the load balancer lets requests to a leaving pod finish."""
+    """The time that the load balancer gives requests to a leaving pod to finish."""
     pre_stop: Annotated[int, Between(1, 7200, _CHAIN)] = 35
-    """How long a leaving pod serves on before it is told to stop; must also cover the load balancer's lag."""
+    """The time that a leaving pod serves on before it is told to stop; it must also cover the load balancer's lag."""
     grace_period: Annotated[int, Between(1, 14_400, _CHAIN)] = 75
-    """After which a leaving pod is killed; the preStop sleep counts."""
+    """The time after which a leaving pod is killed; the preStop sleep counts."""
     keep_alive: Annotated[int, Between(1, 86_400, _CHAIN)] = 75
-    """How long the service keeps an idle connection open; the pods get it as KEEP_ALIVE_SECONDS."""
+    """The time that the service keeps an idle connection open; the pods get it as KEEP_ALIVE_SECONDS."""
     await_timeout: Annotated[int, Between(1, 86_400, "longer than the checks of all new pods take")] = 600
-    """How long an update waits for a color to become ready."""
+    """The time that an update waits for a color to become ready."""
     stickiness: Annotated[int, Between(0, 604_800, "what a listener rule takes (ELBv2)")] = 0
-    """How long a client stays with its color while both have traffic; 0 for not at all."""
+    """The time that a client stays with its color while both have traffic; 0 for not at all."""
     bake: Annotated[int, Between(1, 604_800, "at least what an alarm looks at")] = 300
-    """How long a step of a release is watched before the next."""
+    """The time that a step of a release is watched before the next."""
     keep_old: Annotated[int, Between(1, 2_592_000, _CHAIN)] = 86_400
-    """How long the color that lost its traffic stays at full size, ready for a rollback."""
+    """The time that the color that lost its traffic stays at full size, ready for a rollback."""
 
     @property
     def shutdown(self) -> int:
@@ -48,14 +48,15 @@ class Timing:
 
 @dataclass(frozen=True, kw_only=True)
 class Health:
-    """How a pod is asked whether it starts, lives and can serve; the load balancer asks the same ``path``."""
+    """The health checks that say whether a pod has started, lives and can serve; the load balancer asks the same
+    ``path``."""
 
     path: Path = "/health/ready"
-    """What answers 200 while a pod can serve."""
+    """The path that answers 200 while a pod can serve."""
     liveness_path: Path = "/health/live"
-    """What answers while a pod need not be restarted."""
+    """The path that answers 200 while a pod need not be restarted."""
     startup_path: Path = "/health/startup"
-    """What answers once a pod has started."""
+    """The path that answers 200 once a pod has started."""
     interval: Annotated[int, Between(5, 300, "what a target group takes (ELBv2 CreateTargetGroup)")] = 10
     """Seconds between two checks."""
     timeout: Annotated[int, Between(2, 120, "what a target group takes (ELBv2 CreateTargetGroup)")] = 5
