@@ -208,7 +208,7 @@ class Migrations:
     command: Annotated[Sequence[str], Words(), Rule(rules.command_problem)] = (
         *("python3", "-m", "app.migrate", "{schema}"),
     )
-    """What is run; {schema} stands for the schema, and $(NAME) for a variable. It ends with 0 if the schema is there,
+    """The command; {schema} stands for the schema, and $(NAME) for a variable. It ends with 0 if the schema is there,
     with 1 to refuse, and with anything else to be tried again."""
     image: Annotated[
         str | None,
@@ -275,8 +275,7 @@ Watched = Literal[
 
 @dataclass(frozen=True, kw_only=True)
 class Thresholds:
-    """The thresholds of the alarms of a service and its colors. That of a canary, 1 % of its requests, is the same
-    for all."""
+    """The thresholds of a service's alarms and its colors'; that of a canary, 1 % of its requests, is fixed."""
 
     error_percent: Annotated[int, Between(1, 20, "beyond that one user in five would fail unheard")] = 5
     """Percent of failing requests: far above what retries and aborts cause, while most users still succeed."""

@@ -48,8 +48,7 @@ class Timing:
 
 @dataclass(frozen=True, kw_only=True)
 class Health:
-    """The health checks that say whether a pod has started, lives and can serve; the load balancer asks the same
-    ``path``."""
+    """Checks whether a pod has started, lives and can serve; the load balancer asks the same ``path``."""
 
     path: Path = "/health/ready"
     """The path that answers 200 while a pod can serve."""

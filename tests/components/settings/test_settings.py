@@ -573,7 +573,7 @@ BAD: list[tuple[str, object, str]] = [
         f'{SHOP}.alerts.severities.errors: must be critical or warning; got "none"',
     ),
     (f"{SHOP}.workloads", {"m": {"command": []}}, f"{SHOP}.workloads.m.command: is empty; name the program and its"),
-    (f"{SHOP}.workloads", {"m": {}}, f"{SHOP}.workloads.m.command: is required: what is run"),
+    (f"{SHOP}.workloads", {"m": {}}, f"{SHOP}.workloads.m.command: is required: the command of the worker or job"),
     (
         f"{SHOP}.workloads",
         {"m": {"command": ["/m"], "schedule": "hourly"}},
