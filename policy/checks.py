@@ -73,6 +73,8 @@ REPOSITORY: Final = "aws:ecr/repository:Repository"
 TOPIC: Final = "aws:sns/topic:Topic"
 ALARM: Final = "aws:cloudwatch/metricAlarm:MetricAlarm"
 COMPOSITE: Final = "aws:cloudwatch/compositeAlarm:CompositeAlarm"
+LOG_GROUP: Final = "aws:cloudwatch/logGroup:LogGroup"
+HEALTH_CHECK: Final = "aws:route53/healthCheck:HealthCheck"
 ATTACHMENT: Final = "aws:iam/rolePolicyAttachment:RolePolicyAttachment"
 POLICIES: Final = ("aws:iam/policy:Policy", "aws:iam/rolePolicy:RolePolicy")
 
@@ -389,6 +391,30 @@ def _watched(resources: Sequence[Resource]) -> Iterator[tuple[Resource, str]]:
             yield group, "no alarm has its service and color"
 
 
+def _services(resources: Sequence[Resource], kind: str) -> Mapping[str, Resource]:
+    """Return a resource of a kind for each service that has one, by its tag."""
+    tagged = {each.properties.get("tags", {}).get("service"): each for each in reversed(resources) if each.type == kind}
+    return {service: each for service, each in tagged.items() if service}
+
+
+def _probed(resources: Sequence[Resource]) -> Iterator[tuple[Resource, str]]:
+    if all(each.properties.get("internal") for each in resources if each.type == BALANCER):
+        return
+    probed = _services(resources, HEALTH_CHECK)
+    for service, group in _services(resources, GROUP).items():
+        if service not in probed:
+            yield group, f"no health check of Route 53 has the service {service}"
+
+
+def _kept_lines(resources: Sequence[Resource]) -> Iterator[tuple[Resource, str]]:
+    kept = _services(resources, LOG_GROUP)
+    for service, group in _services(resources, GROUP).items():
+        if service not in kept:
+            yield group, f"no log group has the service {service}"
+        elif not kept[service].properties.get("retentionInDays"):
+            yield kept[service], "retentionInDays is not set, and lines are kept for ever"
+
+
 CHECKS: Final = (
     Check(
         name="pinned-images",
@@ -587,5 +613,19 @@ CHECKS: Final = (
         remedy="an AlertRules component for the color",
         types=(GROUP, COMPOSITE),
         stack=_watched,
+    ),
+    Check(
+        name="probed-hosts",
+        reason="Every service that the internet reaches is probed from outside.",
+        remedy="services.<name>.uptime.enabled: true",
+        types=(BALANCER, GROUP, HEALTH_CHECK),
+        stack=_probed,
+    ),
+    Check(
+        name="kept-logs",
+        reason="The lines that pods write are collected and kept for a known time.",
+        remedy="logs.retentionDays, such as 90",
+        types=(GROUP, LOG_GROUP),
+        stack=_kept_lines,
     ),
 )

@@ -248,10 +248,21 @@ def test_a_check_sees_its_own_mistake_and_no_other_check_does(
         ("rate-limit", ready.WEB_ACL_USE),
         ("private-buckets", ready.BUCKET_BLOCK),
         ("watched-colors", ready.COMPOSITE),
+        ("probed-hosts", ready.HEALTH_CHECK),
+        ("kept-logs", ready.LOG_GROUP),
     ],
 )
 def test_what_is_missing_beside_a_resource_is_seen(check: str, type_: str) -> None:
     assert set(found([resource for resource in compliant() if resource.type != type_])) == {check}
+
+
+def test_nobody_outside_can_probe_what_is_internal() -> None:
+    stack = [resource for resource in mutated(ready.BALANCER, "edge-alb", at("internal", True))]
+    assert found([resource for resource in stack if resource.type != ready.HEALTH_CHECK]) == {}
+
+
+def test_lines_are_not_kept_for_ever() -> None:
+    assert set(found(mutated(ready.LOG_GROUP, "logs-shop", at("retentionInDays", None)))) == {"kept-logs"}
 
 
 def test_a_bucket_is_kept_private_by_a_block_of_its_own() -> None:
@@ -288,7 +299,7 @@ def test_what_is_stricter_than_ours_is_no_violation(policy: str) -> None:
 
 def test_every_check_is_seen_to_fail() -> None:
     seen = {check for check, *_ in MUTATIONS} | {"network-policy", "disruption-budget", "rate-limit"}
-    assert {check.name for check in CHECKS} - seen == {"watched-colors", "protected"}  # above, too
+    assert {check.name for check in CHECKS} - seen == {"watched-colors", "protected", "probed-hosts", "kept-logs"}  # above, too
 
 
 def test_an_experiment_that_keeps_who_gets_what_and_one_of_a_cohort_are_no_violation() -> None:

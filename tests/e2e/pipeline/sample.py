@@ -185,6 +185,7 @@ def _settings(stack: str, image: str) -> dict[str, Any]:
                         "owner": "team-shop",
                     },
                     "hueshift:loadBalancer": {"testListenerCidrs": ["127.0.0.0/8"]},
+                    "hueshift:logs": {"retentionDays": 30},
                 }
                 if production
                 else {
