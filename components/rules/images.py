@@ -1,7 +1,7 @@
 """Images, what they are built from, and whether staging ran them."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from components.rules.names import version_problem
@@ -55,6 +55,21 @@ def untried_problem(image: str, *, service: str, ran: Collection[str]) -> str | 
     return (
         f"{digest[:19]}… never ran in staging, as releases.json says; deploy it there, then record it with "
         f"`hueshift image record {service} --stack staging`"
+    )
+
+
+def unproven_problem(
+    image: str, *, service: str, ran: Mapping[str, Collection[str]], needed: Collection[str]
+) -> str | None:
+    """Return why production refuses a digest that staging ran: there must be evidence of all that is needed."""
+    digest = image.partition("@")[2]
+    missing = [each for each in needed if each not in ran.get(digest, ())]
+    if not digest or not missing:
+        return None
+    given = " ".join(f"--evidence {each}=URL" for each in missing)
+    return (
+        f"{digest[:19]}… has no evidence of {', '.join(missing)} in releases.json, which releases.evidence asks for; "
+        f"while staging serves it: `hueshift image record {service} --stack staging {given}`"
     )
 
 

@@ -41,7 +41,7 @@ def parse(
     values: Mapping[str, object],
     *,
     stack: str,
-    ran: Mapping[str, Collection[str]] | None = None,
+    ran: Mapping[str, Mapping[str, Collection[str]]] | None = None,
     region: str | None = None,
 ) -> StackSettings:
     """Return the settings in ``values``, which are as in a stack file, keys without ``hueshift:``.

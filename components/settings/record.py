@@ -1,4 +1,4 @@
-"""What staging has run: the record beside the stack files."""
+"""The record of what staging has run, and of what was shown of it, beside the stack files."""
 
 import json
 from collections.abc import Collection, Mapping
@@ -11,8 +11,8 @@ RECORD: Final = "releases.json"
 """What staging has run, beside the stack files and reviewed like them: digests by service, the newest last."""
 
 
-def ran(record: Path) -> Mapping[str, Collection[str]]:
-    """Return the digests that staging has run, by service; empty without a record.
+def ran(record: Path) -> Mapping[str, Mapping[str, Collection[str]]]:
+    """Return the digests that staging has run, by service, each with what there is evidence of; empty without a record.
 
     Raises ``SettingsError`` if the record is not one.
     """
@@ -20,7 +20,8 @@ def ran(record: Path) -> Mapping[str, Collection[str]]:
         return {}
     try:
         return {
-            service: [item["digest"] for item in items] for service, items in json.loads(record.read_text()).items()
+            service: {item["digest"]: tuple({**item.get("evidence", {})}) for item in items}
+            for service, items in json.loads(record.read_text()).items()
         }
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         reason = f"{record}: is no record of releases ({error}); restore it with `git checkout {record}`"

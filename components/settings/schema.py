@@ -272,6 +272,7 @@ class StackSettings(Stack):
             registry=info.data.get("registry", Stack.registry),
             production=context["production"],
             ran=context["ran"],
+            evidence=info.data.get("releases", Stack.releases).evidence,
             region=context["region"],
             internal="network" in info.data and info.data["network"].internal,
             uptime_listeners=_listeners(info.data.get("alerts", Stack.alerts), context["region"]),

@@ -19,8 +19,10 @@ class Surroundings(NamedTuple):
     cluster: Cluster
     registry: Registry
     production: bool
-    ran: Mapping[str, Collection[str]] | None
-    """The digests that staging ran, by service; None where nobody keeps a record."""
+    ran: Mapping[str, Mapping[str, Collection[str]]] | None
+    """The digests that staging ran, by service, with what there is evidence of; None where nobody keeps a record."""
+    evidence: Collection[str]
+    """What there must be evidence of."""
     region: str | None
     """Where the stack is, if that is known."""
     internal: bool
@@ -214,6 +216,9 @@ def fit_problems(name: str, service: Service, stack: Surroundings) -> Iterator[P
             yield Problem(f"colors.{color}.build", "has nowhere to push to; name the service in registry.repositories")
         named = release.image and rules.image_problem(release.image, production=True) is None
         if stack.production and stack.ran is not None and release.image and named:
-            reason = rules.untried_problem(release.image, service=name, ran=stack.ran.get(name, ()))
+            there = stack.ran.get(name, {})
+            needed = [each for each in stack.evidence if each != "migration" or release.schema]
+            reason = rules.untried_problem(release.image, service=name, ran=there)
+            reason = reason or rules.unproven_problem(release.image, service=name, ran=there, needed=needed)
             if reason is not None:
                 yield Problem(f"colors.{color}.image", reason)

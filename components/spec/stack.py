@@ -275,6 +275,10 @@ class Tracing:
     """The OTLP endpoint over HTTP, as OTEL_EXPORTER_OTLP_ENDPOINT; the egress of a service must allow it."""
 
 
+Evidence = Literal["tests", "scan", "migration", "rollback"]
+"""Of an image in staging: its tests passed, its scan did, its schema was reached, a rollback from it was rehearsed."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Releases:
     """Rules for the releases of all services; see docs/release.md."""
@@ -290,6 +294,8 @@ class Releases:
     """The time zone of the freezes."""
     freeze: Annotated[Sequence[Mapping[str, Any]], Example([{"days": ["fri"], "from": "15:00"}])] = ()
     """Times in which nothing goes forward: days, dates, from, to. A way back is never held."""
+    evidence: Annotated[Sequence[Evidence], Example(["tests", "scan"])] = ()
+    """Proofs that releases.json must have of an image before production takes it; migration, if it has a schema."""
 
     def problems(self) -> Sequence[Problem]:
         """Return what is wrong with the freezes."""

@@ -5,17 +5,19 @@ The record is a file next to the stack files, reviewed like them; production's s
 
 import copy
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, get_args
 
 import typer
 from rich.table import Table
 
 from components import spec
 from components.model import Color, precedence
+from components.rules import secret_kind, unknown_key
 from components.settings import RECORD, parse, ran
+from components.spec.stack import Evidence
 from hueshift.images import registry
 from hueshift.images.scans import Image, scan
 from hueshift.images.signed import signed
@@ -34,6 +36,7 @@ app = typer.Typer(
 app.command("scan")(scan)
 app.command("signed")(signed)
 
+PROOFS: Final[Sequence[str]] = get_args(Evidence)
 KEPT: Final = 20
 """Digests that the record keeps of one service; older ones stay while a stack file names them."""
 
@@ -46,6 +49,12 @@ class Ran:
 
     version: str
     digest: str
+    evidence: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """Where it can be read, by what it is evidence of."""
+
+    def told(self) -> Mapping[str, object]:
+        """Return it as the record has it."""
+        return {key: value for key, value in asdict(self).items() if key != "evidence" or value}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,12 +164,22 @@ def give(place: Stack, service: str, color: Color, wanted: Mapping[str, str]) ->
 
 
 @app.command()
-def record(service: Service, *, stack: StackName = None, as_json: Json = False) -> None:
+def record(
+    service: Service,
+    *,
+    evidence: Annotated[
+        list[str] | None,
+        typer.Option("--evidence", metavar="NAME=URL", help=f"What the active color has shown: {', '.join(PROOFS)}."),
+    ] = None,
+    stack: StackName = None,
+    as_json: Json = False,
+) -> None:
     """Add the digests that a stack's colors run to the record, and tag each with its version in ECR.
 
-    Existing entries do not change.
+    Existing entries keep their version, and what there is evidence of.
     """
     with reported():
+        shown = _shown(evidence or [])
         place = load(stack)
         running = _running(place, service)
         file = place.folder / RECORD
@@ -170,20 +189,24 @@ def record(service: Service, *, stack: StackName = None, as_json: Json = False) 
         added = [item for item in _in_order(color.ran for color in running.values()) if item.digest not in there]
         _refuse_other_digests(service, before, added)
         tagged = _tagged(place, service, running.values())
-        after = _trimmed([*before, *added], named=_named(place.folder)) if added else before
+        proven = _proven(running, place.settings.services[service].active_color, shown)
+        after = [proven(item) for item in (*before, *added)]
+        after = _trimmed(after, named=_named(place.folder)) if added else after
         dropped = [item for item in before if item not in after]
-        if added:
+        known_before = [item.told() for item in before]
+        if changed := [item.told() for item in after] != known_before:
             _write(file, {**known, service: after})
-        follow = _next_steps(place, service, running) if added else []
+        follow = _next_steps(place, service, running) if changed else []
         if as_json:
             emit(
                 {
                     "stack": place.name,
                     "service": service,
                     "running": {color: asdict(item) for color, item in running.items()},
-                    "tagged": [asdict(item) for item in tagged],
-                    "added": [asdict(item) for item in added],
-                    "dropped": [asdict(item) for item in dropped],
+                    "tagged": [item.told() for item in tagged],
+                    "added": [proven(item).told() for item in added],
+                    "dropped": [item.told() for item in dropped],
+                    "evidence": shown,
                     "next": follow,
                 }
             )
@@ -191,11 +214,13 @@ def record(service: Service, *, stack: StackName = None, as_json: Json = False) 
         out = console()
         for item in tagged:
             out.print(f"ECR: {service} {item.version} is a tag of {item.digest}")
-        if not added:
+        if not changed:
             out.print(f"{RECORD} already has what {place.name} runs of {service}; nothing changed")
             return
         for item in added:
             out.print(f"{RECORD}: {service} {item.version} {item.digest} ran in {place.name}")
+        for name, where in shown.items():
+            out.print(f"{RECORD}: {service} evidence of {name}: {where}", soft_wrap=True)
         for item in dropped:
             out.print(f"{RECORD}: {service} {item.version} {item.digest} dropped, older than the newest {KEPT}")
         out.print("next, in this order:")
@@ -218,7 +243,7 @@ def list_(service: Service, *, as_json: Json = False) -> None:
         if as_json:
             emit(
                 {
-                    "record": [{**asdict(item), "usedBy": uses.get(item.digest, [])} for item in items],
+                    "record": [{**item.told(), "usedBy": uses.get(item.digest, [])} for item in items],
                     "unrecorded": [{"digest": digest, "usedBy": places} for digest, places in others.items()],
                 }
             )
@@ -305,6 +330,32 @@ def _running(place: Stack, service: str) -> Mapping[Color, Running]:
             )
         found[color] = Running(image=str(image), version=release.version)
     return found
+
+
+def _shown(given: Sequence[str]) -> Mapping[str, str]:
+    """Return where the evidence is, by name. Raises ``RefusedError`` for another name, or without a place."""
+    shown = dict(item.partition("=")[::2] for item in given)
+    for name, where in shown.items():
+        if name not in PROOFS:
+            raise RefusedError(f"--evidence {name}: {unknown_key(name, PROOFS)}")
+        if not where.isprintable() or not where.strip() or secret_kind(where):
+            raise RefusedError(f"--evidence {name}: say where it can be read: --evidence {name}=URL")
+    return shown
+
+
+def _proven(running: Mapping[Color, Running], active: Color, shown: Mapping[str, str]) -> Callable[[Ran], Ran]:
+    """Return what adds evidence to the image of the active color, and leaves others as they are.
+
+    Raises ``RefusedError`` if there is evidence and the active color runs nothing.
+    """
+    if shown and active not in running:
+        raise RefusedError(f"{active} is the active color and runs nothing, so there is no image that has shown it")
+
+    def prove(item: Ran) -> Ran:
+        here = shown and item.digest == running[active].ran.digest
+        return replace(item, evidence={**item.evidence, **shown}) if here else item
+
+    return prove
 
 
 def _refuse_other_digests(service: str, before: Sequence[Ran], added: Sequence[Ran]) -> None:
@@ -400,14 +451,17 @@ def _read(file: Path) -> Mapping[str, list[Ran]]:
     ran(file)
     content = json.loads(file.read_text()) if file.exists() else {}
     return {
-        service: [Ran(version=str(item.get("version", "")), digest=item["digest"]) for item in items]
+        service: [
+            Ran(version=str(item.get("version", "")), digest=item["digest"], evidence=item.get("evidence", {}))
+            for item in items
+        ]
         for service, items in content.items()
     }
 
 
 def _write(file: Path, known: Mapping[str, Sequence[Ran]]) -> None:
     """Write the record completely or not at all: production refuses everything if it is cut short."""
-    content = {service: [asdict(item) for item in items] for service, items in known.items()}
+    content = {service: [item.told() for item in items] for service, items in known.items()}
     part = file.with_suffix(".part")
     part.write_text(json.dumps(content, indent=2) + "\n")
     part.replace(file)

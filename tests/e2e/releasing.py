@@ -129,3 +129,13 @@ def failures(answers: list[cloud.Answer]) -> tuple[int, float]:
     """Return how many requests failed, and the seconds from the first to the last of them."""
     failed = [answer.at for answer in answers if answer.code != 200]
     return len(failed), failed[-1] - failed[0] if failed else 0.0
+
+
+def refused(answers: list[cloud.Answer]) -> dict[str, int]:
+    """Return how many requests failed in which way, in the order in which the ways were met first."""
+    began = answers[0].at
+    ways: dict[str, list[float]] = {}
+    for answer in answers:
+        if answer.code != 200:
+            ways.setdefault(f"{answer.code} {answer.color} {answer.error[:60]}", []).append(answer.at - began)
+    return {f"{way} (from {at[0]:.0f} to {at[-1]:.0f} s)": len(at) for way, at in ways.items()}

@@ -81,6 +81,11 @@ def watched(listed: Callable[..., Any]) -> Iterator[list[tuple[str, Any]]]:
     cloud.wait_until("the watch has told what there is", lambda: there <= versions(found for _, found in seen))
 
 
+def rolled_out() -> None:
+    """Wait until the pods are those of the update, whose own wait may end before (docs/limits.md)."""
+    cloud.run("kubectl", "--namespace", NAMESPACE, "rollout", "status", "deployment/desk-blue", "--timeout=120s")
+
+
 @contextmanager
 def stranger() -> Iterator[str]:
     """Lend a pod outside all services that no policy closes, serving on port 8000, by its address."""
@@ -138,6 +143,7 @@ def test_a_service_of_one_color_is_closed_to_strangers_and_updated_in_place_as_i
         load = cloud.Load(240, host=HOST, rate=100)
         with watched(client.AppsV1Api().list_namespaced_deployment) as changes:
             cloud.update()
+            rolled_out()
         answers = load.stop()
         assert [answer for answer in answers if answer.code != 200] == []
         assert list(dict.fromkeys(answer.version for answer in answers)) == ["1.4.0", "1.5.0"]
@@ -161,6 +167,7 @@ def test_a_service_of_one_color_is_closed_to_strangers_and_updated_in_place_as_i
         load = cloud.Load(240, host=HOST, rate=20)
         with watched(client.CoreV1Api().list_namespaced_pod) as events:
             cloud.update()
+            rolled_out()
         answers = load.stop()
         pods = [
             (type_, pod.metadata.labels["app.kubernetes.io/version"], pod.metadata.name, pod.status.phase)

@@ -18,6 +18,7 @@ STEPS = (
     "drift",
     "end-to-end",
     "keep",
+    "record",
     "release",
     "resume",
     "rollback",
@@ -178,6 +179,31 @@ def test_what_a_step_decides_nothing_of_is_one_command_whose_end_is_its_own(
     done = checkout.step(step, "staging", *arguments, PATH=f"{checkout.folder}/bin:{os.environ['PATH']}")
     assert done.returncode == status, done.stderr
     assert (checkout.folder / "calls").read_text() == f"{called}\n"
+
+
+@pytest.mark.parametrize(
+    ("forge", "run"),
+    [
+        (
+            {"GITHUB_SERVER_URL": "https://git.example.com", "GITHUB_REPOSITORY": "team/shop", "GITHUB_RUN_ID": "7"},
+            "https://git.example.com/team/shop/actions/runs/7",
+        ),
+        ({"CI_PIPELINE_URL": "https://git.example.com/team/shop/-/pipelines/7"}, None),
+    ],
+    ids=["GitHub", "GitLab"],
+)
+@pytest.mark.parametrize("schema", ["", "0003"])
+def test_what_was_recorded_names_the_run_that_has_shown_it(
+    checkout: Checkout, forge: dict[str, str], run: str | None, schema: str
+) -> None:
+    played(checkout, "hueshift", 'echo "$*" >>calls')
+    path = f"{checkout.folder}/bin:{os.environ['PATH']}"
+    done = checkout.step("record", "staging", "shop", schema, PATH=path, **forge)
+    assert done.returncode == 0, done.stderr
+    url = run or forge["CI_PIPELINE_URL"]
+    shown = [f"--evidence {name}={url}" for name in ("scan", "tests", *(["migration"] if schema else []))]
+    assert (checkout.folder / "calls").read_text().split(" --evidence")[0] == "image record shop --stack staging"
+    assert (checkout.folder / "calls").read_text().strip().endswith(" ".join(shown))
 
 
 def test_while_a_release_is_open_nothing_is_said_of_drift(checkout: Checkout) -> None:

@@ -257,7 +257,7 @@ def test_what_is_missing_beside_a_resource_is_seen(check: str, type_: str) -> No
 
 
 def test_nobody_outside_can_probe_what_is_internal() -> None:
-    stack = [resource for resource in mutated(ready.BALANCER, "edge-alb", at("internal", True))]
+    stack = mutated(ready.BALANCER, "edge-alb", at("internal", True))
     assert found([resource for resource in stack if resource.type != ready.HEALTH_CHECK]) == {}
 
 
@@ -299,7 +299,8 @@ def test_what_is_stricter_than_ours_is_no_violation(policy: str) -> None:
 
 def test_every_check_is_seen_to_fail() -> None:
     seen = {check for check, *_ in MUTATIONS} | {"network-policy", "disruption-budget", "rate-limit"}
-    assert {check.name for check in CHECKS} - seen == {"watched-colors", "protected", "probed-hosts", "kept-logs"}  # above, too
+    above = {"watched-colors", "protected", "probed-hosts", "kept-logs"}
+    assert {check.name for check in CHECKS} - seen == above
 
 
 def test_an_experiment_that_keeps_who_gets_what_and_one_of_a_cohort_are_no_violation() -> None:

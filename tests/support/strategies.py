@@ -182,6 +182,7 @@ def whole() -> list[dict[str, Any]]:
         "prometheus": "http://prometheus.monitoring:9090",
         "zone": "Europe/Berlin",
         "freeze": [{"days": ["fri"], "from": "15:00"}, {"dates": ["2026-12-19", "2027-01-06"]}],
+        "evidence": ["tests", "scan", "migration", "rollback"],
     }
     first["prometheus"] = {"enabled": True, "labels": {"release": "kube-prometheus-stack"}}
     first["services"]["shop"] |= {

@@ -699,22 +699,46 @@ def test_production_builds_nothing() -> None:
 
 def test_production_takes_only_a_digest_that_staging_ran() -> None:
     digest = f"sha256:{'a' * 64}"
-    assert parse(some.stack(), stack="production", ran={"shop": [digest]}).services
+    assert parse(some.stack(), stack="production", ran={"shop": {digest: ()}}).services
     assert parse(some.stack(), stack="staging", ran={}).services
 
     with pytest.raises(SettingsError) as refused:
-        parse(some.stack(), stack="production", ran={"shop": ["sha256:" + "b" * 64], "web": [digest]})
+        parse(some.stack(), stack="production", ran={"shop": {"sha256:" + "b" * 64: ()}, "web": {digest: ()}})
     assert refused.value.problems[0] == (
         f"{PREFIX}{SHOP}.colors.blue.image: sha256:aaaaaaaaaaaa… never ran in staging, as releases.json says; deploy "
         "it there, then record it with `hueshift image record shop --stack staging`"
     )
 
 
+def test_production_takes_only_what_there_is_evidence_for_where_the_stack_asks_for_it() -> None:
+    digest = f"sha256:{'a' * 64}"
+    values = {**some.stack(), "releases": {"evidence": ["tests", "scan", "migration"]}}
+    colors = values["services"]["shop"]["colors"].values()
+    for release in colors:
+        release.pop("schema", None)
+
+    def refusal(*shown: str) -> str:
+        with pytest.raises(SettingsError) as refused:
+            parse(values, stack="production", ran={"shop": {digest: shown}})
+        return refused.value.problems[0]
+
+    assert parse(values, stack="staging", ran={}).services
+    assert parse(values, stack="production", ran={"shop": {digest: ("scan", "tests")}}).services, "there is no schema"
+    assert refusal("scan") == (
+        f"{PREFIX}{SHOP}.colors.blue.image: sha256:aaaaaaaaaaaa… has no evidence of tests in releases.json, which "
+        "releases.evidence asks for; while staging serves it: `hueshift image record shop --stack staging "
+        "--evidence tests=URL`"
+    )
+    for release in colors:
+        release["schema"] = "0001"
+    assert "has no evidence of migration" in refusal("scan", "tests", "rollback")
+
+
 def test_a_record_that_cannot_be_read_is_refused_and_none_is_an_empty_one(tmp_path: Path) -> None:
     record = tmp_path / "releases.json"
     assert settings.ran(record) == {}
     record.write_text('{"shop": [{"digest": "sha256:1"}, {"digest": "sha256:2"}]}')
-    assert settings.ran(record) == {"shop": ["sha256:1", "sha256:2"]}
+    assert settings.ran(record) == {"shop": {"sha256:1": (), "sha256:2": ()}}
     for text in ("{", "[]", '{"shop": ["sha256:1"]}'):
         record.write_text(text)
         with pytest.raises(SettingsError, match="restore it with `git checkout"):

@@ -448,12 +448,30 @@ def test_the_list_says_which_colors_name_each_digest_now(world: World) -> None:
 
 
 def test_what_production_says_of_an_untried_digest_can_be_run_as_it_stands(world: World) -> None:
-    said = rules.untried_problem(new(6)[0], service="shop", ran=[])
+    said = rules.untried_problem(new(6)[0], service="shop", ran={})
     assert said is not None
     command = said.partition("`hueshift image ")[2].partition("`")[0]
     world.deploy(green=new(6))
     assert world.run(*command.split()).exit_code == 0
     assert rules.untried_problem(new(6)[0], service="shop", ran=ran(world.folder / "releases.json")["shop"]) is None
+
+
+def test_evidence_is_of_the_image_that_users_get_and_every_later_record_keeps_it(world: World) -> None:
+    world.deploy(blue=new(6), green=new(7))
+    said = world.json(
+        *RECORD, "--evidence", "tests=https://ci.example.com/7", "--evidence", "scan=https://ci.example.com/8"
+    )
+    assert said["evidence"] == {"tests": "https://ci.example.com/7", "scan": "https://ci.example.com/8"}
+    world.json(*RECORD, "--evidence", "rollback=https://ci.example.com/9")
+    assert "nothing changed" in world.run(*RECORD).stdout
+    shown = ran(world.folder / "releases.json")["shop"]
+    assert {number: shown[digest(number)] for number in (6, 7)} == {6: ("tests", "scan", "rollback"), 7: ()}
+
+
+@pytest.mark.parametrize("given", ["test=https://ci.example.com/7", "tests", "tests="])
+def test_evidence_of_nothing_that_is_known_or_without_a_place_is_refused(world: World, given: str) -> None:
+    world.deploy(green=new(6))
+    assert "--evidence test" in world.refused(*RECORD, "--evidence", given)
 
 
 def test_what_users_have_already_is_set_nowhere_where_that_is_wished_and_the_way_back_stays(world: World) -> None:
