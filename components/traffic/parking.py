@@ -6,6 +6,7 @@ in a release, and in an update that parks a color and takes its traffic away at 
 
 import asyncio
 from collections.abc import Mapping
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import pulumi
@@ -65,11 +66,12 @@ def parks(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> bool:
 def refuse_while_live(
     client: "ElasticLoadBalancingv2Client", listener: str, group: str, *, service: str, color: Color, host: str
 ) -> None:
-    """Raise ``TrafficRefusedError`` if the production rule, or that of a cohort, gives a target group any weight.
+    """Raise ``TrafficRefusedError`` if a production rule, or that of a cohort, gives a target group any weight.
 
     Raises ``BotoCoreError`` or ``ClientError`` if it cannot be asked.
     """
-    for rule in (*rules_for(client, listener, {host}), *cohort_rules(client, listener, host)):
+    shared = chain.from_iterable(rules_for(client, listener, {host}))
+    for rule in (*shared, *cohort_rules(client, listener, host)):
         weights, _ = group_weights(rule)
         if weight := weights.get(group, 0):
             raise TrafficRefusedError(
