@@ -173,7 +173,9 @@ def _between(one: Claim, two: Claim) -> Iterator[Problem]:
                 continue
             for mine, its in product(ours, theirs):
                 if mine == its:
-                    yield Problem(f"{two.service}.{other}", f"{its} already leads to {one.service}, by its {key}")
+                    late, owner = (two, one) if other != "host" else (one, two)
+                    at, there = (other, key) if late is two else (key, other)
+                    yield Problem(f"{late.service}.{at}", f"{its} already leads to {owner.service}, by its {there}")
                 elif mine.meets(its) and mine.rank != its.rank:
                     first, special = (one, (mine, its)) if mine.rank > its.rank else (two, (its, mine))
                     hidden.setdefault(first.service, special)

@@ -66,7 +66,7 @@ def _routes_problems(services: Mapping[str, Service]) -> Iterator[Problem]:
             service.priority_band,
             {
                 "host": rules.parts([service.host], (), (), {}),
-                **{f"routes.{place}": route.parts for place, route in enumerate(service.routes)},
+                **{f"routes[{place}]": route.parts for place, route in enumerate(service.routes)},
             },
         )
         for name, service in services.items()
@@ -84,7 +84,7 @@ def _routes_problems(services: Mapping[str, Service]) -> Iterator[Problem]:
             for host in route.hosts:
                 if (owner := owners.get(host, name)) != name:
                     yield Problem(
-                        f"{name}.routes.{place}.hosts", f"{host} is where testers reach {owner}; leave it out"
+                        f"{name}.routes[{place}].hosts", f"{host} is where testers reach {owner}; leave it out"
                     )
     for place, (one, _) in enumerate(sticky):
         for two, _ in sticky[:place]:
@@ -115,7 +115,7 @@ def _route_problems(service: Service) -> Iterator[Problem]:
         )
     for place, route in enumerate(service.routes):
         if reason := rules.own_hosts_problem(route.hosts, own=service.host):
-            yield Problem(f"routes.{place}.hosts", reason)
+            yield Problem(f"routes[{place}].hosts", reason)
         before: list[tuple[str, Sequence[str]]] = []
         if len(service.colors) > 1:
             before.append(("that of the canary's header", ["true"]))
@@ -124,7 +124,7 @@ def _route_problems(service: Service) -> Iterator[Problem]:
         if rules.rule_problem(route.values) is None:  # what is too much alone is refused for that
             found = (rules.rule_problem(route.values, besides=values, what=what) for what, values in before)
             if reason := next(filter(None, found), None):
-                yield Problem(f"routes.{place}", reason)
+                yield Problem(f"routes[{place}]", reason)
 
 
 def timing_problems(service: Service, idle_timeout: int | None, needed_idle_timeout: int | None) -> Iterator[Problem]:
@@ -274,7 +274,7 @@ def _route_hosts_problems(service: Service, stack: Surroundings) -> Iterator[Pro
                 reason = rules.zone_problem(host.removeprefix("*."), zone=stack.dns.zone)
                 reason = reason or (None if stack.certified else rules.certificate_problem(host))
             if reason is not None:
-                yield Problem(f"routes.{place}.hosts", reason)
+                yield Problem(f"routes[{place}].hosts", reason)
 
 
 def fit_problems(name: str, service: Service, stack: Surroundings) -> Iterator[Problem]:
