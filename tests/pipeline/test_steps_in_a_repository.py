@@ -277,7 +277,8 @@ def test_a_stack_whose_preview_is_missing_is_in_the_comment_as_one_that_failed(p
     (place.folder / "preview-staging.json").write_text("[]")
     (place.folder / "preview-production.json").touch()
     place.step("comment.sh", place.base)
-    assert "preview --from preview-production.json --from preview-staging.json\n" in log.read_text()
+    joined = f"preview --base {place.base} --from preview-production.json --from preview-staging.json\n"
+    assert joined in log.read_text()
     (report,) = TypeAdapter(list[Report]).validate_json((place.folder / "preview-production.json").read_bytes())
     assert (report.stack, report.failed) == ("production", True)
     assert (place.folder / "preview-staging.json").read_text() == "[]"
