@@ -1,9 +1,12 @@
 """Whether the weights of a service may change: the gate's decision, pure."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
 
 from components.model import Color, color_alarms
+
+EXPERIMENT: Final = "experiment"
+"""The tag by which the rules of a service name its experiment."""
 
 
 class ColorAlarms(NamedTuple):
@@ -87,6 +90,12 @@ def traffic_gate(
         if moves and (refusal := alarm_refusal(color, alarms=alarms, service=service, environment=environment))
     )
     return refusals
+
+
+def kept_experiment(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> str | None:
+    """Return the experiment that a rule was of and still is, by its inputs; None if there is none."""
+    before, after = ((inputs or {}).get("tags", {}).get(EXPERIMENT) for inputs in (old, new))
+    return str(after) if after is not None and before == after else None
 
 
 def experiment_refusal(service: str, experiment: str, what: str) -> str:

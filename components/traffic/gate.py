@@ -30,7 +30,7 @@ from components.context.balancer import group_weights
 from components.context.balancer import healthy as healthy_targets
 from components.model import ALARM_PERIOD, Color, color_alarms
 from components.observe.alert_catalog import CANARY_MINUTES, CANARY_REQUESTS
-from components.traffic.decision import ColorAlarms, experiment_refusal, traffic_gate
+from components.traffic.decision import ColorAlarms, experiment_refusal, kept_experiment, traffic_gate
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
@@ -38,10 +38,6 @@ if TYPE_CHECKING:
 
 
 EMERGENCY: Final = 'in an emergency: docs/operations.md, "Emergency without Pulumi"'
-
-
-EXPERIMENT: Final = "experiment"
-"""The tag by which the rules of a service name its experiment."""
 
 
 class TrafficRefusedError(Exception):
@@ -102,16 +98,10 @@ def cohort_hook(name: str, *, service: str) -> pulumi.ResourceHook:
     async def before_update(args: pulumi.ResourceHookArgs) -> None:
         old, new = args.old_inputs or {}, args.new_inputs or {}
         changed = [key for key in ("conditions", "actions") if old.get(key) != new.get(key)]
-        if changed and (experiment := _kept_experiment(old, new)) is not None:
+        if changed and (experiment := kept_experiment(old, new)) is not None:
             raise TrafficRefusedError(experiment_refusal(service, experiment, f"the cohort's {', '.join(changed)}"))
 
     return pulumi.ResourceHook(name, before_update)
-
-
-def _kept_experiment(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> str | None:
-    """Return the experiment that a rule was of and still is, None if there is none."""
-    before, after = ((inputs or {}).get("tags", {}).get(EXPERIMENT) for inputs in (old, new))
-    return str(after) if after is not None and before == after else None
 
 
 _making = threading.Lock()
@@ -192,7 +182,7 @@ def check(
         alarms=_alarms(cloudwatch, service, environment, colors) if asked else {},
         live_actions=held,
         old_actions=stated,
-        experiment=_kept_experiment(args.old_inputs, args.new_inputs),
+        experiment=kept_experiment(args.old_inputs, args.new_inputs),
     )
     if problems:
         raise TrafficRefusedError("\n".join(problems))

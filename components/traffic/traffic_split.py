@@ -13,7 +13,8 @@ from pulumi_aws import lb
 from components.context.context import ServiceContext
 from components.model import CANARY_HEADER, Color, RuleKind, color_host, rule_priority, tokens
 from components.spec import Service
-from components.traffic.gate import EXPERIMENT, cohort_hook, traffic_gate_hook
+from components.traffic.decision import EXPERIMENT
+from components.traffic.gate import cohort_hook, traffic_gate_hook
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,10 +11,10 @@ from typing import Any, Final, NamedTuple
 from components.model import Color, tokens
 from components.rules import WORKLOAD
 from hueshift.preview.events import STACK, UNKNOWN, Events, Resource, at, text_of
+from hueshift.preview.pods import AUTOSCALER, DEPLOYMENT, cost
 from hueshift.preview.report import Change, Op, Report, Service, Value
 from hueshift.report import RefusedError
 
-_DEPLOYMENT: Final = "kubernetes:apps/v1:Deployment"
 _RECORD: Final = "aws:route53/record:Record"
 _BALANCER: Final = "aws:lb/loadBalancer:LoadBalancer"
 _RULE: Final = "aws:lb/listenerRule:ListenerRule"
@@ -23,7 +23,6 @@ _CERTIFICATE: Final = "aws:lb/listenerCertificate:ListenerCertificate"
 _TARGETS: Final = "aws:lb/targetGroup:TargetGroup"
 _BINDING: Final = "kubernetes:elbv2.k8s.aws/v1beta1:TargetGroupBinding"
 _POLICY: Final = "kubernetes:networking.k8s.io/v1:NetworkPolicy"
-_AUTOSCALER: Final = "kubernetes:autoscaling/v2:HorizontalPodAutoscaler"
 _DOORS: Final = frozenset(f"aws:vpc/securityGroup{way}Rule:SecurityGroup{way}Rule" for way in ("Ingress", "Egress"))
 """What a firewall lets through, one rule each."""
 _SCOPE: Final = frozenset({"cidrIpv4", "cidrIpv6", "fromPort", "toPort", "ipProtocol", "referencedSecurityGroupId"})
@@ -52,7 +51,7 @@ SERVES: Final = frozenset(
         _RULE,
         _BALANCER,
         _TARGETS,
-        _DEPLOYMENT,
+        DEPLOYMENT,
         "kubernetes:core/v1:Namespace",
         "kubernetes:core/v1:Service",
         _BINDING,
@@ -67,6 +66,26 @@ Ask = Callable[[str, Mapping[str, Color]], Mapping[Color, int]]
 """Takes a rule's ARN and its target groups' colors by ARN; returns percent by color, or raises ``RefusedError``."""
 
 
+class Move(NamedTuple):
+    """What the gate is asked about: an update of a production rule."""
+
+    service: str
+    rule: str
+    """ARN."""
+    groups: Mapping[Color, str]
+    """ARNs of the target groups that the rule will have."""
+    old: Mapping[Color, int]
+    """Percent by color in the state."""
+    new: Mapping[Color, int]
+    live: Mapping[Color, int]
+    inputs: tuple[Mapping[str, Any], Mapping[str, Any]]
+    """Of the rule, before and after."""
+
+
+Judge = Callable[[Move], str]
+"""Returns what the gate says of a move now, or why it was not asked."""
+
+
 class _Plan(NamedTuple):
     """What a change is judged beside."""
 
@@ -78,10 +97,10 @@ class _Plan(NamedTuple):
     """Way and network of what a firewall newly lets through: such a rule takes the place of one with another port."""
 
 
-def assess(stack: str, events: Events, ask: Ask) -> Report:
+def assess(stack: str, events: Events, ask: Ask, judge: Judge) -> Report:
     """Return the preview of a stack from its events; ``ask`` reads the weights before the update."""
     resources = events.resources
-    services = list(_services(resources, events.outputs, ask))
+    services = list(_services(resources, events.outputs, ask, judge))
     by_name = {service.name: service for service in services}
     holders = {
         key: resource
@@ -157,7 +176,7 @@ def _importance(change: Change) -> tuple[bool, int, str]:
 
 
 def _services(
-    resources: Mapping[str, Resource], outputs: Mapping[str, Mapping[str, Any]], ask: Ask
+    resources: Mapping[str, Resource], outputs: Mapping[str, Mapping[str, Any]], ask: Ask, judge: Judge
 ) -> Iterator[Service]:
     """Yield the services by name, with the weights of their production rules before and after."""
     old, new = (_mapping(outputs[key].get("services")) for key in ("old", "new"))
@@ -203,11 +222,33 @@ def _services(
             missing=last.missing,
         )
         own = [each for each in resources.values() if _group(each, resources)[0] == name]
+        groups = {color: arn for arn, color in _colored(last.new, _colors(will or was), named).items()}
         yield replace(
             service,
+            cost=cost(own),
+            gate=_gate(service, last, groups, judge) if last.op is Op.UPDATE else None,
             down=service.stays and any(_leaves_early(each, service) for each in own),
             notes=[*([f"formerly {formerly}"] if formerly != name else []), *_notes(service)],
         )
+
+
+def _gate(service: Service, rule: Resource, groups: Mapping[Color, str], judge: Judge) -> str | None:
+    """Return what the gate says of an update of a production rule. It is asked only before a rule that is there."""
+    if not rule.id:
+        return None
+    if service.unknown:
+        return "not asked: the weights are known only after the update"
+    if service.unasked:
+        return f"not asked: {service.unasked}"
+    new = {Color(color): share for color, share in (service.after or {}).items()}
+    old, live = (
+        {color: (weights or {}).get(color, 0) for color in new}
+        for weights in (service.state or service.before, service.before)
+    )
+    if missing := sorted(new.keys() - groups.keys()):
+        return f"not asked: the update makes the target group of {', '.join(missing)}"
+    inputs = (rule.old.get("inputs") or {}, rule.new.get("inputs") or {})
+    return judge(Move(service.name, rule.id, groups, old, new, live, inputs))
 
 
 def _leaves_early(resource: Resource, service: Service) -> bool:
@@ -474,7 +515,7 @@ def _live(resource: Resource, op: Op, service: Service | None) -> str | None:
         return f"new pods for {color}, which serves users"
     if _new_pods(resource) and after:
         return f"{color} gets new pods and users in one update, so nobody tries them before; deploy first, then flip"
-    sizes = {_AUTOSCALER: ("spec.minReplicas", "spec.maxReplicas"), _DEPLOYMENT: ("spec.replicas",)}
+    sizes = {AUTOSCALER: ("spec.minReplicas", "spec.maxReplicas"), DEPLOYMENT: ("spec.replicas",)}
     for path in sizes.get(resource.type, ()) if after else ():
         was, will = (at(state, f"inputs.{path}") for state in (resource.old, resource.new))
         if path in resource.diff and isinstance(was, int | float) and isinstance(will, int | float) and will < was:
@@ -511,7 +552,7 @@ def _is_workload(resource: Resource) -> bool:
 
 def _new_pods(resource: Resource) -> bool:
     return (
-        resource.type == _DEPLOYMENT
+        resource.type == DEPLOYMENT
         and not _is_workload(resource)
         and any(path.startswith("spec.template") for path in resource.diff)
     )
