@@ -51,6 +51,8 @@ class Wished:
     """Percent of requests to the color that is not active."""
     experiment: Mapping[str, Any] | None = None
     """What the file says of its experiment."""
+    copied: int = 0
+    """Percent of requests that the mirror of the active color answers, and copies."""
     own: bool
     """Whether it has an ``activeColor`` of its own, and does not follow the stack's."""
 
@@ -302,6 +304,7 @@ def wishes(values: Mapping[str, Any]) -> Mapping[str, Wished]:
                 active=Color(active) if active in {*Color} else Color.BLUE,
                 canary=_percent(canary),
                 experiment=said["experiment"] if isinstance(said.get("experiment"), dict) else None,
+                copied=_copied(said.get("shadow")),
                 own="activeColor" in said or len(colors) == 1,
             )
     return found
@@ -312,6 +315,20 @@ def running(service: Wished, stack: str) -> str:
     name = (service.experiment or {}).get("name")
     ends = f"pulumi config rm --path services.{service.name}.experiment --stack {stack}"
     return f"{service.name}: the experiment {name} needs both colors as they are; end it by a reviewed change: {ends}"
+
+
+def copying(service: Wished, stack: str) -> str:
+    """Return why a service whose requests are copied is neither released nor parked, and what ends the copies."""
+    ends = f"pulumi config set --path services.{service.name}.shadow.percent 0 --stack {stack}"
+    return (
+        f"{service.name}: {service.copied} % of its requests are copied to {service.active.other}, and would be "
+        f"counted as its own; end that first: {ends}, then pulumi up --stack {stack}"
+    )
+
+
+def _copied(shadow: object) -> int:
+    said = str(shadow.get("percent")) if isinstance(shadow, Mapping) else ""
+    return int(said) if re.fullmatch(r"[0-9]{1,2}|100", said) else 0
 
 
 def _percent(said: object) -> int:

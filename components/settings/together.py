@@ -101,6 +101,17 @@ def service_problems(name: str, service: Service, environment: str) -> Iterator[
                 f"colors.{service.active_color.other}.parked",
                 f"true, but it is the variant of the experiment {service.experiment.name}; set parked to false",
             )
+    if service.shadow:
+        idle = service.active_color.other
+        if len(service.colors) == 1:
+            yield Problem("shadow", "has no second color to send copies to; remove it")
+        elif reason := rules.shadow_problem(
+            service.copied,
+            canary_weight=service.canary_weight,
+            experiment=service.experiment.name if service.experiment else None,
+            parked=idle if idle in service.colors and service.colors[idle].parked else None,
+        ):
+            yield Problem("shadow.percent", reason)
     for color, settings in service.colors.items():
         parked = rules.parked_problem(color, active=service.active_color, canary_weight=service.canary_weight)
         if settings.parked and parked is not None:

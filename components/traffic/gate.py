@@ -56,7 +56,8 @@ def traffic_gate_hook(
         service: how messages call the service.
         environment: where it is; with the service's name it names the alarms.
         namespace: where its pods are, for the commands in messages.
-        colors: the colors of the rule's target groups, in their order.
+        colors: the colors that answer behind the rule's target groups, in their order; first their own groups, then
+            those of their mirrors.
         minimum: healthy targets without which a color is given no traffic.
 
     """
@@ -151,14 +152,21 @@ def check(
 
     """
     wanted, _ = group_weights(_as_held(args.new_inputs))
-    groups = dict(zip(colors, wanted, strict=True))  # TrafficSplit writes them in this order
-    after = {color: wanted[arn] for color, arn in groups.items()}
+    owners = dict(zip(wanted, colors, strict=True))  # TrafficSplit writes them in this order
+    groups: dict[Color, str] = {}
+    for arn, color in owners.items():
+        groups.setdefault(color, arn)
+    colors = list(groups)
+    after, _ = _shares(_as_held(args.new_inputs), owners)
     # A color that gets another group starts there with nothing, whatever its weight was.
-    before, stated = _shares(_as_held(args.old_inputs), groups)
+    before, stated = _shares(_as_held(args.old_inputs), owners)
+    had, _ = group_weights(_as_held(args.old_inputs))
+    mirrors = {arn: color for arn, color in owners.items() if arn != groups[color] and wanted[arn] > had.get(arn, 0)}
     try:
         rules = client.describe_rules(RuleArns=[args.id])["Rules"]
-        live, held = _shares(rules[0] if rules else {"Actions": []}, groups)
+        live, held = _shares(rules[0] if rules else {"Actions": []}, owners)
         healthy = {color: healthy_targets(client, arn) for color, arn in groups.items()}
+        mirroring = {color: healthy_targets(client, arn) for arn, color in mirrors.items()}
     except client.exceptions.RuleNotFoundException as error:
         raise TrafficRefusedError(
             f"{service}: the load balancer has no rule {args.id}: somebody deleted it; run `pulumi refresh`, then "
@@ -183,6 +191,7 @@ def check(
         live_actions=held,
         old_actions=stated,
         experiment=kept_experiment(args.old_inputs, args.new_inputs),
+        mirroring=mirroring,
     )
     if problems:
         raise TrafficRefusedError("\n".join(problems))
@@ -256,8 +265,11 @@ def _as_held(inputs: Mapping[str, Any] | None) -> Mapping[str, Any]:
     return {"Actions": [told(action) for action in (inputs or {}).get("actions") or []]}
 
 
-def _shares(rule: Mapping[str, Any], groups: Mapping[Color, str]) -> tuple[dict[Color, int], str]:
-    """Return the weights by color, and what else a rule does: actions of other kinds than forward, and other groups."""
+def _shares(rule: Mapping[str, Any], owners: Mapping[str, Color]) -> tuple[dict[Color, int], str]:
+    """Return the weights by the color that answers, and what else a rule does: other actions, and other groups."""
     weights, kinds = group_weights(rule)
-    strangers = [arn.rpartition(":")[2] for arn, weight in weights.items() if weight and arn not in groups.values()]
-    return {color: weights.get(arn, 0) for color, arn in groups.items()}, ", ".join([*kinds, *strangers])
+    strangers = [arn.rpartition(":")[2] for arn, weight in weights.items() if weight and arn not in owners]
+    found = dict.fromkeys(owners.values(), 0)
+    for arn, color in owners.items():
+        found[color] += weights.get(arn, 0)
+    return found, ", ".join([*kinds, *strangers])

@@ -300,12 +300,14 @@ def _arns(state: Mapping[str, Any]) -> list[str]:
 def _assigned(arns: Sequence[str], colors: Sequence[Color], known: Mapping[str, Color]) -> list[Color | None]:
     """Return the color of each target group.
 
-    The program writes the groups in color order, a refresh in the API's order: what is known by ARN goes first, and
-    the rest, such as groups that are replaced, get the colors that are left.
+    The program writes the groups in color order, and those of mirrors in the same order behind them; a refresh in the
+    API's order: what is known by ARN goes first, and the rest, such as groups that are replaced, get the colors that
+    are left.
     """
     found = [known.get(arn) for arn in arns]
     left = iter([color for color in colors if color not in found])
-    return [color or next(left, None) for color in found]
+    mirrors = [None] * len(colors) + list(colors)
+    return [color or next(left, None) or next(iter(mirrors[place:]), None) for place, color in enumerate(found)]
 
 
 def _colored(state: Mapping[str, Any], colors: Sequence[Color], known: Mapping[str, Color]) -> dict[str, Color]:
@@ -325,10 +327,12 @@ def _weights(state: Mapping[str, Any], colors: Sequence[Color], known: Mapping[s
     if groups is None or weights is None:
         return None
     assigned = _assigned([arn for arn, _ in groups], colors, known)
+    shares: dict[Color, int] = {}
+    for color, weight in zip(assigned, weights, strict=True):
+        if color:
+            shares[color] = shares.get(color, 0) + weight
     total = sum(weights) or 1
-    return _sorted(
-        {color: round(100 * weight / total) for color, weight in zip(assigned, weights, strict=True) if color}
-    )
+    return _sorted({color: round(100 * weight / total) for color, weight in shares.items()})
 
 
 def _sorted(shares: Mapping[Color, int]) -> Mapping[str, int]:
@@ -352,7 +356,8 @@ def _change(resource: Resource, op: Op, plan: _Plan) -> Change:
         )
     )
     if moves and traffic_only and service:
-        values = list(_moved(service))
+        # Where no color gains, it is the share that a mirror answers.
+        values = list(_moved(service)) or list(_values(resource))
     else:
         values = list(_values(resource)) if op in (Op.UPDATE, Op.REPLACE) else []
     return Change(

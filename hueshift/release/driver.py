@@ -345,7 +345,7 @@ class Driver:
 
         def one(rule: Rule) -> str | None:
             try:
-                if dict(rule.live) != wanted or rule.sticky:
+                if dict(rule.live) != wanted or rule.sticky or rule.copied:
                     self.back.move(rule, wanted)
             except (RefusedError, BotoCoreError, ClientError) as error:
                 return f"{rule.service}: {explained(error)}"

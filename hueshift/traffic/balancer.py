@@ -17,7 +17,7 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError  # noqa: A004
 
 from components.context.balancer import cohort_rules, group_weights, healthy, production_rules
-from components.model import Color
+from components.model import MIRROR, Color
 from hueshift.report import RefusedError, explained
 from hueshift.stack import Place, Wished
 from hueshift.traffic.live import shares
@@ -51,7 +51,9 @@ class Rule:
     actions: Sequence[Mapping[str, Any]]
     """All of them, in the API's words."""
     groups: Mapping[str, Color]
-    """The color of each target group of the service that the rule names, by ARN."""
+    """The color that answers behind each target group of the service that the rule names, by ARN."""
+    mirrors: Collection[str] = ()
+    """The ARNs of those that are of a mirror, which copies what it is asked to the other color."""
 
     @property
     def live(self) -> Mapping[Color, int]:
@@ -63,7 +65,22 @@ class Rule:
         """Percent of the requests by color, whatever else the rule does with the rest of them."""
         weights, _ = group_weights({"Actions": self.actions})
         total = sum(weights.values()) or 1
-        return {color: 100 * weights.get(arn, 0) // total for arn, color in self.groups.items()}
+        found = dict.fromkeys(self.groups.values(), 0)
+        for arn, color in self.groups.items():
+            found[color] += weights.get(arn, 0)
+        return {color: 100 * weight // total for color, weight in found.items()}
+
+    @property
+    def copied(self) -> int:
+        """Percent of the requests that mirrors answer, and copy."""
+        weights, _ = group_weights({"Actions": self.actions})
+        total = sum(weights.values()) or 1
+        return 100 * sum(weights.get(arn, 0) for arn in self.mirrors) // total
+
+    @property
+    def own(self) -> Mapping[str, Color]:
+        """The color of each target group that is of a color's own pods, by ARN."""
+        return {arn: color for arn, color in self.groups.items() if arn not in self.mirrors}
 
     @property
     def sticky(self) -> bool:
@@ -74,11 +91,11 @@ class Rule:
         )
 
     def group(self, color: Color) -> str | None:
-        """Return the target group of a color, None if the rule names none."""
-        return next((arn for arn, owner in self.groups.items() if owner is color), None)
+        """Return the target group of a color's own pods, None if the rule names none."""
+        return next((arn for arn, owner in self.own.items() if owner is color), None)
 
     def moved(self, weights: Mapping[Color, int]) -> list[dict[str, Any]]:
-        """Return the rule's own actions with these weights, and stickiness off if one color gets all.
+        """Return the rule's own actions with these weights, mirrors at 0, and stickiness off if one color gets all.
 
         A client follows its cookie whatever the weights (ELB user guide, sticky sessions).
 
@@ -101,8 +118,7 @@ class Rule:
         forward.pop("TargetGroupArn", None)  # answered beside the list where there is one group
         named, _ = group_weights({"Actions": self.actions})
         config["TargetGroups"] = [
-            {"TargetGroupArn": arn, "Weight": weights.get(self.groups[arn], 0) if arn in self.groups else 0}
-            for arn in named
+            {"TargetGroupArn": arn, "Weight": weights.get(self.own[arn], 0) if arn in self.own else 0} for arn in named
         ]
         if 100 in weights.values() and config.get("TargetGroupStickinessConfig", {}).get("Enabled"):
             config["TargetGroupStickinessConfig"]["Enabled"] = False
@@ -168,21 +184,20 @@ class Balancer:
                 f"aws sts get-caller-identity; if it was never deployed: pulumi up --stack {self._place.name}"
             )
         colors = self._colors({arn for rule in raw.values() for arn in group_weights(rule)[0]})
-        rules_of = {
-            name: Rule(
+        rules_of = {}
+        for name, rule in raw.items():
+            ours = {arn: found for arn in group_weights(rule)[0] if (found := colors.get(arn)) and found[0] == name}
+            rules_of[name] = Rule(
                 service=name,
                 arn=rule["RuleArn"],
                 actions=rule["Actions"],
-                groups={
-                    arn: colors[arn][1] for arn in group_weights(rule)[0] if arn in colors and colors[arn][0] == name
-                },
+                groups={arn: color for arn, (_, color, _) in ours.items()},
+                mirrors=[arn for arn, (_, _, mirror) in ours.items() if mirror],
             )
-            for name, rule in raw.items()
-        }
         return {**rules_of, **problems}
 
-    def _colors(self, groups: Collection[str]) -> Mapping[str, tuple[str, Color]]:
-        """Return service and color of each target group, by the tags that the program gives it."""
+    def _colors(self, groups: Collection[str]) -> Mapping[str, tuple[str, Color, bool]]:
+        """Return service, color and whether it is of a mirror of each target group, by the program's own tags."""
         arns = sorted(groups)
         found = {}
         for start in range(0, len(arns), _TAGS_AT_ONCE):
@@ -190,7 +205,7 @@ class Balancer:
             for described in answer["TagDescriptions"]:
                 tags = {tag["Key"]: tag.get("Value", "") for tag in described.get("Tags", [])}
                 if tags.get("color") in {*Color}:
-                    found[described["ResourceArn"]] = tags.get("service", ""), Color(tags["color"])
+                    found[described["ResourceArn"]] = tags.get("service", ""), Color(tags["color"]), MIRROR in tags
         return found
 
     def healthy_of(self, group: str) -> int:
@@ -200,8 +215,8 @@ class Balancer:
     def healthy(self, rule: Rule) -> Mapping[Color, int]:
         """Return the healthy targets of each color that a rule names."""
         with ThreadPoolExecutor(len(Color)) as pool:
-            counts = pool.map(self.healthy_of, rule.groups)
-            return dict(zip(rule.groups.values(), counts, strict=True))
+            counts = pool.map(self.healthy_of, rule.own)
+            return dict(zip(rule.own.values(), counts, strict=True))
 
     def read(self, rule: Rule) -> Rule:
         """Return a rule as it is now."""
@@ -218,7 +233,7 @@ class Balancer:
         for pause in pauses():
             self.elb.modify_rule(RuleArn=rule.arn, Actions=cast("Any", rule.moved(weights)))
             now = self.read(rule)
-            if all(now.given.get(color, 0) == weights.get(color, 0) for color in Color):
+            if all(now.given.get(color, 0) == weights.get(color, 0) for color in Color) and not now.copied:
                 return now
             time.sleep(pause)
         raise AssertionError("pauses do not end")

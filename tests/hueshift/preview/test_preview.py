@@ -909,3 +909,17 @@ def test_a_path_of_this_machine_is_cut_and_what_only_looks_like_one_is_not(
 ) -> None:
     monkeypatch.setenv("HOME", home)
     assert _without_paths(text, Path(folder)) == (shown or text)
+
+
+def mirrored(weights: Sequence[tuple[str, int]]) -> dict[str, Any]:
+    groups = [{"arn": arn, "weight": weight} for arn, weight in weights]
+    return {"actions": [{"type": "forward", "forward": {"targetGroups": groups}}]}
+
+
+@pytest.mark.parametrize("mirrors", [("arn-blue-mirror", "arn-green-mirror"), (UNKNOWN, UNKNOWN)])
+def test_what_a_mirror_answers_counts_for_its_color(mirrors: tuple[str, str]) -> None:
+    before = mirrored([("arn-blue", 100), ("arn-green", 0)])
+    after = mirrored([("arn-blue", 80), ("arn-green", 0), (mirrors[0], 20), (mirrors[1], 0)])
+    found = report(traffic("update", before, after, ["actions[0].forward.targetGroups[0].weight"]))
+    (service,) = found.services
+    assert service.after == {"blue": 100, "green": 0}
