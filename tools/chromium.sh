@@ -1,10 +1,15 @@
 #!/usr/bin/env bash
-# chromium.sh
+# chromium.sh [--install]
 # Prints the path of Chromium, in which tests/docs/test_site.py looks at the
-# built pages.
+# built pages; with --install gets Debian's first, as a job of the suite does.
 #
 # CHROMIUM  another one than PATH has
 set -euo pipefail
+
+if [ "${1:-}" = --install ]; then
+  apt-get update >&2
+  apt-get install --yes --no-install-recommends chromium >&2
+fi
 
 command -v "${CHROMIUM:-chromium}" ||
   command -v chromium-browser ||
