@@ -19,7 +19,7 @@ WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 ACTION = ROOT / ".github/actions/setup/action.yml"
 UPDATING = {"deploy.sh", "release.sh", "resume.sh", "review.sh", "rollback.sh", "up.sh"}
 """The scripts that run `pulumi up`."""
-FORM = re.compile(r"(exec )?(pipeline/[a-z-]+\.sh|make (check|test)|hueshift|pulumi)( .*)?")
+FORM = re.compile(r"(exec )?(pipeline/[a-z-]+\.sh|tools/chromium\.sh|make (check|test)|hueshift|pulumi)( .*)?")
 OF_GITLAB = {
     'test "$kind" = code || exit 0',
     'test "$kind" = stacks || exit 0',
