@@ -222,7 +222,8 @@ def _services(
             missing=last.missing,
         )
         own = [each for each in resources.values() if _group(each, resources)[0] == name]
-        groups = {color: arn for arn, color in _colored(last.new, _colors(will or was), named).items()}
+        colored = _colored(last.new, _colors(will or was), named)
+        groups = {color: arn for arn, color in reversed(colored.items())}  # a mirror's group comes behind its color's
         yield replace(
             service,
             cost=cost(own),
