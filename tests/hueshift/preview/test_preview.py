@@ -222,7 +222,8 @@ def test_what_the_gate_could_not_be_asked_is_said() -> None:
 
 
 def test_no_gate_is_asked_before_a_rule_that_is_not_there_or_does_not_change() -> None:
-    for event in (made(still()), moved((100, 0), (90, 10)), traffic("create", None, rule(100, 0))):
+    gone = made(traffic("delete", rule(100, 0), None))
+    for event in (made(still()), moved((100, 0), (90, 10)), traffic("create", None, rule(100, 0)), gone):
         assert "Gate" not in comment([report(event, ask=balancer(100, 0))])
 
 
