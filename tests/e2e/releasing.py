@@ -4,7 +4,8 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -123,6 +124,16 @@ def released(*words: str) -> "subprocess.Popen[str]":
 
 def until_live(weight: int, seconds: float = 300) -> None:
     cloud.wait_until(f"green has {weight} %", lambda: green() == weight, seconds)
+
+
+def reaches(process: "subprocess.Popen[str]", place: str, holds: Callable[[], object], seconds: float = 400) -> None:
+    """Wait until a release is somewhere; one that ends before, or takes longer, fails with what it said."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        if process.poll() is not None or time.monotonic() > deadline:
+            process.kill()
+            raise AssertionError(f"not at {place}: {ended(process)}, {record().get('events')}")
+        time.sleep(0.2)
 
 
 def failures(answers: list[cloud.Answer]) -> tuple[int, float]:

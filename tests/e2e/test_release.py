@@ -5,7 +5,6 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 
 import boto3
 import pytest
@@ -20,6 +19,7 @@ from tests.e2e.releasing import (
     green,
     hueshift,
     load,
+    reaches,
     record,
     refused,
     released,
@@ -59,17 +59,11 @@ PHASES: tuple[tuple[str, Callable[[], object]], ...] = (
 )
 
 
-def going_forward(holds: Callable[[], object], *, begun: bool) -> object:
-    """Return what ``holds()`` does; a release that goes back ends the wait with its story."""
-    assert not (begun and record()["phase"] in ("undoing", "undone")), said()
-    return holds()
-
-
 def test_a_good_release_fails_no_request_though_its_driver_is_killed_in_every_phase() -> None:
     with load() as answers:
         process = released()
         for name, holds in PHASES:
-            cloud.wait_until(f"the release is at {name}", partial(going_forward, holds, begun=name != "trying"), 400)
+            reaches(process, name, holds)
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             time.sleep(SILENCE)
