@@ -28,6 +28,7 @@ class Part(NamedTuple):
 
 _RELEASE: Final = "hueshift.release.commands"
 PARTS: Final = {
+    "init": Part("hueshift.init.command", "init", "Write the stack file of a new environment."),
     "doctor": Part(
         "hueshift.doctor.command",
         "doctor",

@@ -238,7 +238,7 @@ def place(name: str | None) -> Place:
     Raises ``RefusedError`` if there is none.
     """
     folder = project_folder()
-    project, name_of_project = _project(folder)
+    project, name_of_project = declared(folder)
     known = sorted(found.name.removeprefix("Pulumi.").removesuffix(".yaml") for found in folder.glob("Pulumi.*.yaml"))
     try:
         full = name or _selected(folder, name_of_project) or _pulumi(folder, "stack", "--show-name")
@@ -249,15 +249,15 @@ def place(name: str | None) -> Place:
     file = folder / f"Pulumi.{short}.yaml"
     if not file.exists():
         raise unknown("stack with a file here", short, known)
-    declared = defaults(project)
-    values = {**declared, **section(read(file), "config", file)}
+    assumed = defaults(project)
+    values = {**assumed, **section(read(file), "config", file)}
     region, profile = values.get("aws:region"), values.get("aws:profile")
     return Place(
         name=short,
         project=name_of_project,
         folder=folder,
         values=own_values(values, name_of_project),
-        defaults=own_values(declared, name_of_project),
+        defaults=own_values(assumed, name_of_project),
         region=region if isinstance(region, str) else None,
         profile=profile,
         roles=values.get("aws:assumeRoles"),
@@ -407,7 +407,7 @@ def project_folder() -> Path:
 
 def colors(folder: Path, service: str) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
     """Yield what each stack file says of each color of a service, unjudged: stack, color, settings."""
-    key = f"{_project(folder)[1]}:services"
+    key = f"{declared(folder)[1]}:services"
     for file in sorted(folder.glob("Pulumi.*.yaml")):
         services = decoded(section(read(file), "config", file).get(key))
         for name, settings in services.items() if isinstance(services, dict) else ():
@@ -421,7 +421,7 @@ def productions(folder: Path) -> Iterator[str]:
     """Yield the stacks with a file that are production, by their own word or by name, unjudged."""
     from components.settings import as_switch  # as in load
 
-    own = _project(folder)[1]
+    own = declared(folder)[1]
     for file in sorted(folder.glob("Pulumi.*.yaml")):
         name = file.suffixes[-2].removeprefix(".")
         config = section(read(file), "config", file)
@@ -430,7 +430,7 @@ def productions(folder: Path) -> Iterator[str]:
             yield name
 
 
-def _project(folder: Path) -> tuple[Mapping[str, Any], str]:
+def declared(folder: Path) -> tuple[Mapping[str, Any], str]:
     """Return what the project declares of its keys, and its name."""
     file = folder / "Pulumi.yaml"
     content = read(file)
@@ -442,11 +442,11 @@ def _project(folder: Path) -> tuple[Mapping[str, Any], str]:
 def defaults(project: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the project says of keys that a stack file leaves out."""
     found = {}
-    for key, declared in project.items():
-        if not isinstance(declared, dict):
-            found[key] = declared
-        elif "value" in declared or "default" in declared:
-            found[key] = declared.get("value", declared.get("default"))
+    for key, said in project.items():
+        if not isinstance(said, dict):
+            found[key] = said
+        elif "value" in said or "default" in said:
+            found[key] = said.get("value", said.get("default"))
     return found
 
 
