@@ -41,7 +41,7 @@ def test_to_offer_the_parts_to_a_shell_imports_none_of_them(world: World) -> Non
     assert "preview" in done.stdout.splitlines()
 
 
-@pytest.mark.parametrize("words", [["--help"], ["init", "--help"], ["status", "--stack", "staging"]])
+@pytest.mark.parametrize("words", [["--help"], ["status", "--stack", "staging"]])
 def test_help_and_status_import_neither_the_engines_sdk_nor_pydantic(world: World, words: list[str]) -> None:
     code = (
         "import atexit, sys\nfrom hueshift.cli import main\n"
