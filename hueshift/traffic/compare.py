@@ -1,8 +1,5 @@
 """`hueshift compare`: the same requests to both colors by the test listener, and how their answers differ."""
 
-import os
-import shlex
-import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,9 +10,12 @@ from typing import Annotated, Final
 import typer
 
 from components.model import SHADOW_HEADER, Color, color_host
-from hueshift.report import Json, RefusedError, StackName, emit, reported, unknown
+from hueshift.report import Json, RefusedError, StackName, emit, reported
 from hueshift.stack import load
 from hueshift.traffic.alike import Given, differences, ignored
+from hueshift.traffic.answers import curl
+from hueshift.traffic.balancer import PATIENCE, Balancer
+from hueshift.traffic.smoke import idle_color
 
 DIFFERENT: Final = 3
 """The exit status where too many answers differ."""
@@ -61,7 +61,8 @@ def compare(
 ) -> None:
     """Ask both colors the same, and say how the idle one's answers differ.
 
-    Each path is asked by GET, of the active color and then of the other, by their test hosts, with x-shadow: true.
+    Each path is asked by GET, of the active color and then of the idle one, by their test hosts, with x-shadow: true.
+    Which is idle the stack file and the load balancer must both say.
     Compared are the status, the body (JSON by its values, all else by its bytes) and the time to the first byte.
     Nothing else is done, and nothing is moved. CURL_OPTIONS has further arguments of curl, such as --cacert FILE or a
     header that authorizes.
@@ -70,21 +71,15 @@ def compare(
     """
     with reported():
         place = load(stack)
-        settings = place.settings.services.get(service)
-        if settings is None:
-            raise unknown(f"service of {place.name}", service, list(place.settings.services))
-        if len(settings.colors) < 2:
-            raise RefusedError(f"{service} has one color, and no other to compare it with")
-        active = settings.active_color
-        if settings.colors[active.other].parked:
-            raise RefusedError(f"{active.other} of {service} is parked; give it an image: hueshift image set {service}")
         asked = _asked(paths or [], file)
         without = [ignored(path) for path in ignore or []]
+        settings, _, idle = idle_color(place, Balancer(place, patience=PATIENCE), service)
+        active = idle.other
         port = place.settings.load_balancer.test_listener_port
         urls = {color: f"https://{color_host(color, settings.host)}:{port}" for color in Color}
 
         def one(path: str) -> Compared:
-            return _compared(path, urls[active], urls[active.other], without, slower / 1000)
+            return _compared(path, urls[active], urls[idle], without, slower / 1000)
 
         with ThreadPoolExecutor(AT_ONCE) as pool:
             answers = list(pool.map(one, asked))
@@ -110,7 +105,7 @@ def compare(
             typer.echo(f"{each.path}  {', '.join(each.found)}")
         if len(different) > _LISTED:
             typer.echo(f"… and {len(different) - _LISTED} more: --json has all")
-        runs = " and ".join(f"{color} {settings.colors[color].version}" for color in (active, active.other))
+        runs = " and ".join(f"{color} {settings.colors[color].version}" for color in (active, idle))
         typer.echo(
             f"{service} in {place.name}: {runs} answer {len(answers)} paths, {len(different)} of them differently "
             f"({percent:.2g} %; allowed: below {threshold:g} %)"
@@ -147,17 +142,9 @@ def _compared(path: str, here: str, there: str, without: list[Pattern[str]], slo
 
 
 def _ask(url: str) -> Given:
-    """Return the answer to one request. Raises ``RefusedError`` if there is none within 30 seconds."""
-    command = [
-        *("curl", "--silent", "--show-error", "--globoff", "--path-as-is", "--max-time", "30"),
-        *("--header", f"{SHADOW_HEADER}: true"),
-        *("--write-out", "\n%{http_code} %{time_pretransfer} %{time_starttransfer}"),
-        *shlex.split(os.environ.get("CURL_OPTIONS", "")),
-        url,
-    ]
-    done = subprocess.run(command, capture_output=True, check=False)
-    if done.returncode:
-        raise RefusedError(f"{url} gave no answer: {done.stderr.decode(errors='replace').strip()}")
-    body, _, told = done.stdout.rpartition(b"\n")
-    status, sent, began = told.split()
+    """Return the answer to one request. Raises ``RefusedError`` if there is none."""
+    told = "\n%{http_code} %{time_pretransfer} %{time_starttransfer}"
+    mark = f"{SHADOW_HEADER}: true"
+    body, _, last = curl(url, "--globoff", "--path-as-is", "--header", mark, "--write-out", told).rpartition(b"\n")
+    status, sent, began = last.split()
     return Given(status=int(status), body=body, seconds=float(began) - float(sent))

@@ -6,6 +6,7 @@ import pytest
 
 from sandbox import paths
 from tests.e2e import cloud
+from tests.e2e.releasing import green
 from tests.support.pages import DOCS, code
 from tests.support.shell import Shell
 
@@ -19,10 +20,10 @@ def test_the_commands_of_the_tutorial_bring_a_version_to_the_users_and_back() ->
     tutorial = [block for block in code(DOCS / "tutorial.md", "sh") if not block.startswith(OF_THE_CLOUD)]
     assert len(tutorial) > 8
     # Blocks share a shell, as they do at a desk. A young cloud's alarms have no data: the gate may say to wait.
-    patient = 'pulumi() { for _ in $(seq 30); do command pulumi "$@" && return; sleep 10; done; return 1; }\n'
+    patient = 'pulumi() { for _ in $(seq 12); do command pulumi "$@" && return; sleep 10; done; return 1; }\n'
     desk = Shell(folder=paths.ROOT, variables={"PATH": f"{paths.ROOT}/.venv/bin:{os.environ['PATH']}"})
     with cloud.stack_file():
         told = desk.script(patient + "\n".join(tutorial)).stdout
-        assert cloud.live_weights() == {"blue": 100, "green": 0}
-    assert "1.6.0" in told
+        assert green() == 0
+    assert "1.5.1" in told
     assert "x-color: green" in told.lower()

@@ -9,7 +9,9 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
+from components.model import Color
 from hueshift.cli import app
+from hueshift.traffic.balancer import Rule
 from tests.support import strategies as some
 from tests.support.program import ROOT
 
@@ -19,6 +21,7 @@ for url; do :; done
 began=0.030
 case "$url" in *green*/late*) began=0.500 ;; esac
 case "$url" in *green*/once*) [ -e "$CALLED.once" ] || began=0.500; : >"$CALLED.once" ;; esac
+case "$url" in */strange*) exit 60 ;; esac
 case "$url" in */down*) echo "curl: (7) no route" >&2; exit 7 ;; esac
 status=200
 case "$url" in *green*/gone*) status=404 ;; esac
@@ -56,8 +59,22 @@ class Project:
         return [line for line in (self.folder / "called").read_text().split("--silent") if line]
 
 
+class Balancer:
+    """Says that blue is live."""
+
+    def __init__(self, *_: object, **__: object) -> None:
+        groups = {"arn-blue": Color.BLUE, "arn-green": Color.GREEN}
+        weights = [{"TargetGroupArn": arn, "Weight": 100 * (color is Color.BLUE)} for arn, color in groups.items()]
+        forward = {"Type": "forward", "ForwardConfig": {"TargetGroups": weights}}
+        self._rule = Rule(service="shop", arn="arn-rule", actions=[forward], groups=groups)
+
+    def rules(self, _: object) -> dict[str, Rule]:
+        return {"shop": self._rule}
+
+
 @pytest.fixture
-def project(tmp_path: Path) -> Project:
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    monkeypatch.setattr("hueshift.traffic.compare.Balancer", Balancer)
     return Project(tmp_path)
 
 
@@ -104,6 +121,7 @@ def test_an_answer_that_is_late_each_time_is_a_difference_and_one_pause_is_none(
         (["shop", "/", "--file", "nothing"], "--file nothing cannot be read"),
         (["shop", "/", "--ignore", "a b"], "'a b' is no JSON path"),
         (["shop", "/down"], "gave no answer: curl: (7) no route"),
+        (["shop", "/strange"], "curl does not know; set CURL_OPTIONS='--cacert FILE'"),
         (["shp", "/"], "did you mean shop"),
     ],
 )
