@@ -5,7 +5,7 @@ export PYTHONPYCACHEPREFIX := $(or $(HUESHIFT_CACHE),$(or $(XDG_CACHE_HOME),$(HO
 export PYTHONDONTWRITEBYTECODE :=
 python := .venv/bin/python
 
-.PHONY: help reference sandbox sandbox-env sandbox-status sandbox-down check test venv
+.PHONY: help reference docs sandbox sandbox-env sandbox-status sandbox-down check test venv
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
 
@@ -21,7 +21,7 @@ sandbox-status: venv ## what runs and what it serves
 sandbox-down: venv ## end and remove what `make sandbox` started
 	@$(python) -m sandbox down
 
-check: venv ## the fast gate: format, lint, types, import contracts, pipeline files, unit tests
+check: venv docs ## the fast gate: format, lint, types, import contracts, pipeline files, the site, unit tests
 	@.venv/bin/ruff format --check --quiet . || { echo "remedy: .venv/bin/ruff format ."; exit 1; }
 	@.venv/bin/ruff check --quiet .
 	@tools/lint-pipeline.sh & linting=$$!; .venv/bin/mypy --no-error-summary; typed=$$?; wait $$linting && exit $$typed
@@ -34,6 +34,9 @@ test: check ## everything, the tests on the local cloud included; what CI runs
 
 reference: venv ## docs/reference and Pulumi.yaml, made from the keys, the commands and the policy pack
 	@$(python) -m tools.reference
+
+docs: venv ## the pages as a site, in .site
+	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet
 
 venv:
 	@[ -t 1 ] && [ ! -e .venv/complete ] && echo "making the Python environment (about a minute, once)"; tools/venv.sh >/dev/null

@@ -28,6 +28,7 @@ class Part(NamedTuple):
 
 _RELEASE: Final = "hueshift.release.commands"
 PARTS: Final = {
+    "init": Part("hueshift.init.command", "init", "Write the stack file of a new environment."),
     "doctor": Part(
         "hueshift.doctor.command",
         "doctor",
@@ -48,6 +49,9 @@ PARTS: Final = {
     "experiment": Part("hueshift.experiment.command", "app", "Show what an A/B test has shown so far."),
     "flip": Part("hueshift.traffic.flip", "flip", "Give all traffic of a service to its other color by `pulumi up`."),
     "smoke": Part("hueshift.traffic.smoke", "smoke", "Try the idle color of a service through its test URL."),
+    "compare": Part(
+        "hueshift.traffic.compare", "compare", "Ask both colors the same, and say how the idle one's answers differ."
+    ),
     "verify": Part("hueshift.traffic.verify", "verify", "Try a service as its users reach it."),
     "changes": Part("hueshift.changes", "changes", "Say what a change is made of, since the commit BASE."),
     "preview": Part(

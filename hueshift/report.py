@@ -69,7 +69,7 @@ def _settings_error() -> type[Exception]:
     return SettingsError
 
 
-_LOGIN: Final = frozenset(
+LOGIN: Final = frozenset(
     {
         *("ExpiredToken", "ExpiredTokenException", "RequestExpired", "InvalidClientTokenId"),
         *("UnrecognizedClientException", "InvalidAccessKeyId", "InvalidToken", "AuthFailure"),
@@ -90,7 +90,7 @@ def explained(error: Exception) -> str:
         return f"the login to AWS is over ({type(error).__name__}); log in again: aws sso login"
     if isinstance(error, ClientError):
         code = error.response["Error"].get("Code")
-        if code in _LOGIN:
+        if code in LOGIN:
             return f"the login to AWS is over or not valid ({code}); log in again: aws sso login"
         return f"AWS refused {error.operation_name}: {code}; see its CloudTrail event"
     if isinstance(error, BotoCoreError) and not isinstance(error, AssumeRolesError):

@@ -51,6 +51,8 @@ class Wished:
     """Percent of requests to the color that is not active."""
     experiment: Mapping[str, Any] | None = None
     """What the file says of its experiment."""
+    copied: int = 0
+    """Percent of requests that the mirror of the active color answers, and copies."""
     own: bool
     """Whether it has an ``activeColor`` of its own, and does not follow the stack's."""
 
@@ -236,7 +238,7 @@ def place(name: str | None) -> Place:
     Raises ``RefusedError`` if there is none.
     """
     folder = project_folder()
-    project, name_of_project = _project(folder)
+    project, name_of_project = declared(folder)
     known = sorted(found.name.removeprefix("Pulumi.").removesuffix(".yaml") for found in folder.glob("Pulumi.*.yaml"))
     try:
         full = name or _selected(folder, name_of_project) or _pulumi(folder, "stack", "--show-name")
@@ -247,15 +249,15 @@ def place(name: str | None) -> Place:
     file = folder / f"Pulumi.{short}.yaml"
     if not file.exists():
         raise unknown("stack with a file here", short, known)
-    declared = defaults(project)
-    values = {**declared, **section(read(file), "config", file)}
+    assumed = defaults(project)
+    values = {**assumed, **section(read(file), "config", file)}
     region, profile = values.get("aws:region"), values.get("aws:profile")
     return Place(
         name=short,
         project=name_of_project,
         folder=folder,
         values=own_values(values, name_of_project),
-        defaults=own_values(declared, name_of_project),
+        defaults=own_values(assumed, name_of_project),
         region=region if isinstance(region, str) else None,
         profile=profile,
         roles=values.get("aws:assumeRoles"),
@@ -302,6 +304,7 @@ def wishes(values: Mapping[str, Any]) -> Mapping[str, Wished]:
                 active=Color(active) if active in {*Color} else Color.BLUE,
                 canary=_percent(canary),
                 experiment=said["experiment"] if isinstance(said.get("experiment"), dict) else None,
+                copied=_copied(said.get("shadow")),
                 own="activeColor" in said or len(colors) == 1,
             )
     return found
@@ -312,6 +315,20 @@ def running(service: Wished, stack: str) -> str:
     name = (service.experiment or {}).get("name")
     ends = f"pulumi config rm --path services.{service.name}.experiment --stack {stack}"
     return f"{service.name}: the experiment {name} needs both colors as they are; end it by a reviewed change: {ends}"
+
+
+def copying(service: Wished, stack: str) -> str:
+    """Return why a service whose requests are copied is neither released nor parked, and what ends the copies."""
+    ends = f"pulumi config set --path services.{service.name}.shadow.percent 0 --stack {stack}"
+    return (
+        f"{service.name}: {service.copied} % of its requests are copied to {service.active.other}, and would be "
+        f"counted as its own; end that first: {ends}, then pulumi up --stack {stack}"
+    )
+
+
+def _copied(shadow: object) -> int:
+    said = str(shadow.get("percent")) if isinstance(shadow, Mapping) else ""
+    return int(said) if re.fullmatch(r"[0-9]{1,2}|100", said) else 0
 
 
 def _percent(said: object) -> int:
@@ -390,7 +407,7 @@ def project_folder() -> Path:
 
 def colors(folder: Path, service: str) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
     """Yield what each stack file says of each color of a service, unjudged: stack, color, settings."""
-    key = f"{_project(folder)[1]}:services"
+    key = f"{declared(folder)[1]}:services"
     for file in sorted(folder.glob("Pulumi.*.yaml")):
         services = decoded(section(read(file), "config", file).get(key))
         for name, settings in services.items() if isinstance(services, dict) else ():
@@ -404,7 +421,7 @@ def productions(folder: Path) -> Iterator[str]:
     """Yield the stacks with a file that are production, by their own word or by name, unjudged."""
     from components.settings import as_switch  # as in load
 
-    own = _project(folder)[1]
+    own = declared(folder)[1]
     for file in sorted(folder.glob("Pulumi.*.yaml")):
         name = file.suffixes[-2].removeprefix(".")
         config = section(read(file), "config", file)
@@ -413,7 +430,7 @@ def productions(folder: Path) -> Iterator[str]:
             yield name
 
 
-def _project(folder: Path) -> tuple[Mapping[str, Any], str]:
+def declared(folder: Path) -> tuple[Mapping[str, Any], str]:
     """Return what the project declares of its keys, and its name."""
     file = folder / "Pulumi.yaml"
     content = read(file)
@@ -425,11 +442,11 @@ def _project(folder: Path) -> tuple[Mapping[str, Any], str]:
 def defaults(project: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the project says of keys that a stack file leaves out."""
     found = {}
-    for key, declared in project.items():
-        if not isinstance(declared, dict):
-            found[key] = declared
-        elif "value" in declared or "default" in declared:
-            found[key] = declared.get("value", declared.get("default"))
+    for key, said in project.items():
+        if not isinstance(said, dict):
+            found[key] = said
+        elif "value" in said or "default" in said:
+            found[key] = said.get("value", said.get("default"))
     return found
 
 

@@ -15,7 +15,7 @@ done < <(git ls-files 'Pulumi.*.yaml' | sed -nE '/^Pulumi\.sandbox\./!s/^Pulumi\
 from=()
 for file in preview-*.json; do from+=(--from "$file"); done
 bad=0
-hueshift preview "${from[@]}" >preview.md || bad=1
+hueshift preview --base "$1" "${from[@]}" >preview.md || bad=1
 pipeline/forge.sh comment preview.md
 changes=$(pipeline/changes.sh "$1")
 flips=$(sed -n 's/^flips=//p' <<<"$changes")

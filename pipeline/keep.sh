@@ -3,6 +3,7 @@
 # Commits the stack files and the record of releases, or the files named, and pushes them to the branch that the
 # pipeline runs for. What others have pushed meanwhile goes before. Nothing to commit is fine.
 #
+# KEEP_TOKEN  GitLab: what may push to the project, for jobs whose own token may not
 # DELIVERS  the stack that got the program of this job's commit: newest.sh lets no earlier one follow. Always a commit then
 set -euo pipefail
 # shellcheck source=lib/steps.sh
@@ -21,6 +22,15 @@ push=(git push --quiet)
 [ -z "${GITLAB_CI:-}" ] || push+=(--push-option=ci.skip)
 [ -z "${GITHUB_ACTIONS:-}" ] || message+=" [skip ci]"
 
+to=origin
+if [ -n "${KEEP_TOKEN:-}" ]; then
+  # Not the address of origin: it has the job's own token in it, which git would send.
+  to=${CI_PROJECT_URL:?is not set}.git
+  export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0="http.$to.extraHeader"
+  GIT_CONFIG_VALUE_0="Authorization: Basic $(printf 'keep:%s' "$KEEP_TOKEN" | base64 --wrap=0)" # in no process's arguments
+  export GIT_CONFIG_VALUE_0
+fi
+
 delivers=()
 if [ -n "${DELIVERS:-}" ]; then
   delivers=(--allow-empty "--message=Delivers: $DELIVERS ${GITHUB_SHA:-${CI_COMMIT_SHA:?is not set}}")
@@ -33,15 +43,15 @@ if [ ${#delivers[@]} -eq 0 ] && git diff --cached --quiet -- "$@"; then
 fi
 git "${identity[@]}" commit --quiet --message="$message" "${delivers[@]}" -- "$@"
 for attempt in 1 2 3 4 5; do
-  if "${push[@]}" origin "HEAD:refs/heads/$branch" 2>/dev/null; then
+  if "${push[@]}" "$to" "HEAD:refs/heads/$branch" 2>/dev/null; then
     echo "kept in $branch: $message"
     exit 0
   fi
   sleep $((attempt - 1))
-  git fetch --quiet origin "$branch"
+  git fetch --quiet "$to" "$branch"
   git "${identity[@]}" rebase --quiet --autostash FETCH_HEAD >&2 || {
     git rebase --abort
     fail "$branch has changed the same lines since; what was done is not in it: merge this by hand: $message, $*"
   }
 done
-"${push[@]}" origin "HEAD:refs/heads/$branch" || fail "$branch takes no push; what was done is not in it: $message, $*"
+"${push[@]}" "$to" "HEAD:refs/heads/$branch" || fail "$branch takes no push; what was done is not in it: $message, $*"

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # setup.sh [STACK]
 # Makes a runner ready: the Python environment, on PATH where GitHub runs, and the kubeconfig of the cluster that the
-# file of STACK names, for whoever the credentials of AWS are, as a file of this job alone. A Debian without a program that
-# is needed gets it.
+# file of STACK names, for whoever the credentials of AWS are, as a file of this job alone, and the engine's plugins. A Debian
+# without a program that is needed gets it.
 #
 # HUESHIFT_VENV  deploy: no more than the program needs, each package by its hash (tools/venv.sh)
 # AWS_ID_TOKEN  what AWS_WEB_IDENTITY_TOKEN_FILE is to hold, where the forge gives the token as a variable
@@ -23,6 +23,7 @@ make --silent venv
 [ -z "${GITHUB_PATH:-}" ] || echo "$PWD/.venv/bin" >>"$GITHUB_PATH"
 [ -z "${AWS_ID_TOKEN:-}" ] || (umask 077 && printf %s "$AWS_ID_TOKEN" >"$AWS_WEB_IDENTITY_TOKEN_FILE")
 [ -n "${1:-}" ] || exit 0
+pipeline/plugins.sh || say "what needs a plugin that was refused will fail; the traffic's way back needs none"
 file=$(stack_file "$1")
 [ -e "$file" ] || fail "there is no $file here"
 # By the rules by which the engine reads it.

@@ -1,6 +1,7 @@
 """The environment variables with which `pulumi`, `kubectl` and `aws` use the local cloud."""
 
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -26,6 +27,7 @@ def variables(engine: Engine) -> dict[str, str]:
         "PULUMI_CONFIG_PASSPHRASE": "",
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         "HUESHIFT_POLICY_PACK": str(engine.policy_pack),
+        "CURL_OPTIONS": f"--cacert {shlex.quote(str(paths.CA_CERTIFICATE))}",  # of smoke, verify, compare and release
         # As in the Makefile: a module is compiled once, not by every command and every plugin.
         "PYTHONPYCACHEPREFIX": str(paths.CACHE / "pycache"),
         "PYTHONDONTWRITEBYTECODE": "",

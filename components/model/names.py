@@ -55,6 +55,12 @@ def color_alarms(environment: str, service: str, color: Color) -> tuple[str, str
 CANARY_HEADER: Final = "x-canary"
 """Sent with the value ``true`` by whoever wants the newer version. Anyone can send it: it must never grant a right."""
 
+SHADOW_HEADER: Final = "x-shadow"
+"""Has the value ``true`` on copies and on what `hueshift compare` asks: whoever sees it answers nobody who waits."""
+
+MIRROR: Final = "mirror"
+"""The tag beside ``color`` by which the target group of that color's mirror is told from that of its pods."""
+
 METRICS: Final = "hueshift"
 """The namespace in CloudWatch of what a release itself tells."""
 

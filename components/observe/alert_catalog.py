@@ -59,8 +59,8 @@ class CloudWatch:
     metrics: Mapping[str, Metric]
     """By the name that ``math`` gives them; of a whole service, by color."""
     math: Mapping[str, str] = field(default_factory=dict)
-    """Expressions by name, of which the last is compared; ``%(total)s`` is the requests of all colors. None of them
-    for the metric itself."""
+    """Expressions by name, of which the last is compared; ``%(total)s`` is the requests of all colors, and
+    ``%(blue)s`` those of blue. None of them for the metric itself."""
     period: int = ALARM_PERIOD
     """Seconds."""
     periods: int = ALARM_PERIODS
@@ -438,7 +438,7 @@ MOVING: Final = Alert(
         metrics=_BOTH,
         math={
             "total": "%(total)s",
-            "share": "100 * FILL(blue, 0) / total",
+            "share": "100 * %(blue)s / total",
             "moved": "ABS(DIFF(share))",
             "significant": f"IF(moved > {MOVED_POINTS}, moved * moved * total, 0)",
             # The colors' counts do not arrive together, and one without the other looks like a move: what is compared

@@ -1,7 +1,7 @@
 """The alerts of a color, a service and a load balancer, in CloudWatch and in Prometheus."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import pulumi
 from pulumi_aws import cloudwatch
@@ -17,6 +17,7 @@ from components.observe.alert_catalog import (
     TOO_FEW,
     TRAFFIC,
     Alert,
+    Comparison,
     Metric,
     Severity,
     alerts_of,
@@ -30,6 +31,8 @@ from components.observe.cloudwatch import (
     description,
     metric_alarm,
     needs_insights,
+    of_mirror,
+    with_mirror,
 )
 from components.observe.prometheus import prometheus_rule, prometheus_rules
 from components.spec import Service
@@ -46,6 +49,8 @@ class AlertRulesArgs:
     """``arn_suffix`` of the load balancer."""
     target_group: pulumi.Input[str]
     """``arn_suffix`` of the color's target group."""
+    mirror: pulumi.Input[str] | None = None
+    """The same of its mirror's; None without shadow."""
     prometheus_labels: Mapping[str, str] | None
     """By which the Prometheus Operator selects its rules; None where there is none, and no rules are made."""
     moving: pulumi.Input[str] | None = None
@@ -78,7 +83,9 @@ class AlertRules(pulumi.ComponentResource):
             if alert.cloudwatch and (context.cluster.container_insights or not needs_insights(alert.cloudwatch))
         ]
         self.alarm_names = {alert.name: alarm_name(*prefix, alert.name) for alert in watched}
-        dimensions = of_color(context, args.load_balancer, args.target_group)
+        dimensions = of_color(context, args.load_balancer, args.target_group, args.mirror)
+        if args.mirror is not None:
+            watched = [_mirrored(alert) for alert in watched]
         alarms = [
             metric_alarm(f"{name}-{alert.name}", alert, self, whose, self.alarm_names[alert.name], dimensions)
             for alert in watched
@@ -133,6 +140,8 @@ class ServiceAlertsArgs:
     """``arn_suffix`` of the load balancer."""
     target_groups: Mapping[Color, pulumi.Input[str]]
     """``arn_suffix`` of the target group of each color that the service has."""
+    mirrors: Mapping[Color, pulumi.Input[str]] = field(default_factory=dict)
+    """The same of the groups of their mirrors; none without shadow."""
     prometheus_labels: Mapping[str, str] | None
     """By which the Prometheus Operator selects its rules; None where there is none, and no rules are made."""
     routing: AlertRouting
@@ -162,8 +171,12 @@ class ServiceAlerts(pulumi.ComponentResource):
             ),
         )
 
-        def of_each(color: str, _: Metric) -> Dimensions | None:
-            group = args.target_groups.get(Color(color))
+        if args.mirrors:
+            watched = [_counted(alert) for alert in watched]
+
+        def of_each(identifier: str, _: Metric) -> Dimensions | None:
+            groups = args.mirrors if of_mirror(identifier) else args.target_groups
+            group = groups.get(Color(identifier.partition("_")[0]))
             return {"LoadBalancer": args.load_balancer, "TargetGroup": group} if group is not None else None
 
         self.alarm_names = {
@@ -171,7 +184,15 @@ class ServiceAlerts(pulumi.ComponentResource):
             for alert in watched
             if alert.cloudwatch
         }
-        total = " + ".join(f"FILL({color}, 0)" for color in Color if color in args.target_groups)
+        counted = {
+            color: [f"FILL({color}, 0)", *([f"FILL({color}_mirror, 0)"] if color in args.mirrors else [])]
+            for color in Color
+            if color in args.target_groups
+        }
+        sums = {
+            "total": " + ".join(part for parts in counted.values() for part in parts),
+            "blue": f"({' + '.join(parts)})" if len(parts := counted.get(Color.BLUE, [])) > 1 else "".join(parts),
+        }
         alarms = {
             alert.name: metric_alarm(
                 f"{name}-{alert.name}",
@@ -181,7 +202,7 @@ class ServiceAlerts(pulumi.ComponentResource):
                 self.alarm_names[alert.name],
                 of_each,
                 topics=args.routing.topic_arns,
-                total=total,
+                sums=sums,
             )
             for alert in watched
             if alert.cloudwatch
@@ -255,17 +276,41 @@ def told(alert: Alert, spec: Service) -> bool:
 
 
 def of_color(
-    context: ColorContext, load_balancer: pulumi.Input[str], target_group: pulumi.Input[str]
+    context: ColorContext,
+    load_balancer: pulumi.Input[str],
+    target_group: pulumi.Input[str],
+    mirror: pulumi.Input[str] | None = None,
 ) -> Callable[[str, Metric], Dimensions]:
-    """Return what gives a metric of a color its dimensions; a set of dimensions is a metric of its own."""
+    """Return what gives a metric of a color its dimensions; a set of dimensions is a metric of its own.
+
+    ``mirror`` is the group of the color's mirror, for the metrics that are of it.
+    """
     cluster = {"ClusterName": context.cluster.name or "", "Namespace": context.namespace}
 
-    def dimensions(_: str, metric: Metric) -> Dimensions:
+    def dimensions(identifier: str, metric: Metric) -> Dimensions:
         if metric.namespace != "ContainerInsights":
-            return {"LoadBalancer": load_balancer, "TargetGroup": target_group}
+            group = mirror if mirror is not None and of_mirror(identifier) else target_group
+            return {"LoadBalancer": load_balancer, "TargetGroup": group}
         # What a pod reserves is reported by workload only; so both halves of the share are taken from there.
         if metric.name.startswith("pod_cpu"):
             return {**cluster, "PodName": context.name}
         return {**cluster, "Service": context.name}
 
     return dimensions
+
+
+def _mirrored(alert: Alert) -> Alert:
+    """Return an alert of a color that looks at its mirror too, if it is of the load balancer and rings above."""
+    how = alert.cloudwatch
+    if how is None or needs_insights(how) or alert.comparison is Comparison.BELOW:
+        return alert
+    return replace(alert, cloudwatch=with_mirror(how))
+
+
+def _counted(alert: Alert) -> Alert:
+    """Return an alert of a service with the metrics of its mirrors, which its sums name."""
+    how = alert.cloudwatch
+    if how is None:
+        return alert
+    mirrors = {f"{color}_mirror": metric for color, metric in how.metrics.items()}
+    return replace(alert, cloudwatch=replace(how, metrics={**how.metrics, **mirrors}))

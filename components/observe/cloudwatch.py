@@ -1,7 +1,8 @@
 """Alerts as alarms of CloudWatch."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import pulumi
@@ -66,6 +67,28 @@ def needs_insights(how: CloudWatch) -> bool:
     return any(metric.namespace == "ContainerInsights" for metric in how.metrics.values())
 
 
+_MIRROR: Final = "_mirror"
+
+
+def with_mirror(how: CloudWatch) -> CloudWatch:
+    """Return an alarm that looks at a color's mirror as at the color itself, and compares the worse of the two.
+
+    Each by itself: the few requests of a mirror would be lost in the sum. The metrics of the mirror are called as those
+    of the color, with an ending (`of_mirror`); only for an alarm that rings above its threshold.
+    """
+    names = [*how.metrics, *how.math]
+    known = re.compile(rf"\b({'|'.join(names)})\b")
+    metrics = {f"{name}{_MIRROR}": metric for name, metric in how.metrics.items()}
+    math = {f"{name}{_MIRROR}": known.sub(rf"\1{_MIRROR}", expression) for name, expression in how.math.items()}
+    worst = f"MAX([FILL({names[-1]}, 0), FILL({names[-1]}{_MIRROR}, 0)])"
+    return replace(how, metrics={**how.metrics, **metrics}, math={**how.math, **math, "worst": worst})
+
+
+def of_mirror(identifier: str) -> bool:
+    """Whether a metric is that of a mirror."""
+    return identifier.endswith(_MIRROR)
+
+
 def metric_alarm(
     resource: str,
     alert: Alert,
@@ -75,12 +98,13 @@ def metric_alarm(
     dimensions: Callable[[str, Metric], Dimensions | None],
     *,
     topics: Sequence[pulumi.Input[str]] = (),
-    total: str = "",
+    sums: Mapping[str, str] | None = None,
     region: str | None = None,
 ) -> cloudwatch.MetricAlarm:
     """Make an alert's alarm, without metrics whose dimensions are None; nobody is told of one with severity none.
 
-    It is where its metrics and its topics are: in ``region``, or in that of the stack.
+    ``sums`` are what the mathematics names in ``%(…)s``. The alarm is where its metrics and its topics are: in
+    ``region``, or in that of the stack.
     """
     how = alert.cloudwatch
     assert how is not None
@@ -105,7 +129,7 @@ def metric_alarm(
         queries.append(
             {
                 "id": identifier,
-                "expression": expression % {"total": total},
+                "expression": expression % (sums or {}),
                 "return_data": compared,
                 **({"label": alert.summary} if compared else {}),  # type: ignore[typeddict-item]
             }

@@ -188,7 +188,7 @@ class _Reader:
         if isinstance(value, int) and not isinstance(value, bool):
             value = {"weight": value}
         if isinstance(value, Mapping) and "shadow" in value:
-            self.refuse(f"{key}.shadow", "there is no mirror of traffic to shadow with; begin with a small weight")
+            self.refuse(f"{key}.shadow", "is no step of a release; set shadow.percent of the service before it")
             return Step(weight=1, bake=bake)
         data = self.mapping(key, value, ("weight", "bake", "approval", "gates"))
         weight, approval = data.get("weight"), data.get("approval", False)

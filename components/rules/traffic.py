@@ -18,3 +18,19 @@ def canary_problem(weight: int) -> str | None:
         return None
     remedy = ": all of the traffic is a flip, set activeColor to the other color and canaryWeight to 0"
     return f"{weight} is out of range; allowed are 0 to 99{remedy if weight == 100 else ''}"
+
+
+def shadow_problem(percent: int, *, canary_weight: int, experiment: str | None, parked: Color | None) -> str | None:
+    """Return why no requests may be copied: what else has a part of the users, or the idle color that is parked."""
+    if not percent:
+        return None
+    if experiment is not None:
+        return f"{percent}, but the experiment {experiment} runs, and its users would be copied too; set it to 0"
+    if canary_weight:
+        return (
+            f"{percent}, but canaryWeight is {canary_weight}, and copies would be counted with the canary's own "
+            "requests; set one of both to 0"
+        )
+    if parked is not None:
+        return f"{percent}, but {parked} is parked, and nobody would take the copies; set it to 0, or parked to false"
+    return None

@@ -6,12 +6,12 @@ from typing import Any, Final
 
 import pulumi
 from pulumi_kubernetes import apps, autoscaling, core, meta, networking, policy
-from pulumi_kubernetes.apiextensions import CustomResource
 
 from components import rules
 from components.context.context import ColorContext
 from components.edge.network import Network
 from components.model import Given, selector, version_label
+from components.service.entrance import Entrance, enter
 from components.service.identity import WorkloadIdentity
 from components.service.secret_entries import SecretMount, deliver
 from components.service.workload import (
@@ -45,19 +45,6 @@ ZONE_LABEL: Final = "topology.kubernetes.io/zone"
 
 SCALE_DOWN_WINDOWS: Final = (300, 3600)
 """Least (the default of Kubernetes) and most (its limit) seconds of low load after which pods are removed."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Entrance:
-    """How requests get in."""
-
-    target_group_arn: pulumi.Input[str]
-    security_group_id: pulumi.Input[str]
-    """Of the load balancer, whose traffic may reach the pods."""
-    routes: Sequence[pulumi.Resource]
-    """Rules that keep the target group attached: pods of an unattached group never become ready."""
-    parking: pulumi.ResourceHook | None = None
-    """What refuses to take the pods away while users are sent to them (`parking_hook`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,54 +117,7 @@ class ColorEnvironment(pulumi.ComponentResource):
             ),
             opts=child,
         )
-        service = core.v1.Service(
-            f"{name}-service",
-            metadata=meta.v1.ObjectMetaArgs(
-                name=physical,
-                namespace=args.namespace,
-                labels=labels,
-                # To await it would be to wait for endpoints, which wait for their readiness gate.
-                annotations={"pulumi.com/skipAwait": "true"},
-            ),
-            spec=core.v1.ServiceSpecArgs(
-                type="ClusterIP",
-                selector=match,
-                ports=[
-                    core.v1.ServicePortArgs(name=rules.PORT, port=spec.port, target_port=rules.PORT, protocol="TCP")
-                ],
-            ),
-            opts=child,
-        )
-        binding = CustomResource(
-            f"{name}-binding",
-            api_version="elbv2.k8s.aws/v1beta1",
-            kind="TargetGroupBinding",
-            metadata=fixed,
-            spec={
-                "targetGroupARN": args.entrance.target_group_arn,
-                "targetType": "ip",
-                "ipAddressType": "ipv4",
-                "serviceRef": {"name": physical, "port": rules.PORT},
-                "networking": {
-                    "ingress": [
-                        {
-                            "from": [{"securityGroup": {"groupID": args.entrance.security_group_id}}],
-                            # Every port: that of the pods may change, and the load balancer's own firewall lists it.
-                            # By name the controller could open none for a color without pods.
-                            "ports": [{"protocol": "TCP"}],
-                        }
-                    ]
-                },
-            },
-            opts=pulumi.ResourceOptions(
-                parent=self,
-                depends_on=[service, *args.entrance.routes],
-                # The controller's webhook refuses to change these, of which Pulumi knows nothing. Deleted
-                # first, since its name, which is that of the readiness gate, can be taken only once.
-                replace_on_changes=["spec.targetGroupARN", "spec.targetType", "spec.ipAddressType"],
-                delete_before_replace=True,
-            ),
-        )
+        entered = enter(name, args.entrance, metadata=fixed, match=match, port=spec.port, parent=self)
         config = core.v1.ConfigMap(
             f"{name}-config",
             metadata=meta.v1.ObjectMetaArgs(
@@ -247,8 +187,8 @@ class ColorEnvironment(pulumi.ComponentResource):
                             "enableServiceLinks": False,
                             "terminationGracePeriodSeconds": spec.timing.grace_period,
                             "securityContext": RESTRICTED_POD,
-                            "affinity": _within(args.network.zones),
-                            "topologySpreadConstraints": _spread(match),
+                            "affinity": within(args.network.zones),
+                            "topologySpreadConstraints": spread(match),
                             "volumes": [TMP_VOLUME],
                             "containers": [_container(args, self.env_from)],
                         },
@@ -262,8 +202,7 @@ class ColorEnvironment(pulumi.ComponentResource):
                 depends_on=[
                     account,
                     network,
-                    service,
-                    binding,
+                    *entered,
                     *secrets.values(),
                     *autoscalers,
                     *args.migrations,
@@ -285,7 +224,7 @@ def _with_templates(args: ColorEnvironmentArgs, ours: Mapping[str, Any]) -> dict
     beside = {"securityContext": RESTRICTED_CONTAINER}
     new = {
         "initContainers": beside,
-        "containers": {**beside, "lifecycle": _lifecycle(args.spec.timing)},
+        "containers": {**beside, "lifecycle": lifecycle(args.spec.timing)},
     }
     whole = ours
     for template in (args.spec.pod_template, args.spec.colors[args.context.color].pod_template):
@@ -300,7 +239,7 @@ def _not_secret_here(args: ColorEnvironmentArgs) -> dict[str, str] | None:
     return not_secrets([name for name in args.spec.not_secrets if name in named])
 
 
-def _lifecycle(timing: Timing) -> dict[str, Any]:
+def lifecycle(timing: Timing) -> dict[str, Any]:
     """Return what lets a container serve on while the load balancer still sends; needs no shell in the image."""
     return {"preStop": {"sleep": {"seconds": timing.pre_stop}}}
 
@@ -380,7 +319,8 @@ def _autoscaler(
     )
 
 
-def _spread(match: Mapping[str, str]) -> list[dict[str, Any]]:
+def spread(match: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return the constraints by which pods that match lie in as many zones and on as many nodes as there are."""
     return [
         {
             "topologyKey": key,
@@ -394,7 +334,7 @@ def _spread(match: Mapping[str, str]) -> list[dict[str, Any]]:
     ]
 
 
-def _within(zones: Sequence[str]) -> dict[str, Any]:
+def within(zones: Sequence[str]) -> dict[str, Any]:
     """Return the rule that keeps pods where the load balancer is."""
     known = {"key": ZONE_LABEL, "operator": "In", "values": list(zones)}
     term = {"matchExpressions": [known]}
@@ -430,7 +370,7 @@ def _container(args: ColorEnvironmentArgs, env_from: Sequence[Mapping[str, Any]]
         "resources": requirements(spec.resources),
         "securityContext": RESTRICTED_CONTAINER,
         "volumeMounts": [TMP_MOUNT],
-        "lifecycle": _lifecycle(timing),
+        "lifecycle": lifecycle(timing),
         "startupProbe": probe(health.startup_path, STARTUP_INTERVAL, STARTUP_CHECKS),
         "readinessProbe": probe(health.path, health.interval, health.unhealthy_threshold),
         # Twice as patient: a pod first gets no more requests, and is restarted only then.

@@ -14,10 +14,12 @@ from components.model import Color, color_host, tokens
 from components.observe.alert_rules import AlertRules, AlertRulesArgs, ServiceAlerts, ServiceAlertsArgs
 from components.observe.cloudwatch import AlertRouting
 from components.observe.dashboard import Shown
-from components.service.color_environment import ColorEnvironment, ColorEnvironmentArgs, Entrance
+from components.service.color_environment import ColorEnvironment, ColorEnvironmentArgs
+from components.service.entrance import Entrance
 from components.service.identity import WorkloadIdentity, WorkloadIdentityArgs
 from components.service.image import Image, ImageArgs
 from components.service.migration import PREFIX, Migration, MigrationArgs, declare, record
+from components.service.mirror import Mirror, MirrorArgs
 from components.service.secret_entries import SecretEntries, SecretEntriesArgs, SecretMount
 from components.service.workload import READINESS_GATE_LABEL, RESTRICTED_LABELS, network_policy, pod_monitor
 from components.service.workloads import run_workloads
@@ -82,6 +84,7 @@ class BlueGreenService(pulumi.ComponentResource):
                 context=context,
                 listener_arn=args.load_balancer.test_listener_arn,
                 target_group_arns=groups.arns,
+                mirror_arns=groups.mirror_arns,
             ),
             opts=child,
         )
@@ -123,34 +126,36 @@ class BlueGreenService(pulumi.ComponentResource):
                 namespace=home,
                 load_balancer=args.load_balancer.arn_suffix,
                 target_groups=groups.arn_suffixes,
+                mirrors=groups.mirror_arn_suffixes,
                 prometheus_labels=args.prometheus_labels,
                 routing=args.routing,
             ),
             opts=child,
         )
         migrations = self._migrations(name, args, home, mounts, images, closed)
-        environments, heard = {}, [*whole.heard]
+        environments, mirrors, heard = {}, {}, [*whole.heard]
         for color, release in spec.colors.items():
             own = args.context.of(name, color)
+            entrance = Entrance(
+                target_group_arn=groups.arns[color],
+                security_group_id=args.load_balancer.security_group_id,
+                routes=routes.rules,
+                parking=parking_hook(
+                    f"{name}-{color}-parking",
+                    service=name,
+                    color=color,
+                    host=spec.host,
+                    listener_arn=args.load_balancer.listener_arn,
+                    target_group_arns=[each[color] for each in (groups.arns, groups.mirror_arns) if color in each],
+                ),
+            )
             environments[color] = ColorEnvironment(
                 f"{name}-{color}",
                 ColorEnvironmentArgs(
                     spec=spec,
                     context=own,
                     namespace=home,
-                    entrance=Entrance(
-                        target_group_arn=groups.arns[color],
-                        security_group_id=args.load_balancer.security_group_id,
-                        routes=routes.rules,
-                        parking=parking_hook(
-                            f"{name}-{color}-parking",
-                            service=name,
-                            color=color,
-                            host=spec.host,
-                            listener_arn=args.load_balancer.listener_arn,
-                            target_group_arn=groups.arns[color],
-                        ),
-                    ),
+                    entrance=entrance,
                     network=args.network,
                     identity=identity,
                     image=images[color],
@@ -159,6 +164,19 @@ class BlueGreenService(pulumi.ComponentResource):
                 ),
                 opts=child,
             )
+            if spec.shadow:
+                mirrors[color] = Mirror(
+                    f"{name}-{color}-mirror",
+                    MirrorArgs(
+                        spec=spec,
+                        context=own,
+                        namespace=home,
+                        entrance=replace(entrance, target_group_arn=groups.mirror_arns[color]),
+                        network=args.network,
+                        answering=environments[color],
+                    ),
+                    opts=child,
+                )
             if release.schema:
                 record(
                     f"{name}-{color}-schema",
@@ -187,6 +205,7 @@ class BlueGreenService(pulumi.ComponentResource):
                     namespace=home,
                     load_balancer=args.load_balancer.arn_suffix,
                     target_group=groups.arn_suffixes[color],
+                    mirror=groups.mirror_arn_suffixes.get(color),
                     prometheus_labels=args.prometheus_labels,
                     moving=whole.moving,
                     routing=args.routing,
@@ -202,6 +221,8 @@ class BlueGreenService(pulumi.ComponentResource):
                 listener_arn=args.load_balancer.listener_arn,
                 target_group_arns=groups.arns,
                 serving=environments,
+                mirror_arns=groups.mirror_arns,
+                mirrors=mirrors,
             ),
             opts=child,
         )
@@ -215,6 +236,7 @@ class BlueGreenService(pulumi.ComponentResource):
             "canaryHeader": spec.header_color,
             "versions": {color: release.version for color, release in spec.colors.items()},
             "images": images,
+            **({"copied": spec.copied} if spec.shadow else {}),
         }
         self.register_outputs({"rule_arn": split.rule_arn, **self.summary})
 

@@ -134,6 +134,8 @@ def network_policy(
     client_cidrs: Sequence[pulumi.Input[str]] = (),
     monitoring_namespace: str | None = None,
     pod_identity: bool = False,
+    callers: Mapping[str, str] | None = None,
+    called: tuple[Mapping[str, str], str] | None = None,
 ) -> networking.v1.NetworkPolicySpecArgs:
     """Return what these pods may be called by and may call; all else is closed, in both directions.
 
@@ -146,6 +148,8 @@ def network_policy(
         client_cidrs: by whom. A load balancer's nodes are no pods: only their subnets tell them.
         monitoring_namespace: whose pods may call them too.
         pod_identity: whether they get credentials from the node's EKS Pod Identity agent.
+        callers: labels of pods of the namespace that may call them too.
+        called: labels of pods of the namespace that they may call, and the name of these pods' port.
 
     """
 
@@ -155,12 +159,17 @@ def network_policy(
     def namespace(name: str) -> meta.v1.LabelSelectorArgs:
         return meta.v1.LabelSelectorArgs(match_labels={"kubernetes.io/metadata.name": name})
 
+    def pods(labels: Mapping[str, str]) -> meta.v1.LabelSelectorArgs:
+        return meta.v1.LabelSelectorArgs(match_labels=labels)
+
     def tcp(*ports: int | str) -> list[networking.v1.NetworkPolicyPortArgs]:
         return [networking.v1.NetworkPolicyPortArgs(protocol="TCP", port=number) for number in ports]
 
     clients = peers(*client_cidrs)
     if monitoring_namespace:
         clients.append(networking.v1.NetworkPolicyPeerArgs(namespace_selector=namespace(monitoring_namespace)))
+    if callers:
+        clients.append(networking.v1.NetworkPolicyPeerArgs(pod_selector=pods(callers)))
     resolvers = [
         networking.v1.NetworkPolicyPeerArgs(
             namespace_selector=namespace("kube-system"),
@@ -182,5 +191,11 @@ def network_policy(
         egress=[
             networking.v1.NetworkPolicyEgressRuleArgs(to=resolvers, ports=_DNS_PORTS),
             *(networking.v1.NetworkPolicyEgressRuleArgs(to=peers(cidr), ports=tcp(*ports)) for cidr, ports in targets),
+            *(
+                networking.v1.NetworkPolicyEgressRuleArgs(
+                    to=[networking.v1.NetworkPolicyPeerArgs(pod_selector=pods(labels))], ports=tcp(their)
+                )
+                for labels, their in ([called] if called else [])
+            ),
         ],
     )

@@ -78,7 +78,12 @@ def _routes_problems(services: Mapping[str, Service]) -> Iterator[Problem]:
         for color in Color
         if rules.host_problem(service.host) is None
     }
-    sticky = [(claim, services[claim.service]) for claim in claims if services[claim.service].stickiness]
+    # By an experiment's percent, and not by its seconds: its times may be none here.
+    sticky = [
+        claim
+        for claim, service in zip(claims, services.values(), strict=True)
+        if (service.experiment and service.experiment.percent) or service.timing.stickiness
+    ]
     for name, service in services.items():
         for place, route in enumerate(service.routes):
             for host in route.hosts:
@@ -86,8 +91,8 @@ def _routes_problems(services: Mapping[str, Service]) -> Iterator[Problem]:
                     yield Problem(
                         f"{name}.routes[{place}].hosts", f"{host} is where testers reach {owner}; leave it out"
                     )
-    for place, (one, _) in enumerate(sticky):
-        for two, _ in sticky[:place]:
+    for place, one in enumerate(sticky):
+        for two in sticky[:place]:
             if any(
                 not mine.host or not its.host or mine.host == its.host
                 for ours in one.parts.values()
@@ -176,6 +181,17 @@ def service_problems(name: str, service: Service, environment: str) -> Iterator[
                 f"true, but it is the variant of the experiment {service.experiment.name}; set parked to false",
             )
     yield from _route_problems(service)
+    if service.shadow:
+        idle = service.active_color.other
+        if len(service.colors) == 1:
+            yield Problem("shadow", "has no second color to send copies to; remove it")
+        elif reason := rules.shadow_problem(
+            service.copied,
+            canary_weight=service.canary_weight,
+            experiment=service.experiment.name if service.experiment else None,
+            parked=idle if idle in service.colors and service.colors[idle].parked else None,
+        ):
+            yield Problem("shadow.percent", reason)
     for color, settings in service.colors.items():
         parked = rules.parked_problem(color, active=service.active_color, canary_weight=service.canary_weight)
         if settings.parked and parked is not None:

@@ -8,6 +8,7 @@ from components.spec.experiment import *
 from components.spec.marks import *
 from components.spec.route import *
 from components.spec.service import *
+from components.spec.shadow import *
 from components.spec.stack import *
 from components.spec.strategy import *
 from components.spec.timing import *

@@ -10,6 +10,7 @@ from components.rules import Problem
 from components.spec.experiment import Experiment
 from components.spec.marks import Beside, Between, Example, Here, Like, Rule, Unset, Words, arn
 from components.spec.route import Route
+from components.spec.shadow import Shadow
 from components.spec.strategy import Strategy, colors_problems
 from components.spec.timing import Health, Path, Timing
 
@@ -321,6 +322,8 @@ class Service:
     """Percent of the requests that go to the other color."""
     experiment: Experiment | None = None
     """An A/B test: who sees the other color, and until when; beside it there is no canary, flip or release."""
+    shadow: Shadow | None = None
+    """Copies of users' requests to the color that is not active; unset, there is nothing that could make them."""
     strategy: Strategy = Strategy()
     """The way in which the service is released."""
     colors: Annotated[Mapping[Color, Release], Beside(colors_problems, "strategy", Strategy())]
@@ -376,6 +379,11 @@ class Service:
         """Percent of the requests by color, without those of a cohort that is told by a header or a cookie."""
         random = self.experiment.percent if self.experiment else None
         return split(self.active_color, random or self.canary_weight)
+
+    @property
+    def copied(self) -> int:
+        """Percent of the requests that the mirror of the active color answers; 0 where there is none."""
+        return self.shadow.percent if self.shadow else 0
 
     @property
     def stickiness(self) -> int:

@@ -1,9 +1,12 @@
 """Whether the weights of a service may change: the gate's decision, pure."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
 
 from components.model import Color, color_alarms
+
+EXPERIMENT: Final = "experiment"
+"""The tag by which the rules of a service name its experiment."""
 
 
 class ColorAlarms(NamedTuple):
@@ -37,6 +40,7 @@ def traffic_gate(
     live_actions: str = "",
     old_actions: str = "",
     experiment: str | None = None,
+    mirroring: Mapping[Color, int] | None = None,
 ) -> list[str]:
     """Return why the weights of a service may not change from ``old`` (the state's) to ``new``; empty if they may.
 
@@ -49,11 +53,18 @@ def traffic_gate(
     ``alarms`` are of both colors of a service that has two; where there is one, no traffic moves between colors and
     none are asked. ``live_actions`` and ``old_actions`` say what the rule does, live and by the state, besides sharing
     requests between the colors: a fixed response, for one. ``experiment`` is the one that ran and that
-    goes on: nobody's color may change meanwhile.
+    goes on: nobody's color may change meanwhile. ``mirroring`` are the healthy targets of each color's mirror that
+    gets more requests: users wait for its answers.
     """
+    refusals = [
+        f"{service}: the mirror of {color} would get more requests with {count} healthy targets, and needs {minimum}; "
+        f"set services.{service}.shadow.percent to 0, or look with `kubectl get pods --namespace {namespace} "
+        f"--selector hueshift.dev/mirror={color}`"
+        for color, count in (mirroring or {}).items()
+        if count < minimum
+    ]
     if _shown(live) == _shown(new) and live_actions in ("", old_actions):
-        return []
-    refusals = []
+        return refusals
     if (_shown(live), live_actions) != (_shown(old), old_actions):
         refusals.append(
             f"{service}: the load balancer has {_shown(live, live_actions)}, but the state says "
@@ -118,6 +129,12 @@ def route_refusal(service: str, *, production: Shared, wanted: Mapping[Color, in
         f"{service}: a route would have {_shown(wanted)} while the production rule has {_shown(weights)}; its rules "
         "move together: run `pulumi up` without targets; in a release, wait until it is over"
     )
+
+
+def kept_experiment(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> str | None:
+    """Return the experiment that a rule was of and still is, by its inputs; None if there is none."""
+    before, after = ((inputs or {}).get("tags", {}).get(EXPERIMENT) for inputs in (old, new))
+    return str(after) if after is not None and before == after else None
 
 
 def experiment_refusal(service: str, experiment: str, what: str) -> str:

@@ -33,6 +33,7 @@ from components.observe.alert_catalog import CANARY_MINUTES, CANARY_REQUESTS
 from components.traffic.decision import (
     ColorAlarms,
     experiment_refusal,
+    kept_experiment,
     mixture_refusal,
     route_refusal,
     traffic_gate,
@@ -44,10 +45,6 @@ if TYPE_CHECKING:
 
 
 EMERGENCY: Final = 'in an emergency: docs/operations.md, "Emergency without Pulumi"'
-
-
-EXPERIMENT: Final = "experiment"
-"""The tag by which the rules of a service name its experiment."""
 
 
 class TrafficRefusedError(Exception):
@@ -73,7 +70,8 @@ def traffic_gate_hook(
         service: how messages call the service.
         environment: where it is; with the service's name it names the alarms.
         namespace: where its pods are, for the commands in messages.
-        colors: the colors of the rule's target groups, in their order.
+        colors: the colors that answer behind the rule's target groups, in their order; first their own groups, then
+            those of their mirrors.
         minimum: healthy targets without which a color is given no traffic.
         routed: whether the service has routes, whose rules follow this one.
 
@@ -124,19 +122,19 @@ def route_hook(
         wanted, _ = group_weights(_as_held(args.new_inputs))
         if args.old_inputs and _as_held(args.old_inputs) == _as_held(args.new_inputs):
             return
-        groups = dict(zip(colors, wanted, strict=True))  # TrafficSplit writes them in this order
+        owners = dict(zip(wanted, colors, strict=True))  # TrafficSplit writes them in this order
         arn = str(await pulumi.Output.from_input(production_arn).future())
 
         def ask() -> None:
             try:
                 client, _ = clients(arn.split(":")[3], profile, roles)
-                live, held = _shares(client.describe_rules(RuleArns=[arn])["Rules"][0], groups)
+                live, held = _shares(client.describe_rules(RuleArns=[arn])["Rules"][0], owners)
             except (BotoCoreError, ClientError) as error:
                 raise TrafficRefusedError(
                     f"{service}: the production rule cannot be asked, and no route is parted from it: {error}; "
                     f"look with `aws elbv2 describe-rules --rule-arns {arn}`; {EMERGENCY}"
                 ) from error
-            after = {color: wanted[group] for color, group in groups.items()}
+            after, _ = _shares(_as_held(args.new_inputs), owners)
             if problem := route_refusal(service, production=(live, held), wanted=after):
                 raise TrafficRefusedError(problem)
 
@@ -151,16 +149,10 @@ def cohort_hook(name: str, *, service: str) -> pulumi.ResourceHook:
     async def before_update(args: pulumi.ResourceHookArgs) -> None:
         old, new = args.old_inputs or {}, args.new_inputs or {}
         changed = [key for key in ("conditions", "actions") if old.get(key) != new.get(key)]
-        if changed and (experiment := _kept_experiment(old, new)) is not None:
+        if changed and (experiment := kept_experiment(old, new)) is not None:
             raise TrafficRefusedError(experiment_refusal(service, experiment, f"the cohort's {', '.join(changed)}"))
 
     return pulumi.ResourceHook(name, before_update)
-
-
-def _kept_experiment(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> str | None:
-    """Return the experiment that a rule was of and still is, None if there is none."""
-    before, after = ((inputs or {}).get("tags", {}).get(EXPERIMENT) for inputs in (old, new))
-    return str(after) if after is not None and before == after else None
 
 
 _making = threading.Lock()
@@ -211,15 +203,22 @@ def check(
 
     """
     wanted, _ = group_weights(_as_held(args.new_inputs))
-    groups = dict(zip(colors, wanted, strict=True))  # TrafficSplit writes them in this order
-    after = {color: wanted[arn] for color, arn in groups.items()}
+    owners = dict(zip(wanted, colors, strict=True))  # TrafficSplit writes them in this order
+    groups: dict[Color, str] = {}
+    for arn, color in owners.items():
+        groups.setdefault(color, arn)
+    colors = list(groups)
+    after, _ = _shares(_as_held(args.new_inputs), owners)
     # A color that gets another group starts there with nothing, whatever its weight was.
-    before, stated = _shares(_as_held(args.old_inputs), groups)
+    before, stated = _shares(_as_held(args.old_inputs), owners)
+    had, _ = group_weights(_as_held(args.old_inputs))
+    mirrors = {arn: color for arn, color in owners.items() if arn != groups[color] and wanted[arn] > had.get(arn, 0)}
     try:
         rules = client.describe_rules(RuleArns=[args.id])["Rules"]
-        live, held = _shares(rules[0] if rules else {"Actions": []}, groups)
+        live, held = _shares(rules[0] if rules else {"Actions": []}, owners)
         healthy = {color: healthy_targets(client, arn) for color, arn in groups.items()}
-        beside = {each["RuleArn"]: _shares(each, groups) for each in routes_of(client, args.id)} if routed else {}
+        mirroring = {color: healthy_targets(client, arn) for arn, color in mirrors.items()}
+        beside = {each["RuleArn"]: _shares(each, owners) for each in routes_of(client, args.id)} if routed else {}
     except client.exceptions.RuleNotFoundException as error:
         raise TrafficRefusedError(
             f"{service}: the load balancer has no rule {args.id}: somebody deleted it; run `pulumi refresh`, then "
@@ -243,7 +242,8 @@ def check(
         alarms=_alarms(cloudwatch, service, environment, colors) if asked else {},
         live_actions=held,
         old_actions=stated,
-        experiment=_kept_experiment(args.old_inputs, args.new_inputs),
+        experiment=kept_experiment(args.old_inputs, args.new_inputs),
+        mirroring=mirroring,
     )
     problems += mixture_refusal(service, production=(live, held), wanted=after, routes=beside)
     if problems:
@@ -318,8 +318,11 @@ def _as_held(inputs: Mapping[str, Any] | None) -> Mapping[str, Any]:
     return {"Actions": [told(action) for action in (inputs or {}).get("actions") or []]}
 
 
-def _shares(rule: Mapping[str, Any], groups: Mapping[Color, str]) -> tuple[dict[Color, int], str]:
-    """Return the weights by color, and what else a rule does: actions of other kinds than forward, and other groups."""
+def _shares(rule: Mapping[str, Any], owners: Mapping[str, Color]) -> tuple[dict[Color, int], str]:
+    """Return the weights by the color that answers, and what else a rule does: other actions, and other groups."""
     weights, kinds = group_weights(rule)
-    strangers = [arn.rpartition(":")[2] for arn, weight in weights.items() if weight and arn not in groups.values()]
-    return {color: weights.get(arn, 0) for color, arn in groups.items()}, ", ".join([*kinds, *strangers])
+    strangers = [arn.rpartition(":")[2] for arn, weight in weights.items() if weight and arn not in owners]
+    found = dict.fromkeys(owners.values(), 0)
+    for arn, color in owners.items():
+        found[color] += weights.get(arn, 0)
+    return found, ", ".join([*kinds, *strangers])

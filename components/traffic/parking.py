@@ -5,7 +5,7 @@ in a release, and in an update that parks a color and takes its traffic away at 
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -28,10 +28,11 @@ def parking_hook(
     color: Color,
     host: str,
     listener_arn: pulumi.Input[str],
-    target_group_arn: pulumi.Input[str],
+    target_group_arns: Sequence[pulumi.Input[str]],
 ) -> pulumi.ResourceHook:
-    """Return the hook that goes before every update of a color's Deployment; ``name`` is unique in the stack.
+    """Return the hook that goes before every update of a color's Deployments; ``name`` is unique in the stack.
 
+    Its groups are that of its pods and, if it has one, that of its mirror, behind which they answer too.
     It runs in no preview, and asks AWS only when the pods would be taken away.
     """
     profile, roles = aws.config.profile, aws.config.assume_roles
@@ -40,12 +41,12 @@ def parking_hook(
         if not parks(args.old_inputs, args.new_inputs):
             return
         listener = await pulumi.Output.from_input(listener_arn).future()
-        group = await pulumi.Output.from_input(target_group_arn).future()
+        groups = [str(await pulumi.Output.from_input(arn).future()) for arn in target_group_arns]
 
         def ask() -> None:
             try:
                 client, _ = clients(str(listener).split(":")[3], profile, roles)
-                refuse_while_live(client, str(listener), str(group), service=service, color=color, host=host)
+                refuse_while_live(client, str(listener), groups, service=service, color=color, host=host)
             except (BotoCoreError, ClientError) as error:
                 raise TrafficRefusedError(
                     f"{service}: whether {color} has traffic cannot be asked, and it is not parked: {error}; "
@@ -64,16 +65,22 @@ def parks(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> bool:
 
 
 def refuse_while_live(
-    client: "ElasticLoadBalancingv2Client", listener: str, group: str, *, service: str, color: Color, host: str
+    client: "ElasticLoadBalancingv2Client",
+    listener: str,
+    groups: Collection[str],
+    *,
+    service: str,
+    color: Color,
+    host: str,
 ) -> None:
-    """Raise ``TrafficRefusedError`` if a production rule, or that of a cohort, gives a target group any weight.
+    """Raise ``TrafficRefusedError`` if a production rule, or that of a cohort, gives one of the groups any weight.
 
     Raises ``BotoCoreError`` or ``ClientError`` if it cannot be asked.
     """
     shared = chain.from_iterable(rules_for(client, listener, {host}))
     for rule in (*shared, *cohort_rules(client, listener, host)):
         weights, _ = group_weights(rule)
-        if weight := weights.get(group, 0):
+        if weight := sum(weights.get(group, 0) for group in groups):
             raise TrafficRefusedError(
                 f"{service}: {color} would be parked while the load balancer gives it {weight} of "
                 f"{sum(weights.values())} parts of the traffic, and its users would get 503; look with "

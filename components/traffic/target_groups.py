@@ -8,7 +8,7 @@ import pulumi
 from pulumi_aws import lb
 
 from components.context.context import ServiceContext
-from components.model import Color, fit_name
+from components.model import MIRROR, Color, fit_name
 from components.spec import Service
 
 NAME_LIMIT: Final = 24
@@ -29,20 +29,24 @@ class TargetGroupsArgs:
 
 
 class TargetGroups(pulumi.ComponentResource):
-    """One target group per color, filled with pod addresses by the color's TargetGroupBinding."""
+    """One target group per color, filled with pod addresses by the color's TargetGroupBinding, and one per mirror."""
 
     arns: Mapping[Color, pulumi.Output[str]]
     arn_suffixes: Mapping[Color, pulumi.Output[str]]
     """What CloudWatch calls the groups: ``targetgroup/<name>/<id>``."""
+    mirror_arns: Mapping[Color, pulumi.Output[str]]
+    """Of the groups of the colors' mirrors; none without shadow."""
+    mirror_arn_suffixes: Mapping[Color, pulumi.Output[str]]
 
     def __init__(self, name: str, args: TargetGroupsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("hueshift:target_groups:TargetGroups", name, None, opts)
+
         # Names are left to Pulumi: a group whose VPC changes is then made anew before
         # the rules let go of the old one; a fixed name would ask for the opposite order, which
         # the API refuses (pulumi-aws#4220).
-        groups = {
-            color: lb.TargetGroup(
-                fit_name("", name, f"-{color}", NAME_LIMIT),
+        def group(color: Color, suffix: str = "", tags: Mapping[str, str] | None = None) -> lb.TargetGroup:
+            return lb.TargetGroup(
+                fit_name("", name, f"-{color}{suffix}", NAME_LIMIT),
                 vpc_id=args.vpc_id,
                 port=PORT,
                 protocol="HTTP",
@@ -78,14 +82,16 @@ class TargetGroups(pulumi.ComponentResource):
                         "minimum_healthy_targets_percentage": "off",
                     },
                 },
-                tags=args.context.of(args.context.service, color).tags,
+                tags={**args.context.of(args.context.service, color).tags, **(tags or {})},
                 # A group has its port for life, and one made with another keeps that: none is made anew for a number
                 # that nobody uses.
                 opts=pulumi.ResourceOptions(parent=self, ignore_changes=["port"]),
             )
-            for color in Color
-            if color in args.spec.colors
-        }
-        self.arns = {color: group.arn for color, group in groups.items()}
-        self.arn_suffixes = {color: group.arn_suffix for color, group in groups.items()}
+
+        groups = {color: group(color) for color in Color if color in args.spec.colors}
+        mirrors = {color: group(color, "-mirror", {MIRROR: "true"}) for color in groups if args.spec.shadow}
+        self.arns = {color: each.arn for color, each in groups.items()}
+        self.arn_suffixes = {color: each.arn_suffix for color, each in groups.items()}
+        self.mirror_arns = {color: each.arn for color, each in mirrors.items()}
+        self.mirror_arn_suffixes = {color: each.arn_suffix for color, each in mirrors.items()}
         self.register_outputs({"arns": self.arns, "arn_suffixes": self.arn_suffixes})

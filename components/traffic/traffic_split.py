@@ -4,7 +4,7 @@ A canary step, a flip and a rollback look the same from here: two numbers on one
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import pulumi
@@ -22,7 +22,8 @@ from components.model import (
     tokens,
 )
 from components.spec import Route, Service
-from components.traffic.gate import EXPERIMENT, cohort_hook, route_hook, traffic_gate_hook
+from components.traffic.decision import EXPERIMENT
+from components.traffic.gate import cohort_hook, route_hook, traffic_gate_hook
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +37,8 @@ class TestRoutesArgs:
     listener_arn: pulumi.Input[str]
     """The test listener."""
     target_group_arns: Mapping[Color, pulumi.Input[str]]
+    mirror_arns: Mapping[Color, pulumi.Input[str]] = field(default_factory=dict)
+    """Of the groups of the colors' mirrors, which these rules keep attached too, and send nothing."""
 
 
 class TestRoutes(pulumi.ComponentResource):
@@ -59,7 +62,7 @@ class TestRoutes(pulumi.ComponentResource):
                 listener_arn=args.listener_arn,
                 priority=rule_priority(args.spec.priority_band, RuleKind.test(color)),
                 conditions=[{"host_header": {"values": [color_host(color, args.spec.host)]}}],
-                actions=[{"type": "forward", "target_group_arn": args.target_group_arns[color]}],
+                actions=[_forward(args.target_group_arns[color], args.mirror_arns.get(color))],
                 tags=args.context.of(args.context.service, color).tags,
                 opts=pulumi.ResourceOptions(parent=self),
             )
@@ -67,6 +70,19 @@ class TestRoutes(pulumi.ComponentResource):
             if color in args.target_group_arns
         ]
         self.register_outputs({"rule_arns": [rule.arn for rule in self.rules]})
+
+
+def _forward(group: pulumi.Input[str], mirror: pulumi.Input[str] | None) -> lb.ListenerRuleActionArgsDict:
+    """Return the action that sends all requests to a group; a mirror's beside it is attached, hence health-checked."""
+    if mirror is None:
+        return {"type": "forward", "target_group_arn": group}
+    return {
+        "type": "forward",
+        "forward": {
+            "target_groups": [{"arn": group, "weight": 100}, {"arn": mirror, "weight": 0}],
+            "stickiness": {"enabled": False, "duration": 3600},
+        },
+    }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +97,10 @@ class TrafficSplitArgs:
     """Of both colors, or of the one that the service has."""
     serving: Mapping[Color, pulumi.Resource]
     """What must be ready before a rule sends a color requests: its environment."""
+    mirror_arns: Mapping[Color, pulumi.Input[str]] = field(default_factory=dict)
+    """Of the groups of the colors' mirrors; none without shadow."""
+    mirrors: Mapping[Color, pulumi.Resource] = field(default_factory=dict)
+    """What must be ready before a rule sends a color's mirror requests."""
 
     def __post_init__(self) -> None:
         weights = self.spec.shares
@@ -179,13 +199,16 @@ class TrafficSplit(pulumi.ComponentResource):
                     opts=pulumi.ResourceOptions(parent=self, depends_on=waits_for(spec.header_color)),
                 )
 
+        # Of the active color's share; what its mirror answers it has answered.
+        mirrored = {color: spec.copied if color is spec.active_color else 0 for color in args.mirror_arns}
+        owners = [*self.weights, *mirrored]
         tags = {**context.tags, EXPERIMENT: spec.experiment.name} if spec.experiment else context.tags
         gate = traffic_gate_hook(
             f"{name}-gate",
             service=context.service,
             environment=context.environment,
             namespace=context.namespace,
-            colors=list(self.weights),
+            colors=owners,
             minimum=spec.replicas.min,
             routed=bool(spec.routes),
         )
@@ -193,11 +216,16 @@ class TrafficSplit(pulumi.ComponentResource):
         # The gate reads them in this order. No ignore_changes on weights: configuration owns
         # them, and an ignored 0 becomes 1 (pulumi-aws#5772).
         groups: list[lb.ListenerRuleActionForwardTargetGroupArgsDict] = [
-            {"arn": args.target_group_arns[color], "weight": weight} for color, weight in self.weights.items()
+            {"arn": args.target_group_arns[color], "weight": weight - mirrored.get(color, 0)}
+            for color, weight in self.weights.items()
+        ]
+        groups += [{"arn": args.mirror_arns[color], "weight": weight} for color, weight in mirrored.items()]
+        answering = [
+            *waits_for(*(color for color, weight in self.weights.items() if weight)),
+            *(mirror for color, mirror in args.mirrors.items() if mirrored[color]),
         ]
 
         def shared(entrance: _Entrance, hooks: pulumi.ResourceHookBinding, *after: pulumi.Resource) -> lb.ListenerRule:
-            serving = waits_for(*(color for color, weight in self.weights.items() if weight))
             return lb.ListenerRule(
                 f"{name}{entrance.production}",
                 listener_arn=args.listener_arn,
@@ -220,7 +248,7 @@ class TrafficSplit(pulumi.ComponentResource):
                     }
                 ],
                 tags=tags,
-                opts=pulumi.ResourceOptions(parent=self, depends_on=[*serving, *after], hooks=hooks),
+                opts=pulumi.ResourceOptions(parent=self, depends_on=[*answering, *after], hooks=hooks),
             )
 
         rule = shared(entrances[0], pulumi.ResourceHookBinding(before_update=[gate]))
@@ -230,7 +258,7 @@ class TrafficSplit(pulumi.ComponentResource):
             follows = route_hook(
                 f"{name}{entrance.production}-gate",
                 service=context.service,
-                colors=list(self.weights),
+                colors=owners,
                 production_arn=rule.arn,
             )
             hooks = pulumi.ResourceHookBinding(before_create=[follows], before_update=[follows])

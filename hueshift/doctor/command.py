@@ -245,8 +245,7 @@ class Doctor:
         if self._has_secrets:
             kinds["external-secrets.io/v1/externalsecrets"] = "External Secrets 0.16 or newer"
         if settings.prometheus.enabled:
-            for plural in ("podmonitors", "prometheusrules"):
-                kinds[f"monitoring.coreos.com/v1/{plural}"] = "the Prometheus Operator, or prometheus.enabled: false"
+            kinds |= dict.fromkeys(facts.OPERATOR, "the Prometheus Operator, or prometheus.enabled: false")
         return verdicts.served(self._kubectl.lacks(kinds), kinds)
 
     @property

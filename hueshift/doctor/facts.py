@@ -35,6 +35,9 @@ READS: Final[Mapping[str, tuple[str, str, Mapping[str, Any]]]] = {
 }
 """Harmless reads that every role of the pipeline may (docs/roles/read.json): client, method, arguments."""
 
+OPERATOR: Final = tuple(f"monitoring.coreos.com/v1/{plural}" for plural in ("podmonitors", "prometheusrules"))
+"""The kinds of the Prometheus Operator that a stack has objects of."""
+
 
 def answered(*command: str, folder: Path) -> str:
     """Return what a program prints.

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -19,10 +20,10 @@ from pydantic import TypeAdapter, ValidationError
 from components.settings import SettingsError
 from hueshift.preview.comment import comment
 from hueshift.preview.events import SECRET, collect, incomplete
-from hueshift.preview.impact import Ask, assess
+from hueshift.preview.impact import Ask, Judge, Move, assess
 from hueshift.preview.report import Change, Report
 from hueshift.report import Json, RefusedError, emit, reported
-from hueshift.stack import load, place, program, project_folder
+from hueshift.stack import Stack, git, load, place, program, project_folder
 from hueshift.traffic.live import ask
 
 _REPORTS = TypeAdapter(list[Report])
@@ -47,6 +48,9 @@ def preview(
     expect_no_changes: Annotated[
         bool, typer.Option("--expect-no-changes", help="Fail if anything would change.")
     ] = False,
+    base: Annotated[
+        str | None, typer.Option(metavar="COMMIT", help="Name in the comment what the changes would be merged into.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Print what an update would do to the traffic and resources.
@@ -58,11 +62,12 @@ def preview(
     with reported():
         if files and (stacks or refresh):
             raise RefusedError("--from runs no preview, so it cannot be combined with --stack or --refresh")
+        into = _commit(base) if base else ""
         reports = _joined(files) if files else _all_previewed(stacks or [_selected()], refresh=refresh)
         if as_json:
             emit([asdict(report) for report in reports])
         else:
-            typer.echo(comment(reports))
+            typer.echo(comment(reports, into))
         problems = [
             *(f"{report.stack}: the preview failed" for report in reports if report.errors),
             *(
@@ -81,6 +86,11 @@ def preview(
                 )
         if problems:
             raise RefusedError("\n  ".join(problems))
+
+
+def _commit(named: str) -> str:
+    found = git(project_folder(), "rev-parse", "--verify", "--quiet", "--end-of-options", f"{named}^{{commit}}")
+    return found[:12] if found else f"{named}, which is not known here"
 
 
 def _joined(files: Sequence[Path]) -> list[Report]:
@@ -107,7 +117,11 @@ def _selected() -> str:
 def _all_previewed(stacks: Sequence[str], *, refresh: bool) -> list[Report]:
     """Return the previews of the stacks in their order; as many run at once as there are cores, each fills one."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(partial(_previewed, refresh=refresh), stacks))
+        return list(pool.map(partial(_timed, refresh=refresh), stacks))
+
+
+def _timed(stack: str, *, refresh: bool) -> Report:
+    return replace(_previewed(stack, refresh=refresh), at=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC")
 
 
 def _previewed(stack: str, *, refresh: bool) -> Report:
@@ -130,7 +144,7 @@ def _previewed(stack: str, *, refresh: bool) -> Report:
     )
     try:
         events = collect(_events(_without_paths(done.stdout, folder)))
-        found = assess(stack, events, _asked(stack))
+        found = assess(stack, events, *_asked(stack))
     except (AttributeError, KeyError, TypeError, ValueError) as error:  # of another engine than the one that is pinned
         told = f"the engine said what this hueshift does not understand ({type(error).__name__}: {error})"
         return Report(stack=stack, errors=[f"{told}; `hueshift doctor` compares the versions"])
@@ -155,17 +169,26 @@ def _open(stack: str) -> list[str]:
     return [f"an update would meet an open release of {unit}: {item}" for unit, item in opened.items()]
 
 
-def _asked(stack: str) -> Ask:
-    """Return the function that reads a stack's load balancer; it makes its AWS session at the first call."""
+def _asked(stack: str) -> tuple[Ask, Judge]:
+    """Return what reads a stack's load balancer, and what asks as its gate does.
+
+    The settings are read and the AWS session is made at the first call.
+    """
 
     @cache
-    def session() -> boto3.Session:
+    def known() -> tuple[Stack, boto3.Session]:
         try:
-            return load(stack).aws()
+            loaded = load(stack)
+            return loaded, loaded.aws()
         except (SettingsError, BotoCoreError) as error:  # such as an unknown profile
             raise RefusedError(f"no AWS session for {stack}: {type(error).__name__}") from None
 
-    return lambda rule, groups: ask(session(), rule, groups)
+    def judge(move: Move) -> str:
+        from hueshift.preview.gate import would_say  # imported late, as in _open
+
+        return would_say(move, *known())
+
+    return lambda rule, groups: ask(known()[1], rule, groups), judge
 
 
 def _events(output: str) -> Iterator[Mapping[str, Any]]:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from hueshift.preview.report import Change, Op, Report, Service, Violation
+from hueshift.preview.report import Change, Need, Op, Report, Service, Violation
 from hueshift.traffic.live import shown
 
 MARKER: Final = "<!-- hueshift:preview -->"
@@ -30,15 +30,18 @@ FOLDS: Final = (
     "names of what is created",
     "old and new values",
     "names of what changes",
-    "pictures and warnings",
+    "pictures, costs and warnings",
 )
 """Parts that are left out of a comment that is too long, least important first."""
 
 
-def comment(reports: Sequence[Report]) -> str:
-    """Return the comment for the previews of several stacks, at most ``LIMIT`` characters."""
+def comment(reports: Sequence[Report], base: str = "") -> str:
+    """Return the comment for the previews of several stacks, at most ``LIMIT`` characters.
+
+    ``base`` is the commit that they would be merged into; empty where none is named.
+    """
     for folded in range(len(FOLDS) + 1):
-        text = re.sub(r"\n{3,}", "\n\n", "\n".join(_lines(reports, folded)))
+        text = re.sub(r"\n{3,}", "\n\n", "\n".join(_lines(reports, base, folded)))
         if len(text) <= LIMIT:
             return text
     return _cut(text)
@@ -160,10 +163,12 @@ def _count(changes: Sequence[Change]) -> str:
     return ", ".join(said)
 
 
-def _lines(reports: Sequence[Report], folded: int) -> Iterator[str]:
+def _lines(reports: Sequence[Report], base: str, folded: int) -> Iterator[str]:
     yield MARKER
     for report in reports:
         yield from (f"- {sentence}" for sentence in sentences(report))
+    if made := _made(reports, base):
+        yield f"\n_{_plain(made)}. What has been merged or moved since is not in it._\n"
     for report in reports:
         yield from _stack(report, folded)
     if folded:
@@ -171,6 +176,13 @@ def _lines(reports: Sequence[Report], folded: int) -> Iterator[str]:
         left_out = "; ".join(FOLDS[:folded])
         yield f"\n_Left out, because a comment holds {LIMIT:,} characters: {left_out}. The whole preview:_\n"
         yield from _block("sh", shown.splitlines())
+
+
+def _made(reports: Sequence[Report], base: str) -> str:
+    """Return what the comment is the truth of: a commit, and the time of the oldest preview."""
+    times = [report.at for report in reports if report.at]
+    said = [*([f"Previewed {min(times)}"] if times else []), *([f"merged into {base}"] if base else [])]
+    return ", ".join(said)
 
 
 def _stack(report: Report, folded: int) -> Iterator[str]:
@@ -190,13 +202,17 @@ def _stack(report: Report, folded: int) -> Iterator[str]:
         for reason in dict.fromkeys(change.fails for change in report.changes if change.fails)
     }
     fails = [f"- **Fails**: {_names(names)}: {reason}" for reason, names in by_reason.items()]
-    told = [*fails, *downtime, *live]
+    gates = [f"- **Gate**: {service.name}: {_plain(service.gate)}" for service in report.services if service.gate]
+    told = [*fails, *downtime, *live, *gates]
     yield from (*told, *([""] if told else []))
     yield from _refusals([violation for violation in report.violations if violation.mandatory])
     if folded < len(FOLDS):
         for service in report.services:
             if service.moves:
                 yield from _block("text", _picture(service))
+        touched = {change.group for change in report.changes}
+        costs = (line for service in report.services if service.name in touched for line in _cost(service))
+        yield from (f"{line}\n" for line in costs)
         yield from (f"- **Warning**: {_plain(warning)}\n" for warning in report.warnings)
     for group in dict.fromkeys(change.group for change in report.changes):
         changes = [change for change in report.changes if change.group == group]
@@ -204,6 +220,22 @@ def _stack(report: Report, folded: int) -> Iterator[str]:
         yield from _block("diff", _diff(changes, folded))
         yield "</details>\n"
     yield from _advice(report, folded)
+
+
+def _cost(service: Service) -> Iterator[str]:
+    cost = service.cost
+    if cost is None:
+        yield f"- **Cost**: {service.name}: how many pods it has is known only after the update"
+    elif cost.changes:
+        stays = cost.before == cost.after
+        sides = f"{_need(cost.before)} before and after" if stays else f"{_need(cost.before)} → {_need(cost.after)}"
+        most = "" if cost.during in (cost.before, cost.after) else f", {_need(cost.during)} during the update"
+        yield f"- **Cost**: {service.name}, at its peak: {sides}{most}"
+
+
+def _need(need: Need) -> str:
+    size = f" ({need.cpu / 1000:g} CPU, {-(-need.memory // 2**20)} MiB)" if need.pods else ""
+    return f"{need.pods} pod{'s' * (need.pods != 1)}{size}"
 
 
 def _picture(service: Service) -> Iterator[str]:

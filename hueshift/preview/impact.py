@@ -11,11 +11,11 @@ from typing import Any, Final, NamedTuple
 from components.model import Color, tokens
 from components.rules import WORKLOAD
 from hueshift.preview.events import STACK, UNKNOWN, Events, Resource, at, text_of
+from hueshift.preview.pods import AUTOSCALER, DEPLOYMENT, cost
 from hueshift.preview.report import Change, Op, Report, Service, Value
 from hueshift.report import RefusedError
 from hueshift.traffic.live import shown
 
-_DEPLOYMENT: Final = "kubernetes:apps/v1:Deployment"
 _RECORD: Final = "aws:route53/record:Record"
 _BALANCER: Final = "aws:lb/loadBalancer:LoadBalancer"
 _RULE: Final = "aws:lb/listenerRule:ListenerRule"
@@ -24,7 +24,6 @@ _CERTIFICATE: Final = "aws:lb/listenerCertificate:ListenerCertificate"
 _TARGETS: Final = "aws:lb/targetGroup:TargetGroup"
 _BINDING: Final = "kubernetes:elbv2.k8s.aws/v1beta1:TargetGroupBinding"
 _POLICY: Final = "kubernetes:networking.k8s.io/v1:NetworkPolicy"
-_AUTOSCALER: Final = "kubernetes:autoscaling/v2:HorizontalPodAutoscaler"
 _DOORS: Final = frozenset(f"aws:vpc/securityGroup{way}Rule:SecurityGroup{way}Rule" for way in ("Ingress", "Egress"))
 """What a firewall lets through, one rule each."""
 _SCOPE: Final = frozenset({"cidrIpv4", "cidrIpv6", "fromPort", "toPort", "ipProtocol", "referencedSecurityGroupId"})
@@ -55,7 +54,7 @@ SERVES: Final = frozenset(
         _RULE,
         _BALANCER,
         _TARGETS,
-        _DEPLOYMENT,
+        DEPLOYMENT,
         "kubernetes:core/v1:Namespace",
         "kubernetes:core/v1:Service",
         _BINDING,
@@ -70,6 +69,26 @@ Ask = Callable[[str, Mapping[str, Color]], Mapping[Color, int]]
 """Takes a rule's ARN and its target groups' colors by ARN; returns percent by color, or raises ``RefusedError``."""
 
 
+class Move(NamedTuple):
+    """What the gate is asked about: an update of a production rule."""
+
+    service: str
+    rule: str
+    """ARN."""
+    groups: Mapping[Color, str]
+    """ARNs of the target groups that the rule will have."""
+    old: Mapping[Color, int]
+    """Percent by color in the state."""
+    new: Mapping[Color, int]
+    live: Mapping[Color, int]
+    inputs: tuple[Mapping[str, Any], Mapping[str, Any]]
+    """Of the rule, before and after."""
+
+
+Judge = Callable[[Move], str]
+"""Returns what the gate says of a move now, or why it was not asked."""
+
+
 class _Plan(NamedTuple):
     """What a change is judged beside."""
 
@@ -81,10 +100,10 @@ class _Plan(NamedTuple):
     """Way and network of what a firewall newly lets through: such a rule takes the place of one with another port."""
 
 
-def assess(stack: str, events: Events, ask: Ask) -> Report:
+def assess(stack: str, events: Events, ask: Ask, judge: Judge) -> Report:
     """Return the preview of a stack from its events; ``ask`` reads the weights before the update."""
     resources = events.resources
-    services = list(_services(resources, events.outputs, ask))
+    services = list(_services(resources, events.outputs, ask, judge))
     by_name = {service.name: service for service in services}
     holders = {
         key: resource
@@ -160,7 +179,7 @@ def _importance(change: Change) -> tuple[bool, int, str]:
 
 
 def _services(
-    resources: Mapping[str, Resource], outputs: Mapping[str, Mapping[str, Any]], ask: Ask
+    resources: Mapping[str, Resource], outputs: Mapping[str, Mapping[str, Any]], ask: Ask, judge: Judge
 ) -> Iterator[Service]:
     """Yield the services by name, with the weights of their production rules before and after."""
     old, new = (_mapping(outputs[key].get("services")) for key in ("old", "new"))
@@ -195,8 +214,7 @@ def _services(
         mixed: list[str] = []
         if existed and unasked is None:
             routes = [each for each in resources.values() if _route(each) and _group(each, resources)[0] == name]
-            groups = _colored(first.old, _colors(was or will), named)
-            mixed = list(_disagreeing(routes, before or {}, groups, ask))
+            mixed = list(_disagreeing(routes, before or {}, _colored(first.old, _colors(was or will), named), ask))
         service = Service(
             name=name,
             url=str((will if stays else was).get("url", "")),
@@ -212,11 +230,34 @@ def _services(
             missing=last.missing,
         )
         own = [each for each in resources.values() if _group(each, resources)[0] == name]
+        colored = _colored(last.new, _colors(will or was), named)
+        groups = {color: arn for arn, color in reversed(colored.items())}  # a mirror's group comes behind its color's
         yield replace(
             service,
+            cost=cost(own),
+            gate=_gate(service, last, groups, judge) if last.op is Op.UPDATE else None,
             down=service.stays and any(_leaves_early(each, service) for each in own),
             notes=[*([f"formerly {formerly}"] if formerly != name else []), *_notes(service)],
         )
+
+
+def _gate(service: Service, rule: Resource, groups: Mapping[Color, str], judge: Judge) -> str | None:
+    """Return what the gate says of an update of a production rule. It is asked only before a rule that is there."""
+    if not rule.id:
+        return None
+    if service.unknown:
+        return "not asked: the weights are known only after the update"
+    if service.unasked:
+        return f"not asked: {service.unasked}"
+    new = {Color(color): share for color, share in (service.after or {}).items()}
+    old, live = (
+        {color: (weights or {}).get(color, 0) for color in new}
+        for weights in (service.state or service.before, service.before)
+    )
+    if missing := sorted(new.keys() - groups.keys()):
+        return f"not asked: the update makes the target group of {', '.join(missing)}"
+    inputs = (rule.old.get("inputs") or {}, rule.new.get("inputs") or {})
+    return judge(Move(service.name, rule.id, groups, old, new, live, inputs))
 
 
 def _leaves_early(resource: Resource, service: Service) -> bool:
@@ -290,12 +331,14 @@ def _arns(state: Mapping[str, Any]) -> list[str]:
 def _assigned(arns: Sequence[str], colors: Sequence[Color], known: Mapping[str, Color]) -> list[Color | None]:
     """Return the color of each target group.
 
-    The program writes the groups in color order, a refresh in the API's order: what is known by ARN goes first, and
-    the rest, such as groups that are replaced, get the colors that are left.
+    The program writes the groups in color order, and those of mirrors in the same order behind them; a refresh in the
+    API's order: what is known by ARN goes first, and the rest, such as groups that are replaced, get the colors that
+    are left.
     """
     found = [known.get(arn) for arn in arns]
     left = iter([color for color in colors if color not in found])
-    return [color or next(left, None) for color in found]
+    mirrors = [None] * len(colors) + list(colors)
+    return [color or next(left, None) or next(iter(mirrors[place:]), None) for place, color in enumerate(found)]
 
 
 def _colored(state: Mapping[str, Any], colors: Sequence[Color], known: Mapping[str, Color]) -> dict[str, Color]:
@@ -315,10 +358,12 @@ def _weights(state: Mapping[str, Any], colors: Sequence[Color], known: Mapping[s
     if groups is None or weights is None:
         return None
     assigned = _assigned([arn for arn, _ in groups], colors, known)
+    shares: dict[Color, int] = {}
+    for color, weight in zip(assigned, weights, strict=True):
+        if color:
+            shares[color] = shares.get(color, 0) + weight
     total = sum(weights) or 1
-    return _sorted(
-        {color: round(100 * weight / total) for color, weight in zip(assigned, weights, strict=True) if color}
-    )
+    return _sorted({color: round(100 * weight / total) for color, weight in shares.items()})
 
 
 def _sorted(shares: Mapping[Color, int]) -> Mapping[str, int]:
@@ -342,7 +387,8 @@ def _change(resource: Resource, op: Op, plan: _Plan) -> Change:
         )
     )
     if moves and traffic_only and service:
-        values = list(_moved(service))
+        # Where no color gains, it is the share that a mirror answers.
+        values = list(_moved(service)) or list(_values(resource))
     else:
         values = list(_values(resource)) if op in (Op.UPDATE, Op.REPLACE) else []
     return Change(
@@ -510,7 +556,7 @@ def _live(resource: Resource, op: Op, service: Service | None) -> str | None:
         return f"new pods for {color}, which serves users"
     if _new_pods(resource) and after:
         return f"{color} gets new pods and users in one update, so nobody tries them before; deploy first, then flip"
-    sizes = {_AUTOSCALER: ("spec.minReplicas", "spec.maxReplicas"), _DEPLOYMENT: ("spec.replicas",)}
+    sizes = {AUTOSCALER: ("spec.minReplicas", "spec.maxReplicas"), DEPLOYMENT: ("spec.replicas",)}
     for path in sizes.get(resource.type, ()) if after else ():
         was, will = (at(state, f"inputs.{path}") for state in (resource.old, resource.new))
         if path in resource.diff and isinstance(was, int | float) and isinstance(will, int | float) and will < was:
@@ -547,7 +593,7 @@ def _is_workload(resource: Resource) -> bool:
 
 def _new_pods(resource: Resource) -> bool:
     return (
-        resource.type == _DEPLOYMENT
+        resource.type == DEPLOYMENT
         and not _is_workload(resource)
         and any(path.startswith("spec.template") for path in resource.diff)
     )

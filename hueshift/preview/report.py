@@ -51,6 +51,32 @@ class Change:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Need:
+    """Pods, and what they request together."""
+
+    pods: int = 0
+    cpu: int = 0
+    """Millicores."""
+    memory: int = 0
+    """Bytes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What a service needs at most: its autoscalers may ask for less."""
+
+    before: Need
+    during: Need
+    """While old and new pods run beside each other."""
+    after: Need
+
+    @property
+    def changes(self) -> bool:
+        """Whether the update needs more or less than before."""
+        return not self.before == self.during == self.after
+
+
+@dataclass(frozen=True, kw_only=True)
 class Service:
     """One service before and after the update; None where it does not exist, empty where nothing is known."""
 
@@ -79,6 +105,10 @@ class Service:
     """Whether a color that serves users loses its targets before it has others."""
     notes: Sequence[str] = ()
     """What else happens to the traffic, each a part of a sentence."""
+    cost: Cost | None = None
+    """What its pods need; None if that is known only after the update."""
+    gate: str | None = None
+    """What the gate says of the weights when it is asked now, or why it was not; None where an update asks no gate."""
 
     def version(self, color: str) -> str | None:
         """Return the version that a color's users meet: one that changes is told apart from the traffic."""
@@ -129,6 +159,8 @@ class Report:
     """What a refresh found to differ from the state and an update leaves so: resources with the properties."""
     errors: Sequence[str] = ()
     """Why the preview is incomplete; empty if it is complete."""
+    at: str = ""
+    """When the preview ran, in UTC; empty if nobody noted it."""
 
     @property
     def failed(self) -> bool:

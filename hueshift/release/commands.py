@@ -148,7 +148,7 @@ def plan(*, service: Service = None, stack: StackName = None, as_json: Json = Fa
         _refuse_in_place(unit, "has no steps to plan: `hueshift release` updates it, tries it, and takes it back")
         at = home(there)
         looked = _look(at, unit, None)
-        refusals = [*unit.experiments, *looked.plan.refusals]
+        refusals = [*unit.held, *looked.plan.refusals]
         if (record := open_record(at.store, unit)) is not None:
             refusals.append(f"release {record.id} of {record.unit} is {record.phase}, driven by {record.owner}")
         found = replace(looked.plan, refusals=refusals)
@@ -232,7 +232,7 @@ def release(
         images = {name: str(wished.colors[new].get("image") or "") for name, wished in unit.services.items()}
         if given:
             images[given.service] = given.image
-        refusals = [*unit.experiments, *looked.plan.refusals, *([] if force else _rejections(at, unit, images))]
+        refusals = [*unit.held, *looked.plan.refusals, *([] if force else _rejections(at, unit, images))]
         if refusals:
             raise RefusedError("\n  ".join(refusals))
         shows = _view(at, unit, as_json)
@@ -599,8 +599,8 @@ def park(
         there = place(stack)
         unit = unit_of(there, service)
         _refuse_in_place(unit, "has no idle color")
-        if unit.experiments:
-            raise RefusedError("\n  ".join(unit.experiments))
+        if unit.held:
+            raise RefusedError("\n  ".join(unit.held))
         at, color = home(there), unit.old.other
         if (opened := open_record(at.store, unit)) is not None:
             raise RefusedError(f"release {opened.id} of {opened.unit} is {opened.phase}: `hueshift abort` undoes it")

@@ -286,7 +286,7 @@ class CloudWatchCounts:
                 "Id": f"{color}{place}",
                 "MetricStat": {"Metric": metric(rule, group, color), "Period": period, "Stat": statistic},
             }
-            for group, color in rule.groups.items()
+            for group, color in rule.own.items()
             for place, (metric, statistic) in enumerate(asked)
         ]
         begin, end = (int(at // period * period) for at in (since, now - _LATE))
@@ -305,7 +305,7 @@ class CloudWatchCounts:
             if not page.get("NextToken"):
                 break
             more = {"NextToken": page["NextToken"]}
-        found = [{color: values[f"{color}{place}"] for color in rule.groups.values()} for place in range(len(asked))]
+        found = [{color: values[f"{color}{place}"] for color in rule.own.values()} for place in range(len(asked))]
         return period, range(begin, end, period), found
 
     def bound(self, service: str, color: Color, at: float | None = None) -> float | None:  # noqa: ARG002

@@ -357,7 +357,7 @@ class Driver:
 
         def one(rule: Rule) -> str | None:
             try:
-                if any(dict(shared) != wanted for shared in rule.shared) or rule.sticky:
+                if any(dict(shared) != wanted for shared in rule.shared) or rule.sticky or rule.copied:
                     self.back.move(rule, wanted)
             except (RefusedError, BotoCoreError, ClientError) as error:
                 return f"{rule.service}: {explained(error)}"

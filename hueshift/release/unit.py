@@ -9,7 +9,7 @@ from components.rules import is_production
 from components.rules.steps import Freezes, Strategy, StrategyError, freezes, seconds, strategy
 from components.spec import Health, StrategyKind, Timing
 from hueshift.report import RefusedError, unknown
-from hueshift.stack import Place, Wished, running
+from hueshift.stack import Place, Wished, copying, running
 
 T = TypeVar("T")
 
@@ -41,9 +41,13 @@ class Unit:
         return found
 
     @property
-    def experiments(self) -> list[str]:
-        """Why nothing of the unit is released, flipped or parked now: an experiment keeps both colors as they are."""
-        return [running(wished, self.place.name) for wished in self.services.values() if wished.experiment]
+    def held(self) -> list[str]:
+        """Why nothing of the unit is released or parked now: an experiment, or copies that the idle color gets."""
+        return [
+            running(wished, self.place.name) if wished.experiment else copying(wished, self.place.name)
+            for wished in self.services.values()
+            if wished.experiment or wished.copied
+        ]
 
     @property
     def production(self) -> bool:

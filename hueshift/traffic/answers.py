@@ -11,6 +11,8 @@ from hueshift.report import RefusedError
 
 REQUESTS: Final = 20
 """Sent one after the other to see that each is answered as it should be."""
+_UNKNOWN_AUTHORITY: Final = 60
+"""How curl ends then (curl's man page, exit codes)."""
 NAMELESS: Final = "its answers have no x-version: which version gave them was not seen"
 
 
@@ -38,25 +40,30 @@ class Answer:
 
 
 def ask(url: str, *options: str) -> Answer:
-    """Return the answer to one request; ``CURL_OPTIONS`` has further arguments of curl, such as ``--cacert FILE``.
-
-    Raises ``RefusedError`` if there is none within 30 seconds.
-    """
-    command = [
-        *("curl", "--silent", "--show-error", "--max-time", "30", "--suppress-connect-headers"),
-        *("--dump-header", "-", "--output", "/dev/null"),
-        *shlex.split(os.environ.get("CURL_OPTIONS", "")),
-        *(url, *options),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RefusedError(f"{url} gave no answer: {done.stderr.strip()}")
+    """Return the answer to one request. Raises ``RefusedError`` if there is none within 30 seconds."""
+    told = curl(url, *options, "--suppress-connect-headers", "--dump-header", "-", "--output", "/dev/null").decode()
     status = 0
     headers: dict[str, str] = {}
-    for line in done.stdout.splitlines():
+    for line in told.splitlines():
         if line.startswith("HTTP/"):
             status, headers = int(line.split()[1]), {}  # the last answer counts, not a 100 before it
         elif ":" in line:
             name, _, value = line.partition(":")
             headers[name.lower()] = value.strip()
     return Answer(url=" ".join((url, *options)), status=status, headers=headers)
+
+
+def curl(url: str, *options: str) -> bytes:
+    """Return what curl prints; ``CURL_OPTIONS`` has further arguments of it, such as ``--cacert FILE``.
+
+    Raises ``RefusedError`` if there is no answer within 30 seconds.
+    """
+    given = shlex.split(os.environ.get("CURL_OPTIONS", ""))
+    command = ["curl", "--silent", "--show-error", "--max-time", "30", *options, *given, url]
+    done = subprocess.run(command, capture_output=True, check=False)
+    if done.returncode == _UNKNOWN_AUTHORITY:
+        mends = "CURL_OPTIONS='--cacert FILE', with the authority of its certificate"
+        raise RefusedError(f"{url} has a certificate of an authority that curl does not know; set {mends}")
+    if done.returncode:
+        raise RefusedError(f"{url} gave no answer: {done.stderr.decode(errors='replace').strip()}")
+    return done.stdout

@@ -17,7 +17,7 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError  # noqa: A004
 
 from components.context.balancer import cohort_rules, family, group_weights, healthy, listener_of, production_rules
-from components.model import Color
+from components.model import MIRROR, Color
 from hueshift.report import RefusedError, explained
 from hueshift.stack import Place, Wished
 from hueshift.traffic.live import same, shares, shown
@@ -51,7 +51,9 @@ class Rule:
     actions: Sequence[Mapping[str, Any]]
     """All of them, in the API's words."""
     groups: Mapping[str, Color]
-    """The color of each target group of the service that the rule names, by ARN."""
+    """The color that answers behind each target group of the service that the rule names, by ARN."""
+    mirrors: Collection[str] = ()
+    """The ARNs of those that are of a mirror, which copies what it is asked to the other color."""
     routes: Sequence["Rule"] = ()
     """The rules of its routes, which share requests alike; none of them has any of its own."""
 
@@ -86,9 +88,12 @@ class Rule:
         """
         weights, _ = group_weights({"Actions": self.actions})
         total = sum(weights.values()) or 1
-        given = {color: 100 * weights.get(arn, 0) // total for arn, color in self.groups.items()}
+        found = dict.fromkeys(self.groups.values(), 0)
+        for arn, color in self.groups.items():
+            found[color] += weights.get(arn, 0)
         return {
-            color: min([share, *(rule.given.get(color, 0) for rule in self.routes)]) for color, share in given.items()
+            color: min([100 * weight // total, *(rule.given.get(color, 0) for rule in self.routes)])
+            for color, weight in found.items()
         }
 
     @property
@@ -100,6 +105,19 @@ class Rule:
         return "; ".join(f"{arn.rpartition('/')[2]} has {shown(given)}" for arn, given in own)
 
     @property
+    def copied(self) -> int:
+        """Percent of the requests that mirrors answer, and copy; where the service's rules disagree, the most."""
+        weights, _ = group_weights({"Actions": self.actions})
+        total = sum(weights.values()) or 1
+        own = 100 * sum(weights.get(arn, 0) for arn in self.mirrors) // total
+        return max([own, *(rule.copied for rule in self.routes)])
+
+    @property
+    def own(self) -> Mapping[str, Color]:
+        """The color of each target group that is of a color's own pods, by ARN."""
+        return {arn: color for arn, color in self.groups.items() if arn not in self.mirrors}
+
+    @property
     def sticky(self) -> bool:
         """Whether a client stays with the color of its first answer."""
         return any(
@@ -109,11 +127,11 @@ class Rule:
         )
 
     def group(self, color: Color) -> str | None:
-        """Return the target group of a color, None if the rule names none."""
-        return next((arn for arn, owner in self.groups.items() if owner is color), None)
+        """Return the target group of a color's own pods, None if the rule names none."""
+        return next((arn for arn, owner in self.own.items() if owner is color), None)
 
     def moved(self, weights: Mapping[Color, int]) -> list[dict[str, Any]]:
-        """Return the rule's own actions with these weights, and stickiness off if one color gets all.
+        """Return the rule's own actions with these weights, mirrors at 0, and stickiness off if one color gets all.
 
         A client follows its cookie whatever the weights (ELB user guide, sticky sessions).
 
@@ -136,8 +154,7 @@ class Rule:
         forward.pop("TargetGroupArn", None)  # answered beside the list where there is one group
         named, _ = group_weights({"Actions": self.actions})
         config["TargetGroups"] = [
-            {"TargetGroupArn": arn, "Weight": weights.get(self.groups[arn], 0) if arn in self.groups else 0}
-            for arn in named
+            {"TargetGroupArn": arn, "Weight": weights.get(self.own[arn], 0) if arn in self.own else 0} for arn in named
         ]
         if 100 in weights.values() and config.get("TargetGroupStickinessConfig", {}).get("Enabled"):
             config["TargetGroupStickinessConfig"]["Enabled"] = False
@@ -203,8 +220,8 @@ class Balancer:
         colors = self._colors({arn for rules in raw.values() for rule in rules for arn in group_weights(rule)[0]})
         return {**{name: _made(name, rules, colors) for name, rules in raw.items()}, **problems}
 
-    def _colors(self, groups: Collection[str]) -> Mapping[str, tuple[str, Color]]:
-        """Return service and color of each target group, by the tags that the program gives it."""
+    def _colors(self, groups: Collection[str]) -> Mapping[str, tuple[str, Color, bool]]:
+        """Return service, color and whether it is of a mirror of each target group, by the program's own tags."""
         arns = sorted(groups)
         found = {}
         for start in range(0, len(arns), _TAGS_AT_ONCE):
@@ -212,7 +229,7 @@ class Balancer:
             for described in answer["TagDescriptions"]:
                 tags = {tag["Key"]: tag.get("Value", "") for tag in described.get("Tags", [])}
                 if tags.get("color") in {*Color}:
-                    found[described["ResourceArn"]] = tags.get("service", ""), Color(tags["color"])
+                    found[described["ResourceArn"]] = tags.get("service", ""), Color(tags["color"]), MIRROR in tags
         return found
 
     def healthy_of(self, group: str) -> int:
@@ -222,8 +239,8 @@ class Balancer:
     def healthy(self, rule: Rule) -> Mapping[Color, int]:
         """Return the healthy targets of each color that a rule names."""
         with ThreadPoolExecutor(len(Color)) as pool:
-            counts = pool.map(self.healthy_of, rule.groups)
-            return dict(zip(rule.groups.values(), counts, strict=True))
+            counts = pool.map(self.healthy_of, rule.own)
+            return dict(zip(rule.own.values(), counts, strict=True))
 
     def read(self, rule: Rule) -> Rule:
         """Return a rule as it is now, and those of its routes. Raises ``RefusedError`` if it is gone."""
@@ -233,7 +250,9 @@ class Balancer:
                 f"{rule.service}: the load balancer has no rule {rule.arn} any more; run pulumi up --refresh"
             )
         groups = {arn for each in found for arn in group_weights(each)[0]}
-        known = {arn: (rule.service, color) for each in rule.each for arn, color in each.groups.items()}
+        known = {
+            arn: (rule.service, color, arn in each.mirrors) for each in rule.each for arn, color in each.groups.items()
+        }
         # Which are of no color was found out before: only what is new is asked.
         before = {arn for each in rule.each for arn in group_weights({"Actions": each.actions})[0]}
         if new := groups - before:
@@ -252,7 +271,8 @@ class Balancer:
             for each in rule.each:
                 self.elb.modify_rule(RuleArn=each.arn, Actions=cast("Any", each.moved(weights)))
             now = self.read(rule)
-            if all(each.given.get(color, 0) == weights.get(color, 0) for each in now.each for color in Color):
+            given = all(each.given.get(color, 0) == weights.get(color, 0) for each in now.each for color in Color)
+            if given and not now.copied:
                 return now
             rule = now  # a route may have come meanwhile
             time.sleep(pause)
@@ -269,17 +289,21 @@ class Balancer:
                 self.elb.modify_rule(RuleArn=cohort["RuleArn"], Actions=[{"Type": "forward", "TargetGroupArn": group}])
 
 
-def _made(service: str, rules: Sequence[Any], colors: Mapping[str, tuple[str, Color]]) -> Rule:
+def _made(service: str, rules: Sequence[Any], colors: Mapping[str, tuple[str, Color, bool]]) -> Rule:
     """Return the rule that a service's rules make, as the API tells them, the production rule first."""
-    first, *others = (
-        Rule(
+
+    def one(rule: Mapping[str, Any]) -> Rule:
+        named = group_weights(rule)[0]
+        ours = {arn: colors[arn] for arn in named if colors.get(arn, ("",))[0] == service}
+        return Rule(
             service=service,
             arn=rule["RuleArn"],
             actions=rule["Actions"],
-            groups={arn: colors[arn][1] for arn in group_weights(rule)[0] if colors.get(arn, ("",))[0] == service},
+            groups={arn: color for arn, (_, color, _) in ours.items()},
+            mirrors=[arn for arn, (_, _, mirror) in ours.items() if mirror],
         )
-        for rule in rules
-    )
+
+    first, *others = map(one, rules)
     return replace(first, routes=others)
 
 

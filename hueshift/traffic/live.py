@@ -18,7 +18,8 @@ from hueshift.stack import Place
 if TYPE_CHECKING:
     import boto3
 
-_FAST: Final = Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 2})
+FAST: Final = Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 2})
+"""Of clients that somebody waits for."""
 
 
 def ask(session: "boto3.Session", rule: str, groups: Mapping[str, Color]) -> Mapping[Color, int]:
@@ -27,7 +28,7 @@ def ask(session: "boto3.Session", rule: str, groups: Mapping[str, Color]) -> Map
     Raises ``RefusedError`` with the reason if it cannot be told.
     """
     try:
-        client = session.client("elbv2", region_name=rule.split(":")[3], config=_FAST)
+        client = session.client("elbv2", region_name=rule.split(":")[3], config=FAST)
         return shares(client.describe_rules(RuleArns=[rule])["Rules"][0], groups)
     except (BotoCoreError, ClientError) as error:
         raise RefusedError(f"the load balancer cannot be asked who is live: {explained(error)}") from None

@@ -142,7 +142,7 @@ def _moved(
     def one(wished: Wished) -> Move | str:
         rule, color = rules[wished.name], colors[wished.name]
         try:
-            if rule.given.get(color) != 100 or rule.sticky:
+            if rule.given.get(color) != 100 or rule.sticky or rule.copied:
                 balancer.move(rule, {color: 100})
             if wished.experiment:
                 balancer.end_cohort(rule, wished.host, color)
@@ -258,7 +258,9 @@ def _at(values: Mapping[str, object], path: str) -> object:
 
 
 def _write(there: Place, moves: Sequence[Move]) -> str:
-    wanted = settings_of(there, {move.service: move.color for move in moves})
+    # Nothing is copied after a way back: the update that follows must not begin it again.
+    copied = [f"services.{move.service}.shadow.percent" for move in moves if there.services[move.service].copied]
+    wanted = {**settings_of(there, {move.service: move.color for move in moves}), **dict.fromkeys(copied, 0)}
     ended = [f"services.{move.service}.experiment" for move in moves if there.services[move.service].experiment]
     if not wanted and not ended:
         return "as it was: it says so already"

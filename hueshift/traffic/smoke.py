@@ -5,11 +5,12 @@ from typing import Annotated, Final
 
 import typer
 
-from components.model import color_host
+from components.model import Color, color_host
+from components.spec import Service
 from hueshift.report import Json, RefusedError, StackName, emit, reported, unknown
-from hueshift.stack import load
+from hueshift.stack import Stack, load
 from hueshift.traffic.answers import NAMELESS, REQUESTS, ask
-from hueshift.traffic.balancer import PATIENCE, Balancer
+from hueshift.traffic.balancer import PATIENCE, Balancer, Rule
 from hueshift.traffic.live import disagreement, idle
 
 WAIT: Final = 180
@@ -30,18 +31,8 @@ def smoke(
     """
     with reported():
         place = load(stack)
-        settings = place.settings.services.get(service)
-        if settings is None:
-            raise unknown(f"service of {place.name}", service, list(place.settings.services))
-        if len(settings.colors) < 2:
-            raise RefusedError(f"{service} has one color, and no idle one to try")
         balancer = Balancer(place, patience=PATIENCE)
-        rule = balancer.rules([place.service(service)])[service]
-        if problem := disagreement(place, service, rule.live):
-            raise RefusedError(f"which color of {service} is idle cannot be told: {problem}")
-        color = idle(rule.live)
-        if settings.colors[color].parked:
-            raise RefusedError(f"{color} of {service} is parked; give it an image: hueshift image set {service}")
+        settings, rule, color = idle_color(place, balancer, service)
         group = rule.group(color)
         if group is None:
             raise RefusedError(
@@ -73,3 +64,22 @@ def smoke(
             typer.echo(f"{service} {version} is live and ready as {color} in {place.name}: {said}")
             if not known:
                 typer.echo(NAMELESS)
+
+
+def idle_color(place: Stack, balancer: Balancer, name: str) -> tuple[Service, Rule, Color]:
+    """Return a service with its rule and the color that is idle by the stack file and by the load balancer.
+
+    Raises ``RefusedError`` if there is none, the two differ, or it is parked.
+    """
+    service = place.settings.services.get(name)
+    if service is None:
+        raise unknown(f"service of {place.name}", name, list(place.settings.services))
+    if len(service.colors) < 2:
+        raise RefusedError(f"{name} has one color, and no idle one to try")
+    rule = balancer.rules([place.service(name)])[name]
+    if problem := disagreement(place, name, rule.live):
+        raise RefusedError(f"which color of {name} is idle cannot be told: {problem}")
+    color = idle(rule.live)
+    if service.colors[color].parked:
+        raise RefusedError(f"{color} of {name} is parked; give it an image: hueshift image set {name}")
+    return service, rule, color

@@ -43,6 +43,8 @@ class Seen:
     """Percent by color; None if that cannot be told."""
     problem: str | None
     """Why it cannot be told, or how it differs from the stack file, and what mends it."""
+    copied: int
+    """Percent of the requests that a mirror answers, and copies to the other color."""
     healthy: Mapping[Color, int]
     """Targets by color, as far as the rule names their groups."""
     alarms: Sequence[str]
@@ -67,6 +69,7 @@ class Seen:
             "idle": self.idle,
             "together": self.together,
             "versions": self.wished.versions,
+            "copied": self.copied,
             "healthy": self.healthy,
             "alarms": self.alarms,
             "wayBack": self.way_back,
@@ -167,6 +170,7 @@ def _seen(
         wished=wished,
         live=live,
         problem=problem,
+        copied=rule.copied if isinstance(rule, Rule) else 0,
         healthy=healthy,
         alarms=alarms.get(wished.name, []),
         idle=free,
@@ -236,6 +240,8 @@ def _page(there: Place, found: Sequence[Seen], unknown: Sequence[str]) -> Iterat
             pods = f"{item.healthy[color]} healthy" if color in item.healthy else "not asked"
             yield f"  {color:<6}{percent} %  {bar:<{_BAR}}  {wished.versions[color]:<12}{pods}"
         yield f"  stack file: {shown(wished.weights)}"
+        if item.copied or wished.copied:
+            yield f"  copies: {item.copied} % of the requests; stack file: {wished.copied} %"
         if wished.experiment:
             yield f"  {_experiment(wished)}"
         for alarm in item.alarms:

@@ -19,6 +19,7 @@ package() { # what to build
     pulumi) echo github.com/pulumi/pulumi/pkg/v3/cmd/pulumi ;;
     language-host) echo github.com/pulumi/pulumi/sdk/v3/python/cmd/pulumi-language-python ;;
     vegeta) echo github.com/tsenart/vegeta/v12 ;;
+    act) echo github.com/nektos/act ;;
     actionlint) echo github.com/rhysd/actionlint/cmd/actionlint ;;
     prometheus-operator) echo github.com/prometheus-operator/prometheus-operator/cmd/operator ;;
     aws-plugin | kubernetes-plugin | load-balancer-controller | external-secrets | kubenode | dns | pause) echo . ;;
@@ -28,7 +29,7 @@ package() { # what to build
 
 program() { # the name that the result gets
   case $1 in
-    pulumi | language-host | actionlint) basename "$(package "$1")" ;;
+    pulumi | language-host | actionlint | act) basename "$(package "$1")" ;;
     *-plugin) echo "pulumi-resource-${1%-plugin}" ;;
     *) echo "$1" ;;
   esac

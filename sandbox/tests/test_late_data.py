@@ -51,7 +51,10 @@ def ringing(alert: Alert, minutes: Minutes, lateness: float) -> list[float]:
         datapoints=how.datapoints,
         missing=how.missing,  # type: ignore[arg-type]
     )
-    math = {name: text % {"total": "FILL(blue, 0) + FILL(green, 0)"} for name, text in how.math.items()}
+    math = {
+        name: text % {"total": "FILL(blue, 0) + FILL(green, 0)", "blue": "FILL(blue, 0)"}
+        for name, text in how.math.items()
+    }
     plan, store, coming = Plan(dict.fromkeys(how.metrics, how.period), math), series.Store(), []
     for number, counts in enumerate(minutes):
         at = float(BEGIN + 60 * number)

@@ -67,7 +67,11 @@ def test_an_example_builds(block: str) -> None:
     assert engine.registrations
 
 
-SERVICES = [pytest.param(block, id=f"services-{n}") for n, block in enumerate(code(ROOT / "docs/services.md", "yaml"))]
+SERVICES = [
+    pytest.param(block, id=f"{name}-{number}")
+    for name in ("services", "several-services")
+    for number, block in enumerate(code(ROOT / "docs" / f"{name}.md", "yaml"))
+]
 
 
 @pytest.mark.parametrize("block", [*examples("yaml"), *SERVICES])

@@ -16,7 +16,8 @@ if [ -e .sandbox ]; then trap 'make -s sandbox' EXIT; else trap 'make -s sandbox
 make -s sandbox
 
 # What has stacks of its own runs beside the rest, which changes the sandbox's own stack or looks at all of it, one file
-# after the other; test_gate first, for it wants CloudWatch's minutes as they are.
+# after the other. test_gate and test_release want CloudWatch's minutes as they are: the one goes first, and the other
+# last, when the rest has ended.
 alone=(traffic rollback image node world)
 apart=(policy plugins review state operations)
 
@@ -30,9 +31,9 @@ part() { # NAME FILE…: each line of what it prints bears its name
 }
 
 status=0
-mapfile -t own < <(comm -23 <(ls tests/e2e/test_*.py) <(files gate "${alone[@]}" "${apart[@]}" | sort))
+mapfile -t own < <(comm -23 <(ls tests/e2e/test_*.py) <(files gate release "${alone[@]}" "${apart[@]}" | sort))
 part first $(files traffic rollback image) || status=1 # the load and what is timed want both processors
-part own $(files gate) "${own[@]}" &
+part own $(files gate) "${own[@]}" $(files release) &
 part apart $(files "${apart[@]}") tests/e2e/pipeline || status=1
 wait $! || status=1
 part last $(files node world) || status=1 # one kills the API server, the other takes the local cloud down

@@ -1,5 +1,7 @@
 """The log groups of a stack on the local cloud, whose CloudWatch Logs keeps them and runs no query."""
 
+from functools import partial
+
 import boto3
 import pytest
 
@@ -13,6 +15,7 @@ GROUP = "/hueshift/sandbox-shop"
 
 def test_a_setting_makes_groups_counts_and_queries_and_takes_them_away_again() -> None:
     logs = boto3.client("logs")
+    saved = partial(logs.describe_query_definitions, queryDefinitionNamePrefix="sandbox-hueshift/")
     with cloud.stack_file():
         cloud.configure("logs.retentionDays", 30)
         # The component, its group, the count and the queries; the key and the dashboard know of them.
@@ -22,9 +25,9 @@ def test_a_setting_makes_groups_counts_and_queries_and_takes_them_away_again() -
         assert ":key/" in group["kmsKeyId"]
         (counted,) = logs.describe_metric_filters(logGroupName=GROUP)["metricFilters"]
         assert counted["metricTransformations"][0]["dimensions"] == {"Color": "$.color"}
-        saved = logs.describe_query_definitions(queryDefinitionNamePrefix="sandbox-hueshift/")["queryDefinitions"]
-        assert {query["name"].partition("/")[2] for query in saved} == set(QUERIES)
-        assert all(query["logGroupNames"] == [GROUP] for query in saved)
+        queries = saved()["queryDefinitions"]
+        assert {query["name"].partition("/")[2] for query in queries} == set(QUERIES)
+        assert all(query["logGroupNames"] == [GROUP] for query in queries)
         assert cloud.update() == {}
     assert logs.describe_log_groups(logGroupNamePrefix=GROUP)["logGroups"] == []
-    assert logs.describe_query_definitions()["queryDefinitions"] == []
+    assert saved()["queryDefinitions"] == []

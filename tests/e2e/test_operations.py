@@ -175,6 +175,7 @@ def stack_file(digests: dict[str, str], certificate: str, topic: str) -> str:
         "hueshift:network": here["hueshift:network"],
         "hueshift:loadBalancer": {"certificateArn": certificate, "testListenerCidrs": ["127.0.0.0/8"]},
         "hueshift:alerts": {"topicArns": [topic], "onCall": "the test", "owner": "team-shop"},
+        "hueshift:logs": {"retentionDays": 30},
         "hueshift:services": {"shop": shop | {"host": HOST, "env": {}, "colors": {"blue": color, "green": {**color}}}},
     }
     return yaml.safe_dump({"config": config}, sort_keys=False)

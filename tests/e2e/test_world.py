@@ -47,9 +47,10 @@ def test_the_status_of_a_whole_cloud_is_what_it_serves() -> None:
 def test_the_printed_exports_serve_the_plain_commands() -> None:
     exports, _ = make("sandbox-env")
     used = "pulumi stack ls --json; kubectl get nodes -o name; aws elbv2 describe-load-balancers --output text"
-    done = Shell(folder=paths.ROOT).script(f"{exports}\n{used}")
+    done = Shell(folder=paths.ROOT).script(f"{exports}\n{used}\nhueshift smoke shop --stack sandbox")
     assert "sandbox" in done.stdout
     assert "node/" in done.stdout
+    assert "is live and ready as green" in done.stdout
 
 
 def test_the_controller_lets_the_load_balancer_and_nobody_else_into_the_security_group_of_the_pods() -> None:

@@ -1,5 +1,6 @@
 """The steps of the pipeline, as far as git alone can try them; `tests/e2e/pipeline` runs them all."""
 
+import base64
 import json
 import os
 import shutil
@@ -104,6 +105,26 @@ def test_a_job_without_a_branch_keeps_in_that_which_the_forge_names(checkout: Ch
         done = checkout.step("keep", variable, FILE, **{variable: "main"})
         assert done.returncode == 0, done.stderr
         assert checkout.pushed("log --format=%s --max-count=1 main") == f"{variable}\n"
+
+
+def test_a_key_that_may_push_is_used_where_the_job_has_one_and_is_in_no_arguments(checkout: Checkout) -> None:
+    real = shutil.which("git")
+    noted = f'[ "$1" != push ] || echo "$* $GIT_CONFIG_KEY_0 $GIT_CONFIG_VALUE_0" >>{checkout.folder}/said'
+    played(checkout, "git", f'{noted}\nexec {real} "$@"')
+    checkout.git("remote", "set-url", "origin", "https://gitlab-ci-token:own@gitlab.example.com/shop.git")
+    checkout.write("activeColor: green\n")
+    url = str(checkout.remote).removesuffix(".git")
+    given = {"KEEP_TOKEN": "obviously-fake", "CI_PROJECT_URL": url}
+    given["PATH"] = f"{checkout.folder}/bin:{os.environ['PATH']}"
+    done = checkout.step("keep", MESSAGE, FILE, **given)
+    assert done.returncode == 0, done.stderr
+    assert checkout.pushed("log --format=%s --max-count=1 main") == f"{MESSAGE}\n"
+    key = base64.b64encode(b"keep:obviously-fake").decode()
+    pushed = f"push --quiet {url}.git HEAD:refs/heads/main"
+    assert (checkout.folder / "said").read_text() == (
+        f"{pushed} http.{url}.git.extraHeader Authorization: Basic {key}\n"
+    )
+    assert "obviously-fake" not in done.stdout + done.stderr
 
 
 def test_what_others_have_pushed_goes_before_and_is_not_lost(checkout: Checkout, tmp_path: Path) -> None:

@@ -277,7 +277,8 @@ def test_a_stack_whose_preview_is_missing_is_in_the_comment_as_one_that_failed(p
     (place.folder / "preview-staging.json").write_text("[]")
     (place.folder / "preview-production.json").touch()
     place.step("comment.sh", place.base)
-    assert "preview --from preview-production.json --from preview-staging.json\n" in log.read_text()
+    joined = f"preview --base {place.base} --from preview-production.json --from preview-staging.json\n"
+    assert joined in log.read_text()
     (report,) = TypeAdapter(list[Report]).validate_json((place.folder / "preview-production.json").read_bytes())
     assert (report.stack, report.failed) == ("production", True)
     assert (place.folder / "preview-staging.json").read_text() == "[]"
@@ -299,6 +300,7 @@ def runner(place: Place) -> Path:
     log = place.folder.parent / "called"
     for name in ("aws", "make"):
         place.program(name, f'echo {name} "$@" >>{log}')
+    (place.folder / "pipeline/plugins.sh").write_text(f"#!/bin/bash\necho plugins >>{log}\nexit ${{REFUSED:-0}}\n")
     for part in (".venv", "components", "hueshift"):
         (place.folder / part).symlink_to(ROOT / part)
     return log
@@ -318,6 +320,17 @@ def test_a_runner_is_given_the_cluster_of_the_stack_and_the_programs(place: Plac
     absent = place.step("setup.sh", "absent")
     assert absent.returncode == 1
     assert "there is no Pulumi.absent.yaml" in absent.stderr
+
+
+def test_a_plugin_that_is_refused_leaves_the_way_back_which_needs_none(place: Place) -> None:
+    log = runner(place)
+    done = place.step("setup.sh", "staging", REFUSED="1")
+    assert done.returncode == 0, done.stderr
+    assert "what needs a plugin that was refused will fail" in done.stderr
+    assert log.read_text().splitlines()[-2:] == [
+        "plugins",
+        "aws eks update-kubeconfig --name staging --region eu-west-1",
+    ]
 
 
 @pytest.mark.parametrize(

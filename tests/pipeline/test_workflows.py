@@ -19,7 +19,7 @@ WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 ACTION = ROOT / ".github/actions/setup/action.yml"
 UPDATING = {"deploy.sh", "release.sh", "resume.sh", "review.sh", "rollback.sh", "up.sh"}
 """The scripts that run `pulumi up`."""
-FORM = re.compile(r"(exec )?(pipeline/[a-z-]+\.sh|make (check|test)|hueshift|pulumi)( .*)?")
+FORM = re.compile(r"(exec )?(pipeline/[a-z-]+\.sh|tools/chromium\.sh|make (check|test)|hueshift|pulumi)( .*)?")
 OF_GITLAB = {
     'test "$kind" = code || exit 0',
     'test "$kind" = stacks || exit 0',
@@ -308,6 +308,20 @@ def test_the_key_to_main_lies_only_where_nothing_else_runs() -> None:
     for name in named(steps(job)):
         text = (ROOT / "pipeline" / name).read_text()
         assert not re.search(r"hueshift|pulumi (?!stack)|python|\bmake\b", text.replace("hueshift:", "")), name
+
+
+def test_on_gitlab_the_key_to_main_is_of_environments_that_no_unread_program_and_no_preview_has() -> None:
+    def environment(job: Mapping[str, Any]) -> str | None:
+        named_ = job.get("environment")
+        return named_["name"] if isinstance(named_, dict) else named_
+
+    keeping = {environment(job) for job in gitlab().values() if "keep.sh" in named(steps(job))}
+    assert keeping == {"staging", "production", "rollback", "resume"}
+    others = {environment(job) for job in gitlab().values() if "keep.sh" not in named(steps(job))}
+    assert others & keeping == {"rollback"}, "which unlock has, too"
+    assert "keep.sh" not in str([job for job in gitlab().values() if "merge_request_event" in str(job.get("rules"))])
+    page = (ROOT / "docs/pipeline.md").read_text()
+    assert all(f"`{name}`" in page.partition("`KEEP_TOKEN`")[2].partition("\n- ")[0] for name in keeping)
 
 
 def test_what_nobody_has_read_runs_with_no_role_and_is_not_mergeable_for_that() -> None:

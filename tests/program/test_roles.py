@@ -290,6 +290,13 @@ def test_whoever_previews_changes_nothing_and_sees_no_secret_value() -> None:
     assert state["Condition"] == {"ForAnyValue:StringEquals": {"kms:ResourceAliases": ["alias/pulumi-production"]}}
 
 
+def test_whoever_previews_may_ask_what_the_gate_asks() -> None:
+    calls = {f"elasticloadbalancing:Describe{what}" for what in ("Rules", "TargetHealth")} | {
+        "cloudwatch:DescribeAlarms"
+    }
+    assert all(allows("preview", action, "*") for action in calls)
+
+
 def test_whoever_rolls_back_moves_weights_and_writes_the_state_and_no_more() -> None:
     more = actions("rollback") - actions("preview")
     state = {"s3:PutObject", "s3:DeleteObject", "kms:Encrypt", "kms:GenerateDataKey"}

@@ -13,7 +13,8 @@ from components.observe.alert_rules import AlertRulesArgs, EdgeAlertsArgs, Servi
 from components.observe.alert_topic import AlertTopicArgs
 from components.observe.cloudwatch import AlertRouting
 from components.observe.dashboard import DashboardArgs, Shown
-from components.service.color_environment import ColorEnvironmentArgs, Entrance
+from components.service.color_environment import ColorEnvironmentArgs
+from components.service.entrance import Entrance
 from components.service.identity import WorkloadIdentityArgs
 from components.service.migration import MigrationArgs
 from components.service.secret_entries import SecretEntriesArgs, SecretMount

@@ -189,6 +189,10 @@ def whole() -> list[dict[str, Any]]:
         "priorityBand": 7,
         "activeColor": "blue",
         "canaryWeight": 0,
+        "routes": [
+            {"hosts": ["www.example.com"], "paths": ["/shop/*"], "methods": ["GET"], "slot": 3},
+            {"paths": ["/shop/*"], "headers": {"x-tenant": ["acme"]}, "slot": 4},
+        ],
         "strategy": {
             "kind": "blueGreen",
             "maxSurge": 1,
@@ -295,6 +299,8 @@ def whole() -> list[dict[str, Any]]:
     third["network"] = {"stackReference": "organization/network/production"}
     third["services"]["cart"] = stack()["services"]["shop"] | {"host": "cart.example.com"}
     second["services"]["shop"]["experiment"] = experiment(header={"name": "x-cohort", "values": ["beta", "staff-*"]})
+    envoy = f"registry.example.com/envoy@sha256:{'0a1b' * 16}"
+    second["services"]["shop"]["shadow"] = {"percent": 0, "writes": True, "image": envoy}
     third["services"]["shop"]["experiment"] = experiment(cookie={"name": "cohort", "value": "b"})
     third["services"]["cart"]["experiment"] = experiment(percent=50, metric="orders_total")
     return [first, second, third]

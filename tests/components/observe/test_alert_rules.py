@@ -77,7 +77,10 @@ def test_every_page_leads_from_detection_to_the_cause(alert: Alert) -> None:
 def test_cloudwatch_would_take_the_mathematics(alert: Alert) -> None:
     how = alert.cloudwatch
     assert how is not None
-    math = {name: text % {"total": "FILL(blue, 0) + FILL(green, 0)"} for name, text in how.math.items()}
+    math = {
+        name: text % {"total": "FILL(blue, 0) + FILL(green, 0)", "blue": "FILL(blue, 0)"}
+        for name, text in how.math.items()
+    }
     Plan(dict.fromkeys(how.metrics, how.period), math)
     assert len(how.metrics) <= 10
     assert len(math) <= 10
@@ -449,7 +452,10 @@ def test_a_move_is_told_from_chance(move: str) -> None:
     blue, green, moves = MOVES[move]
     how = MOVING.cloudwatch
     assert how is not None
-    math = {name: text % {"total": "FILL(blue, 0) + FILL(green, 0)"} for name, text in how.math.items()}
+    math = {
+        name: text % {"total": "FILL(blue, 0) + FILL(green, 0)", "blue": "FILL(blue, 0)"}
+        for name, text in how.math.items()
+    }
     grid = [0.0, 60, 120]
     values = Plan(dict.fromkeys(how.metrics, 60), math).compute(
         {"blue": dict(zip(grid, blue, strict=False)), "green": dict(zip(grid, green, strict=False))}, grid
@@ -475,7 +481,10 @@ def test_a_drop_is_told_from_a_rise_and_from_a_quiet_service(drop: str) -> None:
     counts, dropped = DROPS[drop]
     how = next(alert.cloudwatch for alert in ALERTS if alert.name == "traffic-drop")
     assert how is not None
-    math = {name: text % {"total": "FILL(blue, 0) + FILL(green, 0)"} for name, text in how.math.items()}
+    math = {
+        name: text % {"total": "FILL(blue, 0) + FILL(green, 0)", "blue": "FILL(blue, 0)"}
+        for name, text in how.math.items()
+    }
     grid = [300.0 * index for index in range(len(counts))]
     series = {at: float(count) for at, count in zip(grid, counts, strict=True) if count}
     share = Plan(dict.fromkeys(how.metrics, 300), math).compute({"blue": series, "green": {}}, grid)["share"]
@@ -587,3 +596,38 @@ async def test_thresholds_windows_and_severities_are_the_services_own_and_those_
 def test_a_service_may_say_how_soon_to_look_at_every_alert_of_which_somebody_hears() -> None:
     heard = {alert.name for alert in (*COLOR_ALERTS, *SERVICE_ALERTS) if alert.severity is not Severity.NONE}
     assert set(get_args(Watched)) == heard
+
+
+# Mirrors
+
+
+@in_stack
+async def test_a_color_is_judged_by_its_mirror_as_by_its_own_pods_and_the_worse_counts(engine: Engine) -> None:
+    AlertRules("shop", samples.change(samples.ALERTS, mirror="targetgroup/green-mirror/0"))
+    found = {query["id"]: query for query in (await engine.inputs("shop-errors"))["metricQueries"]}
+    groups = {name: query["metric"]["dimensions"]["TargetGroup"] for name, query in found.items() if "metric" in query}
+    assert groups == {
+        **dict.fromkeys(("failed", "refused", "requests"), "targetgroup/green/0"),
+        **dict.fromkeys(("failed_mirror", "refused_mirror", "requests_mirror"), "targetgroup/green-mirror/0"),
+    }
+    own = found["rate"]["expression"]
+    assert found["rate_mirror"]["expression"] == re.sub(r"(failed|refused|requests)", r"\1_mirror", own)
+    assert found["worst"]["expression"] == "MAX([FILL(rate, 0), FILL(rate_mirror, 0)])"
+    assert [name for name, query in found.items() if query["returnData"]] == ["worst"]
+    unhealthy = (await engine.inputs("shop-unhealthy"))["metricQueries"]
+    assert [query["id"] for query in unhealthy] == ["unhealthy", "unhealthy_mirror", "worst"]
+    for alert in ("too-few", "cpu"):
+        ids = [query["id"] for query in (await engine.inputs(f"shop-{alert}"))["metricQueries"]]
+        assert not [name for name in ids if "mirror" in name], alert
+
+
+@in_stack
+async def test_requests_that_a_mirror_answers_are_counted_for_the_service_and_its_color(engine: Engine) -> None:
+    mirrors = {color: f"targetgroup/{color}-mirror/0" for color in Color}
+    ServiceAlerts("shop", samples.change(samples.SERVICE_ALERTS, mirrors=mirrors))
+    moving = await expressions(engine, "shop-moving")
+    total = "FILL(blue, 0) + FILL(blue_mirror, 0) + FILL(green, 0) + FILL(green_mirror, 0)"
+    assert moving["total"] == (await expressions(engine, "shop-traffic"))["total"] == total
+    assert moving["share"] == "100 * (FILL(blue, 0) + FILL(blue_mirror, 0)) / total"
+    queries = {query["id"]: query for query in (await engine.inputs("shop-traffic"))["metricQueries"]}
+    assert queries["green_mirror"]["metric"]["dimensions"]["TargetGroup"] == mirrors[Color.GREEN]

@@ -90,7 +90,7 @@ def test_what_is_no_time_is_none(value: object) -> None:
         ({"steps": [{"weight": 5, "bake": "a day"}]}, "steps[0].bake: must be seconds, or such as 90s, 30m or 24h"),
         ({"steps": [{"weight": 5, "aproval": True}]}, "steps[0].aproval: unknown key; did you mean approval?"),
         ({"steps": [{"weight": 5, "approval": "yes"}]}, 'steps[0].approval: must be true or false; got "yes"'),
-        ({"steps": [{"shadow": 20}]}, "steps[0].shadow: there is no mirror of traffic to shadow with"),
+        ({"steps": [{"shadow": 20}]}, "steps[0].shadow: is no step of a release; set shadow.percent"),
         ({"canary": 1}, "canary: unknown key; known here: steps, smoke, gates, compare, patience"),
         ({"compare": True}, "compare: must be false or a mapping with limit; got true"),
         ({"compare": {"limit": 0}}, "compare.limit: must be a number from 0.1 to 100; got 0"),

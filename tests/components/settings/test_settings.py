@@ -378,7 +378,7 @@ BAD: list[tuple[str, object, str]] = [
     ("network.vpcID", "x", "network.vpcID: unknown key; did you mean vpcId?"),
     (f"{GREEN}.imagee", "x", f"{GREEN}.imagee: unknown key; did you mean image?"),
     (f"{SHOP}.timing.preStpo", 9, f"{SHOP}.timing.preStpo: unknown key; did you mean preStop?"),
-    (f"{SHOP}.namespace", "kube-system", f"{SHOP}.namespace: unknown key; known here: host, port,"),
+    (f"{SHOP}.namespace", "kube-system", f"{SHOP}.namespace: unknown key; known here: host, routes, port,"),
     (f"{GREEN}.image", "shop:latest", f"{GREEN}.image: 'shop:latest' has the tag latest; use a digest"),
     (f"{GREEN}.image", "shop", f"{GREEN}.image: 'shop' has no tag, which means latest; use a digest"),
     (
@@ -1359,3 +1359,66 @@ def test_a_route_that_a_lower_band_hides_is_refused_with_the_number_that_mends_i
     (problem,) = problems(values)
     assert "services.shop.priorityBand: 400 comes after front's 300" in problem
     assert "set it below 300" in problem
+
+
+# Shadow traffic
+
+
+ENVOY = f"registry.example.com/envoy@sha256:{'0a1b' * 16}"
+
+
+def shadowed(percent: int, **more: object) -> dict[str, Any]:
+    values = put("services.shop.shadow", {"percent": percent, "image": ENVOY})
+    values["services"]["shop"] |= more
+    return values
+
+
+@pytest.mark.parametrize("percent", [0, 20, 100])
+def test_copies_change_no_share_of_a_color(percent: int) -> None:
+    shop = parse(shadowed(percent), stack="staging").services["shop"]
+    assert shop.copied == percent
+    assert shop.shares == {Color.BLUE: 100, Color.GREEN: 0}
+
+
+def test_a_service_copies_nothing_and_no_writes_unless_it_says_so() -> None:
+    assert parse(put("services.shop.port", 8080), stack="staging").services["shop"].shadow is None
+    shop = parse(put("services.shop.shadow", {"image": ENVOY}), stack="staging").services["shop"]
+    assert shop.shadow is not None
+    assert (shop.shadow.percent, shop.shadow.writes, shop.shadow.image) == (0, False, ENVOY)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"experiment": some.experiment(percent=50)}, "20, but the experiment checkout runs"),
+        ({"canaryWeight": 10}, "20, but canaryWeight is 10"),
+    ],
+)
+def test_no_requests_are_copied_while_something_else_has_a_part_of_the_users(more: dict[str, Any], said: str) -> None:
+    (problem,) = problems(shadowed(20, **more))
+    assert problem.startswith(f"hueshift:services.shop.shadow.percent: {said}")
+    assert parse(shadowed(0, **more), stack="staging"), "a mirror that copies nothing is in nobody's way"
+
+
+def test_no_requests_are_copied_to_a_color_without_pods() -> None:
+    (problem,) = problems(put("services.shop.colors.green.parked", True, shadowed(20)))
+    assert problem.startswith("hueshift:services.shop.shadow.percent: 20, but green is parked")
+
+
+def test_a_service_of_one_color_has_nobody_to_copy_to() -> None:
+    values = shadowed(0, strategy={"kind": "rolling"})
+    del values["services"]["shop"]["colors"]["green"]
+    assert "hueshift:services.shop.shadow: has no second color to send copies to; remove it" in problems(values)
+
+
+@pytest.mark.parametrize(
+    ("shadow", "key"),
+    [
+        ({"percent": 20}, "shadow.image"),
+        ({"percent": 101, "image": ENVOY}, "shadow.percent"),
+        ({"image": "envoy:latest"}, "shadow.image"),
+    ],
+)
+def test_a_mirror_that_cannot_be_is_refused(shadow: dict[str, Any], key: str) -> None:
+    (problem,) = problems(put("services.shop.shadow", shadow))
+    assert problem.startswith(f"hueshift:services.shop.{key}: ")

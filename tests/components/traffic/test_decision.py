@@ -25,7 +25,8 @@ def gate(
     healthy: dict[Color, int],
     minimum: int = 2,
     alarms: Mapping[Color, ColorAlarms] = QUIET,
-    **actions: str,
+    live_actions: str = "",
+    old_actions: str = "",
 ) -> list[str]:
     return traffic_gate(
         service="shop",
@@ -37,7 +38,8 @@ def gate(
         healthy=healthy,
         minimum=minimum,
         alarms=alarms,
-        **actions,
+        live_actions=live_actions,
+        old_actions=old_actions,
     )
 
 

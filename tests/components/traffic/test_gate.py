@@ -493,3 +493,74 @@ async def test_a_cohort_is_fixed_for_the_length_of_its_experiment(
         return
     with pytest.raises(TrafficRefusedError, match=f"the cohort's {key} would change while the experiment checkout"):
         await called
+
+
+# Mirrors
+
+MIRRORS = {color: f"{GROUPS[color]}-mirror" for color in Color}
+BEHIND = [*Color, *Color]
+
+
+def copying(old: Sequence[int], new: Sequence[int]) -> pulumi.ResourceHookArgs:
+    """Return a change of the weights of blue, green, and the mirrors of both."""
+
+    def inputs(weights: Sequence[int]) -> dict[str, Any]:
+        arns = [*GROUPS.values(), *MIRRORS.values()]
+        groups = [{"arn": arn, "weight": float(weight)} for arn, weight in zip(arns, weights, strict=False)]
+        return {"actions": [{"type": "forward", "forward": {"targetGroups": groups}}]}
+
+    kind = "aws:lb/listenerRule:ListenerRule"
+    return pulumi.ResourceHookArgs("urn", RULE, "shop-production", kind, inputs(new), inputs(old))
+
+
+def holds(balancer: LoadBalancer, weights: Sequence[int]) -> None:
+    arns = [*GROUPS.values(), *MIRRORS.values()]
+    groups = [{"TargetGroupArn": arn, "Weight": weight} for arn, weight in zip(arns, weights, strict=False)]
+    balancer.does({"Type": "forward", "ForwardConfig": {"TargetGroups": groups}})
+
+
+def mirror_has(balancer: LoadBalancer, color: Color, states: list[str]) -> None:
+    targets: Any = [{"TargetHealth": {"State": state}} for state in states]
+    answer: Any = {"TargetHealthDescriptions": targets}
+    balancer.stubber.add_response("describe_target_health", answer, {"TargetGroupArn": MIRRORS[color]})
+
+
+@pytest.mark.parametrize("before", [(100, 0), (100, 0, 0, 0), (90, 0, 10, 0)])
+def test_a_mirror_that_can_answer_gets_a_share_and_nobodys_color_changes(
+    balancer: LoadBalancer, before: Sequence[int]
+) -> None:
+    holds(balancer, before)
+    balancer.has({Color.BLUE: GOOD, Color.GREEN: []})
+    mirror_has(balancer, Color.BLUE, GOOD)
+    assert balancer.judge(copying(before, (80, 0, 20, 0)), BEHIND) == []
+
+
+def test_a_mirror_that_cannot_answer_gets_nothing(balancer: LoadBalancer) -> None:
+    holds(balancer, (100, 0, 0, 0))
+    balancer.has({Color.BLUE: GOOD, Color.GREEN: GOOD})
+    mirror_has(balancer, Color.BLUE, ["healthy", "unhealthy"])
+    with pytest.raises(
+        TrafficRefusedError, match=r"the mirror of blue .* 1 healthy targets, and needs 2; set .*shadow\.percent to 0"
+    ):
+        balancer.judge(copying((100, 0, 0, 0), (80, 0, 20, 0)), BEHIND)
+
+
+def test_a_mirror_is_turned_off_whatever_its_health(balancer: LoadBalancer) -> None:
+    holds(balancer, (80, 0, 20, 0))
+    balancer.has({Color.BLUE: [], Color.GREEN: []})
+    assert balancer.judge(copying((80, 0, 20, 0), (100, 0, 0, 0)), BEHIND) == []
+
+
+def test_a_flip_with_copies_is_judged_by_the_colors_that_answer(balancer: LoadBalancer) -> None:
+    holds(balancer, (80, 0, 20, 0))
+    balancer.has({Color.BLUE: GOOD, Color.GREEN: ["healthy"]})
+    mirror_has(balancer, Color.GREEN, GOOD)
+    balancer.is_quiet()
+    with pytest.raises(TrafficRefusedError, match="green would go from 0 to 100 percent with 1 healthy targets"):
+        balancer.judge(copying((80, 0, 20, 0), (0, 80, 0, 20)), BEHIND)
+
+
+def test_copies_that_a_way_back_has_ended_are_no_traffic_that_somebody_moved(balancer: LoadBalancer) -> None:
+    holds(balancer, (100, 0, 0, 0))
+    balancer.has({Color.BLUE: GOOD, Color.GREEN: GOOD})
+    assert balancer.judge(copying((80, 0, 20, 0), (100, 0, 0, 0)), BEHIND) == []

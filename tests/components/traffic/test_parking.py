@@ -59,7 +59,7 @@ async def hooked(
         color=Color.GREEN,
         host="shop.example.com",
         listener_arn=LISTENER,
-        target_group_arn=pulumi.Output.from_input(GROUP),
+        target_group_arns=[pulumi.Output.from_input(GROUP)],
     )
     assert hook.opts is None, "a hook without options stays out of previews"
     await engine.settle()

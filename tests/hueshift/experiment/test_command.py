@@ -263,7 +263,7 @@ def test_the_page_shows_what_is_printed(project: Project) -> None:
 def test_while_an_experiment_runs_nothing_is_flipped_parked_or_given_another_image(project: Project) -> None:
     project.experiment(percent=50)
     why = "shop: the experiment checkout needs both colors as they are; end it by a reviewed change"
-    assert unit_of(project.place, "shop").experiments[0].startswith(why)
+    assert unit_of(project.place, "shop").held[0].startswith(why)
     image = f"registry.example.com/shop@sha256:{'c' * 64}"
     for words in (["flip", "shop"], ["park"], ["image", "set", "shop", image, "--version", "1.6.0"]):
         refused = project.run(*words)

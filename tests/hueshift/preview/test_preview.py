@@ -4,6 +4,7 @@
 import json
 import os
 import re
+import subprocess
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -21,12 +22,13 @@ from hueshift.preview import impact
 from hueshift.preview.command import _without_paths
 from hueshift.preview.comment import FOLDS, LIMIT, MARKER, comment, sentences
 from hueshift.preview.events import collect
-from hueshift.preview.impact import Ask
-from hueshift.preview.report import Change, Op, Report, Service, Value, Violation
+from hueshift.preview.impact import Ask, Judge, Move
+from hueshift.preview.report import Change, Cost, Need, Op, Report, Service, Value, Violation
 from hueshift.report import RefusedError
 
 STACK = "urn:pulumi:production::hueshift::pulumi:pulumi:Stack::hueshift-production"
 SERVICE = "hueshift:service:BlueGreenService"
+RULE = "arn:aws:elasticloadbalancing:eu-west-1:111122223333:listener-rule/app/edge-alb/1/2/3"
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 SECRET = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "ciphertext": "[secret]"}
 """How the engine writes a secret to a stream of events."""
@@ -111,9 +113,14 @@ def never(rule: str, groups: Mapping[str, Color]) -> Mapping[Color, int]:
     raise AssertionError(f"asked {rule} of {groups}")
 
 
-def report(*events: Event, ask: Ask = never) -> Report:
+def passes(move: Move) -> str:
+    assert (move.service, move.rule) == ("shop", RULE)
+    return "would let this pass now"
+
+
+def report(*events: Event, ask: Ask = never, judge: Judge = passes) -> Report:
     services = [component(SERVICE, "shop"), component("pulumi:pulumi:Stack", "hueshift-production", "")]
-    return impact.assess("production", collect([*services, *events, ENDED]), ask)
+    return impact.assess("production", collect([*services, *events, ENDED]), ask, judge)
 
 
 def said(*events: Event) -> str:
@@ -131,9 +138,6 @@ def test_a_flip_that_leaves_the_canarys_weight_on_says_so() -> None:
 def test_a_canary_step_is_one_sentence_on_traffic_and_one_change() -> None:
     (sentence,) = sentences(report(moved((100, 0), (90, 10))))
     assert sentence == ("**production/shop**: blue 100 → 90 %, green 0 → 10 %; 1 resource changes, nothing is replaced")
-
-
-RULE = "arn:aws:elasticloadbalancing:eu-west-1:111122223333:listener-rule/app/edge-alb/1/2/3"
 
 
 def made(event: Event) -> Event:
@@ -182,6 +186,85 @@ def test_where_nobody_could_be_asked_the_comment_claims_nothing() -> None:
         "because the load balancer could not be read (no AWS credentials)"
     )
     assert "blue 100 → 90 %" in second
+
+
+def test_the_gate_is_asked_of_what_the_rule_is_what_it_shall_be_and_what_is_live() -> None:
+    asked: list[Move] = []
+
+    def refuse(move: Move) -> str:
+        asked.append(move)
+        return "would refuse this now: <reason>"
+
+    found = report(made(moved((100, 0), (90, 10))), ask=balancer(50, 50), judge=refuse)
+    text = comment([found])
+    assert "- **Gate**: shop: would refuse this now: &lt;reason&gt;" in text
+    assert not found.failed
+    (move,) = asked
+    shares = [{Color.BLUE: blue, Color.GREEN: green} for blue, green in ((100, 0), (90, 10), (50, 50))]
+    assert [move.old, move.new, move.live] == shares
+    assert move.groups == {Color.BLUE: "blue", Color.GREEN: "green"}
+    assert move.inputs == (rule(100, 0), rule(90, 10))
+
+
+def test_what_the_gate_could_not_be_asked_is_said() -> None:
+    def refuse(*_: object) -> Mapping[Color, int]:
+        raise RefusedError("no AWS credentials")
+
+    assert "**Gate**: shop: not asked: no AWS credentials" in comment(
+        [report(made(moved((100, 0), (90, 10))), ask=refuse)]
+    )
+    other = rule(0, 100)
+    other["actions"][0]["forward"]["targetGroups"][1]["arn"] = UNKNOWN
+    made_new = report(made(traffic("update", rule(100, 0), other, ["actions"])), ask=balancer(100, 0))
+    assert "**Gate**: shop: not asked: the update makes the target group of green" in comment([made_new])
+    later = report(made(traffic("update", rule(100, 0), {"actions": UNKNOWN}, ["actions"])), ask=balancer(100, 0))
+    assert "**Gate**: shop: not asked: the weights are known only after the update" in comment([later])
+
+
+def test_no_gate_is_asked_before_a_rule_that_is_not_there_or_does_not_change() -> None:
+    gone = made(traffic("delete", rule(100, 0), None))
+    for event in (made(still()), moved((100, 0), (90, 10)), traffic("create", None, rule(100, 0)), gone):
+        assert "Gate" not in comment([report(event, ask=balancer(100, 0))])
+
+
+def test_what_an_update_costs_is_told_at_its_peak_and_only_if_it_differs() -> None:
+    two, four = (Need(pods=pods, cpu=pods * 250, memory=pods * 2**28) for pods in (2, 4))
+
+    def told(before: Need, during: Need, after: Need) -> str:
+        service = Service(
+            name="shop", url="", before={"blue": 100}, after={"blue": 100},
+            cost=Cost(before=before, during=during, after=after),
+        )  # fmt: skip
+        change = Change(op=Op.UPDATE, name="x", type="Deployment", group="shop")
+        return comment([Report(stack="production", services=[service], changes=[change])])
+
+    two_said, four_said = "2 pods (0.5 CPU, 512 MiB)", "4 pods (1 CPU, 1024 MiB)"
+    cost = "- **Cost**: shop, at its peak:"
+    assert f"{cost} {two_said} before and after, {four_said} during the update\n" in told(two, four, two)
+    assert f"{cost} {two_said} → {four_said}\n" in told(two, four, four)
+    assert f"{cost} 0 pods → {two_said}, {four_said} during the update\n" in told(Need(), four, two)
+    assert "Cost" not in told(two, two, two)
+
+
+def test_new_pods_are_told_with_what_they_cost_and_what_is_unknown_is_not() -> None:
+    assert "**Cost**: shop, at its peak: 1 pod (0 CPU, 0 MiB) before and after, 2 pods" in said(
+        still(), deployed("green")
+    )
+    unknown = deployed("green")
+    unknown["resourcePreEvent"]["metadata"]["new"]["inputs"]["spec"]["replicas"] = UNKNOWN
+    assert "**Cost**: shop: how many pods it has is known only after the update" in said(still(), unknown)
+    assert "Cost" not in said(moved((100, 0), (90, 10)))
+
+
+def test_a_comment_says_when_and_for_what_it_is_true() -> None:
+    first = replace(report(still()), at="2026-12-01 05:49 UTC")
+    second = replace(first, stack="staging", at="2026-12-01 05:47 UTC")
+    aged = (
+        "_Previewed 2026-12-01 05:47 UTC, merged into 1a2b3c4d5e6f. What has been merged or moved since is not in it._"
+    )
+    assert aged in comment([first, second], "1a2b3c4d5e6f").splitlines()
+    assert "_Previewed 2026-12-01 05:49 UTC. What" in comment([first])
+    assert "_merged into 1a2b3c4d5e6f. What" in comment([report(still())], "1a2b3c4d5e6f")
 
 
 def test_a_service_that_is_new_has_nothing_live() -> None:
@@ -720,6 +803,16 @@ def test_a_stack_whose_settings_or_credentials_do_not_hold_is_told_by_its_state(
     assert "the load balancer could not be read (no AWS session for production: SettingsError)" in done.stdout
 
 
+def test_the_comment_names_the_commit_that_it_is_merged_into(project: Path) -> None:
+    assert re.search(r"^_Previewed 20\d\d-\d\d-\d\d \d\d:\d\d UTC\. What", run("-s", "production").stdout, re.MULTILINE)
+    for words in (["init"], ["-c", "user.name=x", "-c", "user.email=x@example.com", "commit", "--allow-empty", "-mx"]):
+        subprocess.run(["git", *words, "--quiet"], cwd=project, check=True)
+    head = subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=project, text=True)
+    assert f"UTC, merged into {head[:12]}. What" in run("-s", "production", "--base", "HEAD").stdout
+    lost = run("-s", "production", "--base", "<lost>")
+    assert (lost.exit_code, "merged into &lt;lost&gt;, which is not known here" in lost.stdout) == (0, True)
+
+
 def test_what_is_more_than_a_flip_is_named(project: Path) -> None:
     tell(project, moved((100, 0), (0, 100)), deployed("green"))
     done = run("--stack", "production", "--flip-only")
@@ -817,3 +910,17 @@ def test_a_path_of_this_machine_is_cut_and_what_only_looks_like_one_is_not(
 ) -> None:
     monkeypatch.setenv("HOME", home)
     assert _without_paths(text, Path(folder)) == (shown or text)
+
+
+def mirrored(weights: Sequence[tuple[str, int]]) -> dict[str, Any]:
+    groups = [{"arn": arn, "weight": weight} for arn, weight in weights]
+    return {"actions": [{"type": "forward", "forward": {"targetGroups": groups}}]}
+
+
+@pytest.mark.parametrize("mirrors", [("arn-blue-mirror", "arn-green-mirror"), (UNKNOWN, UNKNOWN)])
+def test_what_a_mirror_answers_counts_for_its_color(mirrors: tuple[str, str]) -> None:
+    before = mirrored([("arn-blue", 100), ("arn-green", 0)])
+    after = mirrored([("arn-blue", 80), ("arn-green", 0), (mirrors[0], 20), (mirrors[1], 0)])
+    found = report(traffic("update", before, after, ["actions[0].forward.targetGroups[0].weight"]))
+    (service,) = found.services
+    assert service.after == {"blue": 100, "green": 0}

@@ -92,6 +92,34 @@ def test_one_service_alone_goes_back_though_others_share_its_key(world: World) -
     assert "pulumi config rm --path services.orders.activeColor" in done.stderr
 
 
+def test_a_way_back_ends_the_copies_live_and_in_the_file(world: World) -> None:
+    vpc = world.elb.describe_target_groups(TargetGroupArns=[world.groups["shop", "blue"]])["TargetGroups"][0]["VpcId"]
+    tags = {"service": "shop", "color": "green", "mirror": "true"}
+    mirror = world.elb.create_target_group(
+        Name="shop-green-mirror", Protocol="HTTP", Port=80, VpcId=vpc, TargetType="ip",
+        Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
+    )["TargetGroups"][0]["TargetGroupArn"]  # fmt: skip
+    promoted(world, "shop")
+    world.change(lambda config: config["hueshift:services"]["shop"].update(shadow={"percent": 20, "image": "x"}))
+    world.commit()
+    weights = {world.groups["shop", "blue"]: 0, world.groups["shop", "green"]: 80, mirror: 20}
+    groups: Any = [{"TargetGroupArn": arn, "Weight": weight} for arn, weight in weights.items()]
+    world.act("shop", {"Type": "forward", "ForwardConfig": {"TargetGroups": groups}})
+    seen = json.loads(world.run("status", "--stack", "staging", "--service", "shop", "--json").stdout)
+    assert seen["services"]["shop"]["live"] == {"blue": 0, "green": 100}
+    assert seen["services"]["shop"]["copied"] == 20
+    refused = world.run("park", "--stack", "staging")
+    assert refused.exit_code == 1
+    assert "shop: 20 % of its requests are copied to blue" in refused.stderr
+
+    done = world.run("rollback", "--stack", "staging", "--service", "shop")
+    assert done.exit_code == 0, done.stderr
+    (after,) = world.actions()
+    live = {each["TargetGroupArn"]: each["Weight"] for each in after["ForwardConfig"]["TargetGroups"]}
+    assert live == {world.groups["shop", "blue"]: 100, world.groups["shop", "green"]: 0, mirror: 0}
+    assert world.config["hueshift:services"]["shop"]["shadow"]["percent"] == 0
+
+
 def test_a_second_press_moves_nothing(world: World) -> None:
     promoted(world, "shop", "orders")
     assert world.run("rollback", "--stack", "staging").exit_code == 0
@@ -274,6 +302,7 @@ def test_the_status_is_what_is_live_beside_the_file_with_the_way_back(world: Wor
         "idle": "blue",
         "together": ["shop", "orders"],
         "versions": {"blue": "1.4.0", "green": "1.5.0"},
+        "copied": 0,
         "healthy": {"blue": 0, "green": 2},
         "alarms": [],
         "wayBack": "blue",

@@ -42,11 +42,11 @@ def test_a_flip_that_fails_leaves_the_stack_file_as_it_was(world: World, variabl
     assert world.file.read_text() == before
 
 
-@pytest.mark.parametrize("command", ["flip", "smoke"])
-def test_no_color_is_taken_for_idle_that_the_load_balancer_says_is_live(world: World, command: str) -> None:
+@pytest.mark.parametrize("words", [("flip", "shop"), ("smoke", "shop"), ("compare", "shop", "/")])
+def test_no_color_is_taken_for_idle_that_the_load_balancer_says_is_live(world: World, words: tuple[str, ...]) -> None:
     world.move(blue=0, green=100)
     before = world.file.read_text()
-    done = world.run(command, "shop", "--stack", "staging")
+    done = world.run(*words, "--stack", "staging")
     assert done.exit_code == 1
     assert (
         "which color of shop is idle cannot be told: shop: the load balancer has blue 0 %, green 100 %" in done.stderr
