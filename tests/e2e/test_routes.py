@@ -93,7 +93,7 @@ def test_a_flip_moves_the_host_and_every_route_and_loses_nothing() -> None:
 
 def test_rules_that_disagree_are_told_and_refused_until_a_rollback_brings_them_together() -> None:
     rule = route(WWW)
-    (blue, green) = [group["TargetGroupArn"] for group in rule["Actions"][0]["ForwardConfig"]["TargetGroups"]]
+    groups = [group["TargetGroupArn"] for group in rule["Actions"][0]["ForwardConfig"]["TargetGroups"]]
     boto3.client("elbv2").modify_rule(
         RuleArn=rule["RuleArn"],
         Actions=[
@@ -101,8 +101,7 @@ def test_rules_that_disagree_are_told_and_refused_until_a_rollback_brings_them_t
                 "Type": "forward",
                 "ForwardConfig": {
                     "TargetGroups": [
-                        {"TargetGroupArn": blue, "Weight": 0},
-                        {"TargetGroupArn": green, "Weight": 100},
+                        {"TargetGroupArn": arn, "Weight": 100 if "-green-" in arn else 0} for arn in groups
                     ]
                 },
             }
