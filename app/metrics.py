@@ -33,7 +33,7 @@ class Metrics:
         )
         self._seconds = Histogram(
             "http_request_duration_seconds",
-            "Seconds from the request's first byte to the response's last",
+            "Seconds from the request's first byte to the response's first",
             ["method", "route", "version"],
             buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
             registry=self.registry,

@@ -44,11 +44,14 @@ class Observed:
         token = logs.request_id.set(identity)
         status = 500
         began = time.perf_counter()
+        begun: float | None = None
 
         async def answer(message: Message) -> None:
-            nonlocal status
+            nonlocal status, begun
             if message["type"] == "http.response.start":
                 status = message["status"]
+                # Not when it ends: a stream would be the slowest answer of all.
+                begun = time.perf_counter() - began
                 out = MutableHeaders(scope=message)
                 out["x-request-id"] = identity
                 out["x-color"] = config.color
@@ -75,7 +78,7 @@ class Observed:
                     span.update_name(f"{method} {route}")
                     span.set_attributes({"http.route": route, "http.response.status_code": status})
             if not probe:
-                self._metrics.observe(method, route, status, seconds)
+                self._metrics.observe(method, route, status, seconds if begun is None else begun)
             _log.log(
                 logs.DEBUG if probe else logs.INFO,
                 "request",

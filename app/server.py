@@ -28,7 +28,7 @@ class Server(uvicorn.Server):
                 host="0.0.0.0",
                 port=config.port,
                 http="h11",
-                ws="none",
+                ws="wsproto",
                 loop="asyncio",
                 lifespan="on",
                 log_config=None,

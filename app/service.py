@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from app import health, items, logs
+from app import health, items, logs, streams
 from app.config import Config
 from app.database import Database, needed_revision
 from app.metrics import Metrics
@@ -68,6 +68,7 @@ def build(config: Config) -> Observed:
                 Route("/", config.faults.around(index)),
                 *items.routes(config, database),
                 *health.routes(state),
+                *streams.routes(state),
                 metrics.route(),
                 *([Route("/faults", faults, methods=["PUT"])] if config.environment == "development" else []),
             ],

@@ -44,6 +44,8 @@ class CertificatesArgs:
     """What the certificate is for that a client gets who names no host of ours: ``<environment>.<zone>``."""
     hosts: Collection[str]
     """Of the services. Each certificate covers the colors' hosts below it, too."""
+    further_hosts: Collection[str] = ()
+    """Of routes, which have nothing below them."""
     context: Context
 
 
@@ -60,7 +62,9 @@ class Certificates(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: CertificatesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("hueshift:dns:Certificates", name, None, opts)
-        self.arns = {host: self._issued(name, host, args, wildcard=True) for host in args.hosts}
+        self.arns = {host: self._issued(name, host, args, wildcard=True) for host in args.hosts} | {
+            host: self._issued(name, host, args, wildcard=False) for host in args.further_hosts
+        }
         # A second certificate for a service's own host would own the same record, and delete it on its way out.
         self.default_arn = (
             self.arns[args.default_host]

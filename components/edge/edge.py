@@ -14,6 +14,7 @@ from components.edge.web_acl import WebAcl, WebAclArgs
 from components.model import color_host
 from components.observe.alert_rules import EdgeAlerts, EdgeAlertsArgs
 from components.observe.cloudwatch import AlertRouting
+from components.rules import further_hosts
 from components.spec import Dns, LoadBalancerSpec, Service
 
 
@@ -30,7 +31,7 @@ class EdgeArgs:
     dns: Dns | None
     """Where the hosts' records are made; None if somebody else makes them."""
     services: Collection[Service]
-    """Their hosts and ports."""
+    """Their hosts, those of their routes, and ports."""
     routing: AlertRouting
 
     def __post_init__(self) -> None:
@@ -51,6 +52,7 @@ class Edge(pulumi.ComponentResource):
         confirm_same(name, environment=context.environment, internal=args.internal, vpc_id=args.network.vpc_id)
         child = pulumi.ResourceOptions(parent=self)
         zone = hosted_zone(args.dns.zone) if args.dns else None
+        routed = [host for service in args.services for route in service.routes for host in route.hosts]
         default: pulumi.Input[str]
         certificates: Mapping[str, pulumi.Input[str]]
         if args.dns is None or spec.certificate_arn is not None:
@@ -62,6 +64,7 @@ class Edge(pulumi.ComponentResource):
                     zone_id=str(zone),
                     default_host=f"{context.environment}.{args.dns.zone}",
                     hosts=[service.host for service in args.services],
+                    further_hosts=further_hosts(routed, [service.host for service in args.services]),
                     context=context,
                 ),
                 opts=child,
@@ -97,11 +100,19 @@ class Edge(pulumi.ComponentResource):
                 AliasRecordsArgs(
                     zone_id=zone,
                     load_balancer=self.load_balancer,
-                    hosts=[
-                        every
-                        for service in args.services
-                        for every in (service.host, *(color_host(color, service.host) for color in service.colors))
-                    ],
+                    hosts=list(
+                        dict.fromkeys(
+                            [
+                                every
+                                for service in args.services
+                                for every in (
+                                    service.host,
+                                    *(color_host(color, service.host) for color in service.colors),
+                                )
+                            ]
+                            + routed
+                        )
+                    ),
                 ),
                 opts=child,
             )

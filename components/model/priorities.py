@@ -25,6 +25,26 @@ class RuleKind(IntEnum):
         return cls.TEST_BLUE if color is Color.BLUE else cls.TEST_GREEN
 
 
+class RouteKind(IntEnum):
+    """Where the rules of a service's routes begin in its band: after those of its host, a place for each route.
+
+    All that is to be decided before the weights comes first, whatever route it is of.
+    """
+
+    CANARY = 41
+    COHORT = 55
+    """Two for each route, in a row."""
+    PRODUCTION = 83
+
+    @property
+    def places(self) -> range:
+        """All of its priorities, relative to the band's first."""
+        return range(self, self + ROUTES * (2 if self is RouteKind.COHORT else 1))
+
+
+ROUTES: Final = 14
+"""How many routes a service can have: each has a slot for life, so that one that comes or goes moves no other."""
+
 BANDS: Final = range(1, 500)
 """One for each service, of 100 priorities each (an ALB has 1 to 50,000). Band 0 belongs to the listeners."""
 
@@ -60,3 +80,19 @@ def priority_band(service: str) -> int:
 def rule_priority(band: int, kind: RuleKind) -> int:
     """Return the priority of a service's rule."""
     return band * 100 + kind
+
+
+def route_slot(text: str) -> int:
+    """Return the slot of a route that sets none: a hash of what it says."""
+    return 1 + int(sha256(text.encode()).hexdigest(), 16) % ROUTES
+
+
+def route_priority(band: int, kind: RouteKind, slot: int, place: int = 0) -> int:
+    """Return the priority of a route's rule; ``place`` tells the second of a cohort from the first."""
+    each = 2 if kind is RouteKind.COHORT else 1
+    return band * 100 + kind + each * (slot - 1) + place
+
+
+def beside(production: int, priority: int, kind: RouteKind) -> bool:
+    """Whether a rule with this priority is of a route of the service whose production rule has the other one."""
+    return production // 100 == priority // 100 and priority % 100 in kind.places

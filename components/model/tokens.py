@@ -13,6 +13,10 @@ PRODUCTION: Final = "-production"
 """Suffix of the production rule in a traffic split."""
 PRODUCTION_RULE: Final = f"{TRAFFIC}{PRODUCTION}"
 """Suffix of the production rule's logical name; the service's name is before it."""
+ROUTE: Final = "-route-"
+"""Before the slot of a route, in the name of its rule in a traffic split."""
+ROUTE_RULE: Final = f"{TRAFFIC}{ROUTE}"
+"""The same in the rule's logical name; the service's name is before it."""
 
 
 def class_name(token: str) -> str:

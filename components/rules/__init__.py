@@ -12,6 +12,7 @@ from components.rules.names import *
 from components.rules.network import *
 from components.rules.pod_merge import *
 from components.rules.pod_template import *
+from components.rules.routes import *
 from components.rules.secrets import *
 from components.rules.sizes import *
 from components.rules.text import *

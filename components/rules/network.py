@@ -88,27 +88,37 @@ def private_testers_problem(cidrs: Sequence[str], *, internet_facing: bool) -> s
     )
 
 
-def services_problem(count: int, *, certificates_issued: bool) -> str | None:
-    """Return why one load balancer cannot serve so many services, by its quotas for rules and certificates."""
+def services_problem(count: int, *, certificates_issued: bool, further: int = 0) -> str | None:
+    """Return why one load balancer cannot serve so many services, by its quotas for rules and certificates.
+
+    ``further`` are the hosts of routes that have certificates of their own.
+    """
     by_rules = f"{MAX_SERVICES}, as each takes {SERVICE_RULES} of the 100 rules of the load balancer (quota L-7EED9B64)"
+    taken = f", and {further} more for hosts of routes," if further else ""
     by_certificates = (
-        f"{CERTIFIED_SERVICES}, as each has a certificate on two listeners, of {CERTIFICATES} for the load balancer "
-        "(quota L-9365A611): give one loadBalancer.certificateArn for all hosts, or"
+        f"{CERTIFIED_SERVICES - further}, as each has a certificate on two listeners{taken or ','} of {CERTIFICATES} "
+        "for the load balancer (quota L-9365A611): give one loadBalancer.certificateArn for all hosts, or"
     )
-    most, why = (CERTIFIED_SERVICES, by_certificates) if certificates_issued else (MAX_SERVICES, f"{by_rules}:")
+    most, why = (
+        (CERTIFIED_SERVICES - further, by_certificates) if certificates_issued else (MAX_SERVICES, f"{by_rules}:")
+    )
     if 1 <= count <= most:
         return None
     return f"{count} services; allowed are 1 to {why} move some to another stack"
 
 
-def cohorts_problem(services: int, *, cohort_rules: int) -> str | None:
-    """Return why one load balancer has no room for the cohorts of all experiments."""
-    room = ALL_SERVICES_RULES - SERVICE_RULES * services
-    if cohort_rules <= max(room, 0):
+def room_problem(services: int, *, cohort_rules: int, route_rules: int = 0) -> str | None:
+    """Return why one load balancer has no room for the rules of all experiments and routes."""
+    room = max(ALL_SERVICES_RULES - SERVICE_RULES * services, 0)
+    if cohort_rules + route_rules <= room:
         return None
+    each = ["a header takes 1, a cookie 2, percent none"] if cohort_rules else []
+    each += ["a route takes 1, its canary another, and a cohort as many as for the host"] if route_rules else []
+    what = [f"the cohorts of all experiments take {cohort_rules}"] if cohort_rules else []
+    what += [f"the routes of all services take {route_rules}"] if route_rules else []
     return (
-        f"the cohorts of all experiments take {cohort_rules} listener rules, and {services} services leave "
-        f"{max(room, 0)} of the load balancer's 100 (quota L-7EED9B64): a header takes 1, a cookie 2, percent none"
+        f"{' and '.join(what)} listener rules, and {services} services leave {room} of the load balancer's 100 "
+        f"(quota L-7EED9B64): {'; '.join(each)}"
     )
 
 

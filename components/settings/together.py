@@ -1,6 +1,6 @@
 """Rules about several settings of a stack."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from components import model, rules, spec
@@ -33,11 +33,16 @@ class Surroundings(NamedTuple):
 
 def stack_problems(services: Mapping[str, Service], stack: Surroundings) -> Iterator[Problem]:
     """Yield what is wrong between services; keys relative to ``services``."""
-    if reason := rules.services_problem(len(services), certificates_issued=not stack.certified):
+    routed = [host for service in services.values() for route in service.routes for host in route.hosts]
+    further = rules.further_hosts(routed, [service.host for service in services.values()])
+    reason = rules.services_problem(len(services), certificates_issued=not stack.certified, further=len(further))
+    if reason is not None:
         yield Problem("", reason)
-    cohort_rules = sum(len(service.experiment.conditions) for service in services.values() if service.experiment)
-    if reason := rules.cohorts_problem(len(services), cohort_rules=cohort_rules):
+    cohorts = {name: len(it.experiment.conditions) if it.experiment else 0 for name, it in services.items()}
+    more = sum(len(it.routes) * (1 + (len(it.colors) > 1) + cohorts[name]) for name, it in services.items())
+    if reason := rules.room_problem(len(services), cohort_rules=sum(cohorts.values()), route_rules=more):
         yield Problem("", reason)
+    yield from _routes_problems(services)
     hosts: dict[str, str] = {}
     bands: dict[int, str] = {}
     for name, service in services.items():
@@ -51,6 +56,80 @@ def stack_problems(services: Mapping[str, Service], stack: Surroundings) -> Iter
                 f"{service.priority_band} is the band of {owner} too; set this key for the newer of the two services, "
                 f"{model.BANDS.start} to {model.BANDS.stop - 1}",
             )
+
+
+def _routes_problems(services: Mapping[str, Service]) -> Iterator[Problem]:
+    """Yield what is wrong between routes of several services."""
+    claims = [
+        rules.Claim(
+            name,
+            service.priority_band,
+            {
+                "host": rules.parts([service.host], (), (), {}),
+                **{f"routes[{place}]": route.parts for place, route in enumerate(service.routes)},
+            },
+        )
+        for name, service in services.items()
+    ]
+    yield from rules.claims_problems(claims)
+    owners = {
+        model.color_host(color, service.host): name
+        for name, service in services.items()
+        for color in Color
+        if rules.host_problem(service.host) is None
+    }
+    # By an experiment's percent, and not by its seconds: its times may be none here.
+    sticky = [
+        claim
+        for claim, service in zip(claims, services.values(), strict=True)
+        if (service.experiment and service.experiment.percent) or service.timing.stickiness
+    ]
+    for name, service in services.items():
+        for place, route in enumerate(service.routes):
+            for host in route.hosts:
+                if (owner := owners.get(host, name)) != name:
+                    yield Problem(
+                        f"{name}.routes[{place}].hosts", f"{host} is where testers reach {owner}; leave it out"
+                    )
+    for place, one in enumerate(sticky):
+        for two in sticky[:place]:
+            if any(
+                not mine.host or not its.host or mine.host == its.host
+                for ours in one.parts.values()
+                for theirs in two.parts.values()
+                for mine in ours
+                for its in theirs
+            ):
+                yield Problem(
+                    one.service,
+                    f"shares a host with {two.service}, and both keep clients with their color by the load balancer's "
+                    "cookie, of which a host has one; set timing.stickiness to 0 for one, and tell its experiment by "
+                    "a header or a cookie",
+                )
+
+
+def _route_problems(service: Service) -> Iterator[Problem]:
+    """Yield what of a service's routes contradicts its other settings; keys relative to the service."""
+    if reason := rules.slots_problem([route.place for route in service.routes]):
+        yield Problem("routes", reason)
+    if service.routes and service.experiment and service.experiment.percent:
+        yield Problem(
+            "experiment.percent",
+            f"{service.experiment.percent}, but by the load balancer's cookie a client keeps its color on one host "
+            "alone, and routes lead here from others; tell the cohort by header or cookie, or remove routes",
+        )
+    for place, route in enumerate(service.routes):
+        if reason := rules.own_hosts_problem(route.hosts, own=service.host):
+            yield Problem(f"routes[{place}].hosts", reason)
+        before: list[tuple[str, Sequence[str]]] = []
+        if len(service.colors) > 1:
+            before.append(("that of the canary's header", ["true"]))
+        if service.experiment:
+            before += [("those of the experiment's cohort", values) for _, values in service.experiment.conditions]
+        if rules.rule_problem(route.values) is None:  # what is too much alone is refused for that
+            found = (rules.rule_problem(route.values, besides=values, what=what) for what, values in before)
+            if reason := next(filter(None, found), None):
+                yield Problem(f"routes[{place}]", reason)
 
 
 def timing_problems(service: Service, idle_timeout: int | None, needed_idle_timeout: int | None) -> Iterator[Problem]:
@@ -101,6 +180,7 @@ def service_problems(name: str, service: Service, environment: str) -> Iterator[
                 f"colors.{service.active_color.other}.parked",
                 f"true, but it is the variant of the experiment {service.experiment.name}; set parked to false",
             )
+    yield from _route_problems(service)
     if service.shadow:
         idle = service.active_color.other
         if len(service.colors) == 1:
@@ -190,12 +270,36 @@ def _template_problems(service: Service, owners: Mapping[str, str]) -> Iterator[
     yield from rules.not_secrets_problems(service.not_secrets, env=known)
 
 
+def _route_hosts_problems(service: Service, stack: Surroundings) -> Iterator[Problem]:
+    """Yield which hosts of its routes can have no record, or no certificate."""
+    if stack.dns is None or rules.host_problem(stack.dns.zone) is not None:
+        return
+    for place, route in enumerate(service.routes):
+        for host in route.hosts:
+            pattern = "*" in host or "?" in host
+            if rules.route_host_problem(host) is not None:
+                continue
+            if pattern and not stack.certified:
+                reason: str | None = (
+                    f"{host!r} is a pattern, and certificates are issued for names; name its hosts, or give a "
+                    "loadBalancer.certificateArn"
+                )
+            elif pattern and not (host.startswith("*.") and host.count("*") == 1 and "?" not in host):
+                reason = f"{host!r} can have no record in dns.zone; name its hosts, or *. and a name"
+            else:
+                reason = rules.zone_problem(host.removeprefix("*."), zone=stack.dns.zone)
+                reason = reason or (None if stack.certified else rules.certificate_problem(host))
+            if reason is not None:
+                yield Problem(f"routes[{place}].hosts", reason)
+
+
 def fit_problems(name: str, service: Service, stack: Surroundings) -> Iterator[Problem]:
     """Yield what of a service does not fit the rest of the stack; keys relative to the service."""
     if stack.dns and rules.host_problem(service.host) is None and rules.host_problem(stack.dns.zone) is None:
         outside = rules.zone_problem(service.host, zone=stack.dns.zone)
         if reason := outside or (None if stack.certified else rules.certificate_problem(service.host)):
             yield Problem("host", reason)
+    yield from _route_hosts_problems(service, stack)
     if service.policy_arns and stack.cluster.name is None and stack.cluster.identity is IdentityKind.POD_IDENTITY:
         yield Problem("policyArns", "needs the name of the EKS cluster; set cluster.name")
     if service.policy_arns and stack.cluster.oidc_provider_arn is None and stack.cluster.identity is IdentityKind.IRSA:

@@ -6,6 +6,7 @@
 from components.spec.chain import *
 from components.spec.experiment import *
 from components.spec.marks import *
+from components.spec.route import *
 from components.spec.service import *
 from components.spec.shadow import *
 from components.spec.stack import *

@@ -9,6 +9,7 @@ from components.model import BANDS, Color, canary_color, split
 from components.rules import Problem
 from components.spec.experiment import Experiment
 from components.spec.marks import Beside, Between, Example, Here, Like, Rule, Unset, Words, arn
+from components.spec.route import Route
 from components.spec.shadow import Shadow
 from components.spec.strategy import Strategy, colors_problems
 from components.spec.timing import Health, Path, Timing
@@ -307,6 +308,8 @@ class Service:
 
     host: Annotated[str, Rule(rules.host_problem), Example("shop.example.com")]
     """The name by which users reach the service."""
+    routes: Sequence[Route] = ()
+    """Requests that it gets besides those for its host, a listener rule each; all rules share them alike."""
     port: Annotated[int, Between(1024, 65535, "below 1024 takes root"), Example(8080)]
     """The port on which the pods listen."""
     priority_band: Annotated[

@@ -100,6 +100,37 @@ def traffic_gate(
     return refusals
 
 
+Shared = tuple[Mapping[Color, int], str]
+"""Weights by color, and what else a rule does."""
+
+
+def mixture_refusal(
+    service: str, *, production: Shared, wanted: Mapping[Color, int], routes: Mapping[str, Shared]
+) -> list[str]:
+    """Return which routes, by the ARN of their rules, share requests neither as the production rule does nor as wanted.
+
+    Somebody has moved them alone, and what they were moved for is not known.
+    """
+    return [
+        f"{service}: its rules disagree: the production rule has {_shown(*production)}, and the route's rule {arn} has "
+        f"{_shown(*shared)}: somebody else moved the traffic; look with `hueshift status`, bring them together with "
+        "`hueshift rollback`, then run `pulumi up` again"
+        for arn, shared in routes.items()
+        if shared not in (production, (wanted, ""))
+    ]
+
+
+def route_refusal(service: str, *, production: Shared, wanted: Mapping[Color, int]) -> str | None:
+    """Return why a route's rule may not get these weights: the production rule has others, and all share alike."""
+    weights, actions = production
+    if _shown(weights) == _shown(wanted) or actions:
+        return None
+    return (
+        f"{service}: a route would have {_shown(wanted)} while the production rule has {_shown(weights)}; its rules "
+        "move together: run `pulumi up` without targets; in a release, wait until it is over"
+    )
+
+
 def kept_experiment(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> str | None:
     """Return the experiment that a rule was of and still is, by its inputs; None if there is none."""
     before, after = ((inputs or {}).get("tags", {}).get(EXPERIMENT) for inputs in (old, new))

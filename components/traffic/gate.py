@@ -26,11 +26,18 @@ import pulumi_aws as aws
 from botocore.exceptions import BotoCoreError, ClientError
 
 from components.context.aws_session import session
-from components.context.balancer import group_weights
+from components.context.balancer import group_weights, routes_of
 from components.context.balancer import healthy as healthy_targets
 from components.model import ALARM_PERIOD, Color, color_alarms
 from components.observe.alert_catalog import CANARY_MINUTES, CANARY_REQUESTS
-from components.traffic.decision import ColorAlarms, experiment_refusal, kept_experiment, traffic_gate
+from components.traffic.decision import (
+    ColorAlarms,
+    experiment_refusal,
+    kept_experiment,
+    mixture_refusal,
+    route_refusal,
+    traffic_gate,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
@@ -45,7 +52,14 @@ class TrafficRefusedError(Exception):
 
 
 def traffic_gate_hook(
-    name: str, *, service: str, environment: str, namespace: str, colors: Sequence[Color], minimum: int
+    name: str,
+    *,
+    service: str,
+    environment: str,
+    namespace: str,
+    colors: Sequence[Color],
+    minimum: int,
+    routed: bool = False,
 ) -> pulumi.ResourceHook:
     """Return the hook that goes before every update of a service's production rule.
 
@@ -59,6 +73,7 @@ def traffic_gate_hook(
         colors: the colors that answer behind the rule's target groups, in their order; first their own groups, then
             those of their mirrors.
         minimum: healthy targets without which a color is given no traffic.
+        routed: whether the service has routes, whose rules follow this one.
 
     """
     # Of the provider, read while the program runs: the hook runs beside it.
@@ -84,6 +99,7 @@ def traffic_gate_hook(
                 namespace=namespace,
                 colors=colors,
                 minimum=minimum,
+                routed=routed,
             )
 
         # Off the event loop, which other resources of the update need meanwhile.
@@ -91,6 +107,40 @@ def traffic_gate_hook(
             pulumi.log.warn(warning)
 
     return pulumi.ResourceHook(name, before_update)
+
+
+def route_hook(
+    name: str, *, service: str, colors: Sequence[Color], production_arn: pulumi.Input[str]
+) -> pulumi.ResourceHook:
+    """Return the hook that goes before every creation and update of a route's rule: it follows the production rule.
+
+    That has passed the gate, and has its new weights by now. An update of a route alone would part the two.
+    """
+    profile, roles = aws.config.profile, aws.config.assume_roles
+
+    async def before(args: pulumi.ResourceHookArgs) -> None:
+        wanted, _ = group_weights(_as_held(args.new_inputs))
+        if args.old_inputs and _as_held(args.old_inputs) == _as_held(args.new_inputs):
+            return
+        owners = dict(zip(wanted, colors, strict=True))  # TrafficSplit writes them in this order
+        arn = str(await pulumi.Output.from_input(production_arn).future())
+
+        def ask() -> None:
+            try:
+                client, _ = clients(arn.split(":")[3], profile, roles)
+                live, held = _shares(client.describe_rules(RuleArns=[arn])["Rules"][0], owners)
+            except (BotoCoreError, ClientError) as error:
+                raise TrafficRefusedError(
+                    f"{service}: the production rule cannot be asked, and no route is parted from it: {error}; "
+                    f"look with `aws elbv2 describe-rules --rule-arns {arn}`; {EMERGENCY}"
+                ) from error
+            after, _ = _shares(_as_held(args.new_inputs), owners)
+            if problem := route_refusal(service, production=(live, held), wanted=after):
+                raise TrafficRefusedError(problem)
+
+        await asyncio.to_thread(ask)
+
+    return pulumi.ResourceHook(name, before)
 
 
 def cohort_hook(name: str, *, service: str) -> pulumi.ResourceHook:
@@ -139,6 +189,7 @@ def check(
     namespace: str,
     colors: Sequence[Color],
     minimum: int,
+    routed: bool = False,
 ) -> list[str]:
     """Compare a production rule's old and new weights with what the load balancer and the alarms say.
 
@@ -167,6 +218,7 @@ def check(
         live, held = _shares(rules[0] if rules else {"Actions": []}, owners)
         healthy = {color: healthy_targets(client, arn) for color, arn in groups.items()}
         mirroring = {color: healthy_targets(client, arn) for arn, color in mirrors.items()}
+        beside = {each["RuleArn"]: _shares(each, owners) for each in routes_of(client, args.id)} if routed else {}
     except client.exceptions.RuleNotFoundException as error:
         raise TrafficRefusedError(
             f"{service}: the load balancer has no rule {args.id}: somebody deleted it; run `pulumi refresh`, then "
@@ -193,6 +245,7 @@ def check(
         experiment=kept_experiment(args.old_inputs, args.new_inputs),
         mirroring=mirroring,
     )
+    problems += mixture_refusal(service, production=(live, held), wanted=after, routes=beside)
     if problems:
         raise TrafficRefusedError("\n".join(problems))
     # What had none was not tried, what had most is no canary, and what an emergency wrote is there already.

@@ -6,6 +6,7 @@ in a release, and in an update that parks a color and takes its traffic away at 
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import pulumi
@@ -72,11 +73,12 @@ def refuse_while_live(
     color: Color,
     host: str,
 ) -> None:
-    """Raise ``TrafficRefusedError`` if the production rule, or that of a cohort, gives one of the groups any weight.
+    """Raise ``TrafficRefusedError`` if a production rule, or that of a cohort, gives one of the groups any weight.
 
     Raises ``BotoCoreError`` or ``ClientError`` if it cannot be asked.
     """
-    for rule in (*rules_for(client, listener, {host}), *cohort_rules(client, listener, host)):
+    shared = chain.from_iterable(rules_for(client, listener, {host}))
+    for rule in (*shared, *cohort_rules(client, listener, host)):
         weights, _ = group_weights(rule)
         if weight := sum(weights.get(group, 0) for group in groups):
             raise TrafficRefusedError(

@@ -11,10 +11,19 @@ import pulumi
 from pulumi_aws import lb
 
 from components.context.context import ServiceContext
-from components.model import CANARY_HEADER, Color, RuleKind, color_host, rule_priority, tokens
-from components.spec import Service
+from components.model import (
+    CANARY_HEADER,
+    Color,
+    RouteKind,
+    RuleKind,
+    color_host,
+    route_priority,
+    rule_priority,
+    tokens,
+)
+from components.spec import Route, Service
 from components.traffic.decision import EXPERIMENT
-from components.traffic.gate import cohort_hook, traffic_gate_hook
+from components.traffic.gate import cohort_hook, route_hook, traffic_gate_hook
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,11 +108,66 @@ class TrafficSplitArgs:
             raise ValueError(f"target_group_arns has no target group for {', '.join(missing)}")
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Entrance:
+    """What leads to a service: its host or one of its routes, and where the rules for that stand."""
+
+    conditions: Sequence[lb.ListenerRuleConditionArgsDict]
+    slot: str
+    """What ends the names of rules before the production rule; empty for the host."""
+    production: str
+    """What ends the name of that."""
+    canary_priority: int
+    cohort_priority: int
+    production_priority: int
+
+
+def _entrances(spec: Service) -> list[_Entrance]:
+    """Return the host of a service, and each of its routes."""
+    band = spec.priority_band
+    host = _Entrance(
+        conditions=[{"host_header": {"values": [spec.host]}}],
+        slot="",
+        production=tokens.PRODUCTION,
+        canary_priority=rule_priority(band, RuleKind.CANARY),
+        cohort_priority=rule_priority(band, RuleKind.COHORT),
+        production_priority=rule_priority(band, RuleKind.PRODUCTION),
+    )
+    return [
+        host,
+        *(
+            _Entrance(
+                conditions=_conditions(route),
+                slot=f"-{route.place}",
+                production=f"{tokens.ROUTE}{route.place}",
+                canary_priority=route_priority(band, RouteKind.CANARY, route.place),
+                cohort_priority=route_priority(band, RouteKind.COHORT, route.place),
+                production_priority=route_priority(band, RouteKind.PRODUCTION, route.place),
+            )
+            for route in spec.routes
+        ),
+    ]
+
+
+def _conditions(route: Route) -> list[lb.ListenerRuleConditionArgsDict]:
+    found: list[lb.ListenerRuleConditionArgsDict] = []
+    if route.hosts:
+        found.append({"host_header": {"values": list(route.hosts)}})
+    if route.paths:
+        found.append({"path_pattern": {"values": list(route.paths)}})
+    if route.methods:
+        found.append({"http_request_method": {"values": list(route.methods)}})
+    found += [
+        {"http_header": {"http_header_name": name, "values": list(values)}} for name, values in route.headers.items()
+    ]
+    return found
+
+
 class TrafficSplit(pulumi.ComponentResource):
-    """The production rule, which shares a host's requests, and before it those of canary header and cohort."""
+    """The production rules, which share the requests for a host and for each route, and before each the header's."""
 
     rule_arn: pulumi.Output[str]
-    """The production rule; emergencies move its weights without Pulumi."""
+    """The production rule of the host; emergencies move its weights, and those of the routes, without Pulumi."""
     weights: Mapping[Color, int]
 
     def __init__(self, name: str, args: TrafficSplitArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -117,32 +181,36 @@ class TrafficSplit(pulumi.ComponentResource):
         def waits_for(*colors: Color) -> list[pulumi.Resource]:
             return [environment for color, environment in args.serving.items() if color in colors]
 
+        entrances = _entrances(spec)
         # Apart from the weights, so that a flip leaves it alone where versions order (`model.newer`): it moves when an
         # image is deployed.
         if spec.header_color:
-            lb.ListenerRule(
-                f"{name}-canary",
-                listener_arn=args.listener_arn,
-                priority=rule_priority(args.spec.priority_band, RuleKind.CANARY),
-                conditions=[
-                    {"host_header": {"values": [spec.host]}},
-                    {"http_header": {"http_header_name": CANARY_HEADER, "values": ["true"]}},
-                ],
-                actions=[{"type": "forward", "target_group_arn": args.target_group_arns[spec.header_color]}],
-                tags=context.tags,
-                opts=pulumi.ResourceOptions(parent=self, depends_on=waits_for(spec.header_color)),
-            )
+            for entrance in entrances:
+                lb.ListenerRule(
+                    f"{name}-canary{entrance.slot}",
+                    listener_arn=args.listener_arn,
+                    priority=entrance.canary_priority,
+                    conditions=[
+                        *entrance.conditions,
+                        {"http_header": {"http_header_name": CANARY_HEADER, "values": ["true"]}},
+                    ],
+                    actions=[{"type": "forward", "target_group_arn": args.target_group_arns[spec.header_color]}],
+                    tags=context.tags,
+                    opts=pulumi.ResourceOptions(parent=self, depends_on=waits_for(spec.header_color)),
+                )
 
         # Of the active color's share; what its mirror answers it has answered.
         mirrored = {color: spec.copied if color is spec.active_color else 0 for color in args.mirror_arns}
+        owners = [*self.weights, *mirrored]
         tags = {**context.tags, EXPERIMENT: spec.experiment.name} if spec.experiment else context.tags
         gate = traffic_gate_hook(
             f"{name}-gate",
             service=context.service,
             environment=context.environment,
             namespace=context.namespace,
-            colors=[*self.weights, *mirrored],
+            colors=owners,
             minimum=spec.replicas.min,
+            routed=bool(spec.routes),
         )
         # Both colors stay listed at weight 0: a group that no rule names is not health-checked.
         # The gate reads them in this order. No ignore_changes on weights: configuration owns
@@ -152,61 +220,76 @@ class TrafficSplit(pulumi.ComponentResource):
             for color, weight in self.weights.items()
         ]
         groups += [{"arn": args.mirror_arns[color], "weight": weight} for color, weight in mirrored.items()]
-        rule = lb.ListenerRule(
-            f"{name}{tokens.PRODUCTION}",
-            listener_arn=args.listener_arn,
-            priority=rule_priority(args.spec.priority_band, RuleKind.PRODUCTION),
-            conditions=[{"host_header": {"values": [spec.host]}}],
-            actions=[
-                {
-                    "type": "forward",
-                    "forward": {
-                        "target_groups": groups,
-                        # Only while both colors have traffic: a client's cookie comes before the weights, and each
-                        # answer renews it (ELB guide, sticky sessions), so no flip would ever move it.
-                        # Stated even when off: AWS reports it back and the next refresh would
-                        # show a difference (pulumi-aws#5771).
-                        "stickiness": {
-                            "enabled": spec.stickiness > 0 and all(shares.values()),
-                            "duration": spec.stickiness or 3600,
+        answering = [
+            *waits_for(*(color for color, weight in self.weights.items() if weight)),
+            *(mirror for color, mirror in args.mirrors.items() if mirrored[color]),
+        ]
+
+        def shared(entrance: _Entrance, hooks: pulumi.ResourceHookBinding, *after: pulumi.Resource) -> lb.ListenerRule:
+            return lb.ListenerRule(
+                f"{name}{entrance.production}",
+                listener_arn=args.listener_arn,
+                priority=entrance.production_priority,
+                conditions=entrance.conditions,
+                actions=[
+                    {
+                        "type": "forward",
+                        "forward": {
+                            "target_groups": groups,
+                            # Only while both colors have traffic: a client's cookie comes before the weights, and each
+                            # answer renews it (ELB guide, sticky sessions), so no flip would ever move it.
+                            # Stated even when off: AWS reports it back and the next refresh would
+                            # show a difference (pulumi-aws#5771).
+                            "stickiness": {
+                                "enabled": spec.stickiness > 0 and all(shares.values()),
+                                "duration": spec.stickiness or 3600,
+                            },
                         },
-                    },
-                }
-            ],
-            tags=tags,
-            opts=pulumi.ResourceOptions(
-                parent=self,
-                depends_on=[
-                    *waits_for(*(color for color, weight in self.weights.items() if weight)),
-                    *(mirror for color, mirror in args.mirrors.items() if mirrored[color]),
+                    }
                 ],
-                hooks=pulumi.ResourceHookBinding(before_update=[gate]),
-            ),
-        )
+                tags=tags,
+                opts=pulumi.ResourceOptions(parent=self, depends_on=[*answering, *after], hooks=hooks),
+            )
+
+        rule = shared(entrances[0], pulumi.ResourceHookBinding(before_update=[gate]))
+        # One after the other: what the gate refuses of the first moves in none, and a failure leaves few apart.
+        rules = [rule]
+        for entrance in entrances[1:]:
+            follows = route_hook(
+                f"{name}{entrance.production}-gate",
+                service=context.service,
+                colors=owners,
+                production_arn=rule.arn,
+            )
+            hooks = pulumi.ResourceHookBinding(before_create=[follows], before_update=[follows])
+            rules.append(shared(entrance, hooks, rules[-1]))
         if spec.experiment:
             if spec.experiment.over(datetime.now(UTC)):
                 what = f"the experiment {spec.experiment.name} is over since {spec.experiment.until}"
                 pulumi.log.warn(f"{what}: remove the service's block experiment", self)
             variant = spec.active_color.other
-            for place, (header, values) in enumerate(spec.experiment.conditions):
-                lb.ListenerRule(
-                    f"{name}-cohort{place or ''}",
-                    listener_arn=args.listener_arn,
-                    priority=rule_priority(spec.priority_band, RuleKind.COHORT) + place,
-                    conditions=[
-                        {"host_header": {"values": [spec.host]}},
-                        {"http_header": {"http_header_name": header, "values": list(values)}},
-                    ],
-                    actions=[{"type": "forward", "target_group_arn": args.target_group_arns[variant]}],
-                    tags=tags,
-                    # After the production rule: what its gate refuses, such as to begin in a release, begins nowhere.
-                    opts=pulumi.ResourceOptions(
-                        parent=self,
-                        depends_on=[*waits_for(variant), rule],
-                        hooks=pulumi.ResourceHookBinding(
-                            before_update=[cohort_hook(f"{name}-cohort{place or ''}-gate", service=context.service)]
+            for entrance in entrances:
+                for place, (header, values) in enumerate(spec.experiment.conditions):
+                    cohort = f"{name}-cohort{place or ''}{entrance.slot}"
+                    lb.ListenerRule(
+                        cohort,
+                        listener_arn=args.listener_arn,
+                        priority=entrance.cohort_priority + place,
+                        conditions=[
+                            *entrance.conditions,
+                            {"http_header": {"http_header_name": header, "values": list(values)}},
+                        ],
+                        actions=[{"type": "forward", "target_group_arn": args.target_group_arns[variant]}],
+                        tags=tags,
+                        # After the production rules: what the gate refuses, such as to begin in a release, begins
+                        # nowhere.
+                        opts=pulumi.ResourceOptions(
+                            parent=self,
+                            depends_on=[*waits_for(variant), *rules],
+                            hooks=pulumi.ResourceHookBinding(
+                                before_update=[cohort_hook(f"{cohort}-gate", service=context.service)]
+                            ),
                         ),
-                    ),
-                )
+                    )
         self.rule_arn = rule.arn
         self.register_outputs({"rule_arn": self.rule_arn, "weights": self.weights})

@@ -208,7 +208,11 @@ class Doctor:
         hosts = [
             host
             for service in settings.services.values()
-            for host in (service.host, *(color_host(color, service.host) for color in service.colors))
+            for host in (
+                service.host,
+                *(color_host(color, service.host) for color in service.colors),
+                *(host for route in service.routes for host in route.hosts),
+            )
         ]
         return verdicts.certificate(arn, *facts.certificate(self._aws, arn), hosts)
 

@@ -88,6 +88,9 @@ def _asked(report: Report) -> Iterator[str]:
         if service.state is not None:
             live, state = shown(service.before or {}), shown(service.state)
             yield f"**{report.stack}/{service.name}**: live weights are {live}, the state has {state}"
+        if service.mixed is not None:
+            told = f"{_plain(service.mixed)}; bring them together: `hueshift rollback`"
+            yield f"**{report.stack}/{service.name}: its rules disagree**, {told}"
     for reason in dict.fromkeys(service.unasked for service in report.services if service.unasked):
         names = ", ".join(service.name for service in report.services if service.unasked == reason)
         yield (

@@ -14,6 +14,7 @@ from hueshift.preview.events import STACK, UNKNOWN, Events, Resource, at, text_o
 from hueshift.preview.pods import AUTOSCALER, DEPLOYMENT, cost
 from hueshift.preview.report import Change, Op, Report, Service, Value
 from hueshift.report import RefusedError
+from hueshift.traffic.live import shown
 
 _RECORD: Final = "aws:route53/record:Record"
 _BALANCER: Final = "aws:lb/loadBalancer:LoadBalancer"
@@ -41,6 +42,8 @@ _STICKY: Final = "actions[0].forward.stickiness.enabled"
 _HEADER: Final = "actions[0].targetGroupArn"
 """Target of the ``x-canary`` rule: changes with the weights where the versions have no order."""
 
+_ROUTE: Final = re.compile(rf"{tokens.ROUTE_RULE}([0-9]+)$")
+"""How the rule of a route is called."""
 _FOLLOWS: Final = frozenset({"spec.replicas", "spec.suspend"})
 """What changes with the weights of a workload that runs in the active color alone."""
 
@@ -208,6 +211,10 @@ def _services(
                 before = _sorted(ask(first.id, _colored(first.old, _colors(was or will), named)))
             except RefusedError as error:
                 unasked = str(error)
+        mixed: list[str] = []
+        if existed and unasked is None:
+            routes = [each for each in resources.values() if _route(each) and _group(each, resources)[0] == name]
+            mixed = list(_disagreeing(routes, before or {}, _colored(first.old, _colors(was or will), named), ask))
         service = Service(
             name=name,
             url=str((will if stays else was).get("url", "")),
@@ -215,6 +222,7 @@ def _services(
             after=after or {} if stays else None,
             state=None if state in (before, None) or not existed else state,
             unasked=unasked,
+            mixed=f"the production rule has {shown(before or {})}, {', '.join(mixed)}" if mixed else None,
             ran=_mapping(was.get("versions")),
             runs=_mapping(will.get("versions")) if stays else {},
             header=(was.get("canaryHeader"), will.get("canaryHeader")),
@@ -271,6 +279,28 @@ def _notes(service: Service) -> Iterator[str]:
 
 def _is_production_rule(resource: Resource) -> bool:
     return tokens.TRAFFIC_SPLIT in resource.urn and resource.name.endswith(tokens.PRODUCTION_RULE)
+
+
+def _route(resource: Resource) -> str | None:
+    """Return the slot of the route whose weights a rule has, None if it is no such rule."""
+    found = _ROUTE.search(resource.name) if tokens.TRAFFIC_SPLIT in resource.urn else None
+    return found[1] if found else None
+
+
+def _disagreeing(
+    routes: Iterable[Resource], before: Mapping[str, int], groups: Mapping[str, Color], ask: Ask
+) -> Iterator[str]:
+    """Yield which rules of routes share requests otherwise than the production rule."""
+    for route in routes:
+        if "create" in route.ops or not route.id:
+            continue
+        try:
+            live = _sorted(ask(route.id, groups))
+        except RefusedError as error:
+            yield f"that of route {_route(route)} cannot be told: {error}"
+            continue
+        if any(live.get(color, 0) != before.get(color, 0) for color in {*live, *before}):
+            yield f"that of route {_route(route)} has {shown(live)}"
 
 
 def _mapping(value: object) -> Mapping[str, Any]:
@@ -343,7 +373,7 @@ def _sorted(shares: Mapping[Color, int]) -> Mapping[str, int]:
 def _change(resource: Resource, op: Op, plan: _Plan) -> Change:
     group, kind = _group(resource, plan.resources)
     service = plan.services.get(group) if kind == tokens.SERVICE else None
-    moves = _is_production_rule(resource)
+    moves = _is_production_rule(resource) or _route(resource) is not None
     traffic_only = (
         op is Op.UPDATE
         and bool(resource.diff)
@@ -442,7 +472,12 @@ def _downtime(resource: Resource, op: Op, service: Service | None, plan: _Plan) 
     if op is Op.CREATE and not resource.missing:
         return None
     if resource.type == _RULE and not _is_production_rule(resource):
-        return None
+        if _route(resource) is None or service is None or not service.stays:
+            return None
+        if op is Op.DELETE:
+            return "its route ends: the requests go to whoever else takes them, or are answered 404"
+        if any(path.startswith("conditions") for path in resource.diff):
+            return "its route changes: what it no longer takes goes to whoever else does, or is answered 404"
     if service is not None and not ((service.stays or service.missing) and _serves(resource, service)):
         return None
     if resource.missing:

@@ -89,6 +89,8 @@ class Service:
     """Percent by color in the state, if the load balancer's differ; else None."""
     unasked: str | None = None
     """Why the load balancer could not be read; None if it was."""
+    mixed: str | None = None
+    """How the rules of its routes differ from its production rule; None if all share alike."""
     ran: Mapping[str, str] = field(default_factory=dict)
     """Version by color before the update."""
     runs: Mapping[str, str] = field(default_factory=dict)

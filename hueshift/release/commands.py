@@ -499,9 +499,9 @@ def abort(*, service: Service = None, stack: StackName = None, commit: Commit = 
 def _take_back(driver: Driver, unit: Unit, record: Record) -> None:
     """Give the old color all traffic, if it can serve it; what it cannot is for the driver to judge."""
     for rule in driver.back.rules([unit.services[it] for it in record.services], record.rules).values():
-        if not same(rule.live, split(record.old, 0)):
+        if not all(same(shared, split(record.old, 0)) for shared in rule.shared):
             if not driver.back.healthy(rule).get(record.old):
-                raise RefusedError(f"{rule.service}: {record.old} has no healthy target, so {shown(rule.live)} stays")
+                raise RefusedError(f"{rule.service}: {record.old} has no healthy target, so {rule.told} stays")
             driver.back.move(rule, split(record.old, 0))
             driver.told(Event(at=driver.store.now(), what=f"{record.old} has all of {rule.service}", by=driver.me))
 

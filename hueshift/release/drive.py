@@ -192,7 +192,8 @@ class Seen:
     now: float
     """By the clock of the store, taken before the record and all else were read."""
     live: Mapping[str, Mapping[Color, int]] | None
-    """Percent by service, as the load balancer shares the requests; None if it could not be read."""
+    """Percent by service, as the load balancer shares the requests, and by each of its routes, ``<service> route 1``;
+    None if it could not be read."""
     healthy: Mapping[str, Mapping[Color, int]]
     """Healthy targets by service; without those that could not be read."""
     prepared: bool = True
@@ -308,9 +309,10 @@ def _ended(record: Record, seen: Seen, *, calm: bool) -> str | None:
         return None
     weights = {record.weight, record.before} if record.phase is Phase.MOVING else {record.weight}
     for service in record.services:
-        if not any(_at(record, seen, service, weight) for weight in weights):
-            shares = ", ".join(f"{color} {share}" for color, share in seen.live.get(service, {}).items())
-            return f"moved by another hand: {service} has {shares or 'no weights'}"
+        for name, live in (_rules(seen, service) or {service: {}}).items():
+            if not any(dict(live) == split(record.old, weight) for weight in weights):
+                shares = ", ".join(f"{color} {share}" for color, share in live.items())
+                return f"moved by another hand: {name} has {shares or 'no weights'}"
     if record.phase is Phase.MOVING and record.step == 1 and calm and not _all_at(record, seen, record.weight):
         # Of the first step a lost call and a person's way back look the same: what was taken back must not rise again.
         return f"the call to {record.weight} % was lost, or somebody took the traffic back"
@@ -446,7 +448,15 @@ def _weights(record: Record, weight: int) -> Mapping[str, Mapping[Color, int]]:
 
 
 def _at(record: Record, seen: Seen, service: str, weight: int) -> bool:
-    return seen.live is not None and dict(seen.live.get(service, {})) == split(record.old, weight)
+    """Whether all rules of a service have what a step gives."""
+    rules = _rules(seen, service)
+    return bool(rules) and all(dict(shares) == split(record.old, weight) for shares in rules.values())
+
+
+def _rules(seen: Seen, service: str) -> Mapping[str, Mapping[Color, int]]:
+    """Return the shares of a service and those of its routes."""
+    live = seen.live or {}
+    return {name: live[name] for name in live if name == service or name.startswith(f"{service} route ")}
 
 
 def _all_at(record: Record, seen: Seen, weight: int) -> bool:

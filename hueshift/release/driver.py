@@ -211,7 +211,7 @@ class Driver:
             case Forward(record=after, weights=weights):
                 # An intent without its call would be taken for a lost one, and undone.
                 if self.steady() < began + SEND / 2 and self._put(after) and self.steady() < began + SEND:
-                    self._send(weights)
+                    self._send(weights, began)
             case Back():
                 self._send_back(record)
             case Prepare():
@@ -256,7 +256,12 @@ class Driver:
                 self._rules = self.forward.rules([self.unit.services[it] for it in record.services], record.rules)
             else:
                 self._rules = {name: self.forward.read(rule) for name, rule in self._rules.items()}
-            live = {name: rule.live for name, rule in self._rules.items()}
+            # A service's rules count one by one: what has arrived at some of them is sent again, or goes back.
+            live = {
+                name if not place else f"{name} route {place}": shared
+                for name, rule in self._rules.items()
+                for place, shared in enumerate(rule.shared)
+            }
         except (RefusedError, BotoCoreError, ClientError) as error:
             live = None
             self._say(explained(error))
@@ -324,14 +329,21 @@ class Driver:
             self._send_back(record)
         return Wait(why=blind)
 
-    def _send(self, weights: Mapping[str, Mapping[Color, int]]) -> None:
-        """Send weights forward: each call once, all at the same time."""
+    def _send(self, weights: Mapping[str, Mapping[Color, int]], began: float) -> None:
+        """Send weights forward: each call once, all services at the same time, and the rules of one in a row.
+
+        No call begins that could land too late.
+        """
 
         def one(service: str) -> None:
-            rule = self._rules[service]
             try:
-                moved: Any = rule.moved(weights[service])
-                self.forward.elb.modify_rule(RuleArn=rule.arn, Actions=moved)
+                for rule in self._rules[service].each:
+                    if self.steady() >= began + SEND:
+                        raise RefusedError(
+                            "the call of another rule took so long that the rest is sent with the next look"
+                        )
+                    moved: Any = rule.moved(weights[service])
+                    self.forward.elb.modify_rule(RuleArn=rule.arn, Actions=moved)
             except (RefusedError, BotoCoreError, ClientError) as error:
                 self._say(f"{service}: {explained(error)}")
 
@@ -345,7 +357,7 @@ class Driver:
 
         def one(rule: Rule) -> str | None:
             try:
-                if dict(rule.live) != wanted or rule.sticky or rule.copied:
+                if any(dict(shared) != wanted for shared in rule.shared) or rule.sticky or rule.copied:
                     self.back.move(rule, wanted)
             except (RefusedError, BotoCoreError, ClientError) as error:
                 return f"{rule.service}: {explained(error)}"
@@ -378,7 +390,7 @@ class Driver:
         until = now + sum(step.bake + record.patience for step in record.steps) + GUARDED
         try:
             rules = self.back.rules([self.unit.services[service] for service in record.services])
-            moves = [guard.move(rule, record.old) for rule in rules.values()]
+            moves = [guard.move(each, record.old) for rule in rules.values() for each in rule.each]
             guard.arm(self.clients.s3, self.bucket, self._alarms(record), guard.order(moves, since=now, until=until))
         except (RefusedError, BotoCoreError, ClientError) as error:
             self._give_up(f"the guard could not be armed: {explained(error)}")

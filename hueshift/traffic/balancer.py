@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import typer
 from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError  # noqa: A004
 
-from components.context.balancer import cohort_rules, group_weights, healthy, production_rules
+from components.context.balancer import cohort_rules, family, group_weights, healthy, listener_of, production_rules
 from components.model import MIRROR, Color
 from hueshift.report import RefusedError, explained
 from hueshift.stack import Place, Wished
-from hueshift.traffic.live import shares
+from hueshift.traffic.live import same, shares, shown
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
@@ -44,7 +44,7 @@ _TAGS_AT_ONCE: Final = 20
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """The production rule of a service, as the load balancer has it."""
+    """The production rule of a service, as the load balancer has it, and with it those of its routes."""
 
     service: str
     arn: str
@@ -54,28 +54,63 @@ class Rule:
     """The color that answers behind each target group of the service that the rule names, by ARN."""
     mirrors: Collection[str] = ()
     """The ARNs of those that are of a mirror, which copies what it is asked to the other color."""
+    routes: Sequence["Rule"] = ()
+    """The rules of its routes, which share requests alike; none of them has any of its own."""
+
+    @property
+    def each(self) -> Sequence["Rule"]:
+        """Every rule of the service, this one first."""
+        return [replace(self, routes=()), *self.routes]
+
+    @property
+    def shared(self) -> Sequence[Mapping[Color, int]]:
+        """Percent of the requests by color in each rule. Raises ``RefusedError`` if they do not go to colors."""
+        return [shares({"Actions": rule.actions}, rule.groups) for rule in self.each]
 
     @property
     def live(self) -> Mapping[Color, int]:
-        """Percent of the requests by color. Raises ``RefusedError`` if they do not go to colors."""
-        return shares({"Actions": self.actions}, self.groups)
+        """Percent of the requests by color.
+
+        Raises ``RefusedError`` if they do not go to colors, or the service's rules do not agree.
+        """
+        first, *others = self.shared
+        if any(not same(other, first) for other in others):
+            raise RefusedError(
+                f"{self.service}: its rules disagree: {self.told}; bring them together: hueshift rollback"
+            )
+        return first
 
     @property
     def given(self) -> Mapping[Color, int]:
-        """Percent of the requests by color, whatever else the rule does with the rest of them."""
+        """Percent of the requests by color, whatever else the rule does with the rest of them.
+
+        Where the service's rules disagree, what all of them give.
+        """
         weights, _ = group_weights({"Actions": self.actions})
         total = sum(weights.values()) or 1
         found = dict.fromkeys(self.groups.values(), 0)
         for arn, color in self.groups.items():
             found[color] += weights.get(arn, 0)
-        return {color: 100 * weight // total for color, weight in found.items()}
+        return {
+            color: min([100 * weight // total, *(rule.given.get(color, 0) for rule in self.routes)])
+            for color, weight in found.items()
+        }
+
+    @property
+    def told(self) -> str:
+        """What it gives, as it is printed; where rules disagree, of each."""
+        own = [(rule.arn, dict(rule.given)) for rule in self.each]
+        if all(given == own[0][1] for _, given in own):
+            return shown(own[0][1])
+        return "; ".join(f"{arn.rpartition('/')[2]} has {shown(given)}" for arn, given in own)
 
     @property
     def copied(self) -> int:
-        """Percent of the requests that mirrors answer, and copy."""
+        """Percent of the requests that mirrors answer, and copy; where the service's rules disagree, the most."""
         weights, _ = group_weights({"Actions": self.actions})
         total = sum(weights.values()) or 1
-        return 100 * sum(weights.get(arn, 0) for arn in self.mirrors) // total
+        own = 100 * sum(weights.get(arn, 0) for arn in self.mirrors) // total
+        return max([own, *(rule.copied for rule in self.routes)])
 
     @property
     def own(self) -> Mapping[str, Color]:
@@ -87,7 +122,8 @@ class Rule:
         """Whether a client stays with the color of its first answer."""
         return any(
             action.get("ForwardConfig", {}).get("TargetGroupStickinessConfig", {}).get("Enabled")
-            for action in self.actions
+            for rule in self.each
+            for action in rule.actions
         )
 
     def group(self, color: Color) -> str | None:
@@ -166,9 +202,7 @@ class Balancer:
     def search(self, services: Collection[Wished], known: Mapping[str, str] | None = None) -> Mapping[str, Rule | str]:
         """Return as `rules` does, and in the place of a rule why there is none."""
         arns = {service.name: known[service.name] for service in services if known and service.name in known}
-        given = self.elb.describe_rules(RuleArns=list(arns.values()))["Rules"] if arns else []
-        of_arn = {rule["RuleArn"]: rule for rule in given}
-        raw: dict[str, Any] = {name: of_arn[arn] for name, arn in arns.items() if arn in of_arn}
+        raw: dict[str, Sequence[Any]] = {name: found for name, arn in arns.items() if (found := family(self.elb, arn))}
         searched = [service for service in services if service.name not in raw]
         by_host = production_rules(self.elb, {service.host for service in searched}) if searched else {}
         problems: dict[str, str] = {}
@@ -177,24 +211,14 @@ class Balancer:
             if len(rules) == 1:
                 raw[service.name] = rules[0]
                 continue
-            named = "".join(f", {rule['RuleArn']}" for rule in rules)
+            named = "".join(f", {rule['RuleArn']}" for rule, *_ in rules)
             problems[service.name] = (
                 f"{service.name}: {self._place.region or 'this region'} has {len(rules) or 'no'} production "
                 f"rule{'s' * (len(rules) > 1)} for {service.host}{named}; look whose credentials these are: "
                 f"aws sts get-caller-identity; if it was never deployed: pulumi up --stack {self._place.name}"
             )
-        colors = self._colors({arn for rule in raw.values() for arn in group_weights(rule)[0]})
-        rules_of = {}
-        for name, rule in raw.items():
-            ours = {arn: found for arn in group_weights(rule)[0] if (found := colors.get(arn)) and found[0] == name}
-            rules_of[name] = Rule(
-                service=name,
-                arn=rule["RuleArn"],
-                actions=rule["Actions"],
-                groups={arn: color for arn, (_, color, _) in ours.items()},
-                mirrors=[arn for arn, (_, _, mirror) in ours.items() if mirror],
-            )
-        return {**rules_of, **problems}
+        colors = self._colors({arn for rules in raw.values() for rule in rules for arn in group_weights(rule)[0]})
+        return {**{name: _made(name, rules, colors) for name, rules in raw.items()}, **problems}
 
     def _colors(self, groups: Collection[str]) -> Mapping[str, tuple[str, Color, bool]]:
         """Return service, color and whether it is of a mirror of each target group, by the program's own tags."""
@@ -219,22 +243,38 @@ class Balancer:
             return dict(zip(rule.own.values(), counts, strict=True))
 
     def read(self, rule: Rule) -> Rule:
-        """Return a rule as it is now."""
-        actions = self.elb.describe_rules(RuleArns=[rule.arn])["Rules"][0]["Actions"]
-        return replace(rule, actions=actions)
+        """Return a rule as it is now, and those of its routes. Raises ``RefusedError`` if it is gone."""
+        found = family(self.elb, rule.arn)
+        if not found:
+            raise RefusedError(
+                f"{rule.service}: the load balancer has no rule {rule.arn} any more; run pulumi up --refresh"
+            )
+        groups = {arn for each in found for arn in group_weights(each)[0]}
+        known = {
+            arn: (rule.service, color, arn in each.mirrors) for each in rule.each for arn, color in each.groups.items()
+        }
+        # Which are of no color was found out before: only what is new is asked.
+        before = {arn for each in rule.each for arn in group_weights({"Actions": each.actions})[0]}
+        if new := groups - before:
+            known |= self._colors(new)
+        return _made(rule.service, found, known)
 
     def move(self, rule: Rule, weights: Mapping[Color, int]) -> Rule:
-        """Give a rule other weights, send them again until they are read back, and return it as it is then.
+        """Give a rule and those of its routes other weights, until they are read back; return it as it is then.
 
-        Other properties of the rule stay: what ModifyRule is not told is unchanged (ELBv2 API).
+        One after the other, all of them again while one has others. Other properties stay: what ModifyRule is not told
+        is unchanged (ELBv2 API).
 
         Raises ``RefusedError``, and ``BotoCoreError`` or ``ClientError`` at the first call that is refused for good.
         """
         for pause in pauses():
-            self.elb.modify_rule(RuleArn=rule.arn, Actions=cast("Any", rule.moved(weights)))
+            for each in rule.each:
+                self.elb.modify_rule(RuleArn=each.arn, Actions=cast("Any", each.moved(weights)))
             now = self.read(rule)
-            if all(now.given.get(color, 0) == weights.get(color, 0) for color in Color) and not now.copied:
+            given = all(each.given.get(color, 0) == weights.get(color, 0) for each in now.each for color in Color)
+            if given and not now.copied:
                 return now
+            rule = now  # a route may have come meanwhile
             time.sleep(pause)
         raise AssertionError("pauses do not end")
 
@@ -243,11 +283,28 @@ class Balancer:
 
         Raises ``BotoCoreError`` or ``ClientError``.
         """
-        listener = rule.arn.replace(":listener-rule/", ":listener/").rpartition("/")[0]
         group = rule.group(color)
-        for cohort in [*cohort_rules(self.elb, listener, host)]:
+        for cohort in [*cohort_rules(self.elb, listener_of(rule.arn), host)]:
             if group and set(group_weights(cohort)[0]) != {group}:
                 self.elb.modify_rule(RuleArn=cohort["RuleArn"], Actions=[{"Type": "forward", "TargetGroupArn": group}])
+
+
+def _made(service: str, rules: Sequence[Any], colors: Mapping[str, tuple[str, Color, bool]]) -> Rule:
+    """Return the rule that a service's rules make, as the API tells them, the production rule first."""
+
+    def one(rule: Mapping[str, Any]) -> Rule:
+        named = group_weights(rule)[0]
+        ours = {arn: colors[arn] for arn in named if colors.get(arn, ("",))[0] == service}
+        return Rule(
+            service=service,
+            arn=rule["RuleArn"],
+            actions=rule["Actions"],
+            groups={arn: color for arn, (_, color, _) in ours.items()},
+            mirrors=[arn for arn, (_, _, mirror) in ours.items() if mirror],
+        )
+
+    first, *others = map(one, rules)
+    return replace(first, routes=others)
 
 
 def weights(place: Place, service: str) -> Mapping[Color, int]:

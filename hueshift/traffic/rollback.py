@@ -16,12 +16,11 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from components.model import Color
-from components.model.tokens import PRODUCTION_RULE
+from components.model.tokens import PRODUCTION_RULE, ROUTE_RULE
 from hueshift import STARTED
 from hueshift.report import Json, RefusedError, StackName, emit, explained, reported
 from hueshift.stack import Place, Wished, place, trusted_before
 from hueshift.traffic.balancer import Balancer, Rule
-from hueshift.traffic.live import shown
 from hueshift.traffic.way_back import back
 
 UNKEPT: Final = 4
@@ -135,7 +134,8 @@ def _moved(
     }
     for wished in services:
         rule, color = rules[wished.name], colors[wished.name]
-        rule.moved({color: 100})  # refused before the first is sent
+        for each in rule.each:
+            each.moved({color: 100})  # refused before the first is sent
         if not force:
             _refuse_dead(balancer, rule, wished, color)
 
@@ -147,7 +147,7 @@ def _moved(
             if wished.experiment:
                 balancer.end_cohort(rule, wished.host, color)
         except (BotoCoreError, ClientError, RefusedError) as error:
-            return f"{wished.name} still has {shown(rule.given)}: {explained(error)}"
+            return f"{wished.name} had {rule.told}: {explained(error)}"
         move = Move(
             service=wished.name,
             color=color,
@@ -191,7 +191,7 @@ def _refuse_dead(balancer: Balancer, rule: Rule, wished: Wished, color: Color) -
             f"app.kubernetes.io/name={wished.name},hueshift.dev/color={color}"
         )
         raise RefusedError(
-            f"{wished.name}: {color} has no healthy target, and its users would get 503, so {shown(rule.given)} stays; "
+            f"{wished.name}: {color} has no healthy target, and its users would get 503, so {rule.told} stays; "
             f"{why}; or move it all the same: --force"
         )
 
@@ -291,12 +291,13 @@ def learn(there: Place, services: Sequence[str]) -> str:
     Raises ``RefusedError``.
     """
     ours = {f"::{service}{PRODUCTION_RULE}" for service in services}
+    routes = tuple(f"::{service}{ROUTE_RULE}" for service in services)
     # Those that are there: a pattern would reach a rule that waits to be made too, and what that needs is no target.
     targets = [
         f"--target={resource['urn']}"
         for resource in there.state()["deployment"].get("resources") or []
         if resource["type"] == "aws:lb/listenerRule:ListenerRule"
-        and any(resource["urn"].endswith(name) for name in ours)
+        and (any(resource["urn"].endswith(name) for name in ours) or any(name in resource["urn"] for name in routes))
     ]
     if not targets:
         raise RefusedError("the state names no production rule; the next update makes it")

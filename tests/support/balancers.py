@@ -23,6 +23,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from typer.testing import CliRunner, Result
 from werkzeug.serving import make_server
 
+from components.model import RouteKind
 from hueshift.cli import app
 from tests.support.program import ROOT
 
@@ -189,6 +190,32 @@ class World:
         """Let a rule do something else."""
         self.elb.modify_rule(RuleArn=self.rules[service], Actions=actions)
 
+    @contextmanager
+    def route(self, *, blue: int, green: int) -> Iterator[Callable[[], dict[str, int]]]:
+        """Give shop a route, whose rule has these weights; what is yielded reads them."""
+        production = self.elb.describe_rules(RuleArns=[self.rules["shop"]])["Rules"][0]
+        targets: Any = [
+            {"TargetGroupArn": self.groups["shop", color], "Weight": weight}
+            for color, weight in (("blue", blue), ("green", green))
+        ]
+        config: Any = {"TargetGroups": targets, "TargetGroupStickinessConfig": {"Enabled": False}}
+        arn = self.elb.create_rule(
+            ListenerArn=self.rules["shop"].replace(":listener-rule/", ":listener/").rpartition("/")[0],
+            Priority=int(production["Priority"]) - 20 + RouteKind.PRODUCTION,
+            Conditions=[{"Field": "host-header", "HostHeaderConfig": {"Values": ["www.example.com"]}}],
+            Actions=[{"Type": "forward", "ForwardConfig": config}],
+        )["Rules"][0]["RuleArn"]
+
+        def live() -> dict[str, int]:
+            (forward,) = self.elb.describe_rules(RuleArns=[arn])["Rules"][0]["Actions"]
+            colors = {group: color for (_, color), group in self.groups.items()}
+            return {colors[each["TargetGroupArn"]]: each["Weight"] for each in forward["ForwardConfig"]["TargetGroups"]}
+
+        try:
+            yield live
+        finally:
+            self.elb.delete_rule(RuleArn=arn)
+
     def empty(self, service: str, color: str) -> None:
         """Take a color's targets away."""
         group = self.groups[service, color]
@@ -300,10 +327,10 @@ def _made(server: Server) -> World:
             "Field": "http-header",
             "HttpHeaderConfig": {"HttpHeaderName": "x-canary", "Values": ["true"]},
         }
-        for offset, conditions in ((0, [host, header]), (1, [host])):
+        for offset, conditions in ((10, [host, header]), (20, [host])):
             made = elb.create_rule(
                 ListenerArn=listeners[2],
-                Priority=10 * number + offset,
+                Priority=100 * number + offset,
                 Conditions=conditions,  # type: ignore[arg-type]
                 Actions=[{"Type": "forward", "ForwardConfig": config}],
             )

@@ -189,6 +189,10 @@ def whole() -> list[dict[str, Any]]:
         "priorityBand": 7,
         "activeColor": "blue",
         "canaryWeight": 0,
+        "routes": [
+            {"hosts": ["www.example.com"], "paths": ["/shop/*"], "methods": ["GET"], "slot": 3},
+            {"paths": ["/shop/*"], "headers": {"x-tenant": ["acme"]}, "slot": 4},
+        ],
         "strategy": {
             "kind": "blueGreen",
             "maxSurge": 1,

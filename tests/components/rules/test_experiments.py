@@ -141,7 +141,7 @@ def test_an_experiment_has_exactly_one_cohort(cohorts: list[str]) -> None:
 @given(st.integers(1, MAX_SERVICES), st.integers(0, 100))
 def test_cohorts_fit_exactly_while_the_load_balancer_has_rules_left(services: int, cohorts: int) -> None:
     fits = SERVICE_RULES * services + cohorts <= ALL_SERVICES_RULES
-    assert (rules.cohorts_problem(services, cohort_rules=cohorts) is None) == fits
+    assert (rules.room_problem(services, cohort_rules=cohorts) is None) == fits
 
 
 def test_an_experiment_is_over_at_its_end() -> None:

@@ -61,7 +61,8 @@ async def test_only_what_a_version_brings_is_labelled_with_it(engine: Engine) ->
 @in_stack
 async def test_pods_come_after_all_that_gives_them_gate_secrets_and_schema(engine: Engine) -> None:
     schema, route = core.v1.ConfigMap("schema"), core.v1.ConfigMap("route")
-    ColorEnvironment("shop-green", samples.change(samples.ENVIRONMENT, migrations=[schema], routes=[route]))
+    entrance = replace(samples.ENVIRONMENT.entrance, routes=[route])
+    ColorEnvironment("shop-green", samples.change(samples.ENVIRONMENT, migrations=[schema], entrance=entrance))
     assert {
         "shop-green-service",
         "shop-green-binding",

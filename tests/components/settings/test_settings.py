@@ -378,7 +378,7 @@ BAD: list[tuple[str, object, str]] = [
     ("network.vpcID", "x", "network.vpcID: unknown key; did you mean vpcId?"),
     (f"{GREEN}.imagee", "x", f"{GREEN}.imagee: unknown key; did you mean image?"),
     (f"{SHOP}.timing.preStpo", 9, f"{SHOP}.timing.preStpo: unknown key; did you mean preStop?"),
-    (f"{SHOP}.namespace", "kube-system", f"{SHOP}.namespace: unknown key; known here: host, port,"),
+    (f"{SHOP}.namespace", "kube-system", f"{SHOP}.namespace: unknown key; known here: host, routes, port,"),
     (f"{GREEN}.image", "shop:latest", f"{GREEN}.image: 'shop:latest' has the tag latest; use a digest"),
     (f"{GREEN}.image", "shop", f"{GREEN}.image: 'shop' has no tag, which means latest; use a digest"),
     (
@@ -1314,6 +1314,51 @@ def test_a_service_of_one_color_has_no_variant() -> None:
 def test_an_experiment_that_an_alb_cannot_run_is_refused(experiment: dict[str, Any], key: str) -> None:
     (problem,) = problems(shop_with(experiment))
     assert problem.startswith(f"hueshift:services.shop.{key}: ")
+
+
+# Routes
+
+
+def routed(service: str, *routes: dict[str, Any], **more: object) -> dict[str, Any]:
+    """Return settings with a front end and a service beside it, one of which has routes."""
+    shop = put("canaryWeight", 0)["services"]["shop"]
+    front = {**copy.deepcopy(shop), "host": "front.example.com", "priorityBand": 300}
+    values = put("services.front", front)
+    values["services"]["shop"] |= {"priorityBand": 200}
+    values["services"][service] |= {"routes": [*routes], **more}
+    return values
+
+
+@pytest.mark.parametrize(
+    ("routes", "refused"),
+    [
+        ([{"paths": ["/api/*"], "hosts": ["front.example.com"]}], ""),
+        ([{"methods": ["GET"]}], "services.shop.routes[0]: names neither hosts nor paths"),
+        ([{"hosts": ["front.example.com"]}], "services.shop.routes[0]: front.example.com already leads to front"),
+        ([{"paths": ["/a"], "headers": {"host": ["x"]}}], "hosts are told by the key hosts"),
+        ([{"paths": ["/a"], "slot": 3}, {"paths": ["/b"], "slot": 3}], "have the same slot 3"),
+        (
+            [{"hosts": ["a.x.de", "b.x.de"], "paths": ["/a", "/b", "/c"]}],
+            "has 6 values with that of the canary's header",
+        ),
+        ([{"hosts": ["blue.front.example.com"]}], "blue.front.example.com is where testers reach front"),
+    ],
+)
+def test_routes_that_no_listener_can_have_are_refused_with_their_key(
+    routes: list[dict[str, Any]], refused: str
+) -> None:
+    values = routed("shop", *routes)
+    if not refused:
+        assert parse(values, stack="staging").services["shop"].routes
+        return
+    assert any(refused in problem for problem in problems(values)), problems(values)
+
+
+def test_a_route_that_a_lower_band_hides_is_refused_with_the_number_that_mends_it() -> None:
+    values = routed("shop", {"paths": ["/api/*"], "hosts": ["front.example.com"]}, priorityBand=400)
+    (problem,) = problems(values)
+    assert "services.shop.priorityBand: 400 comes after front's 300" in problem
+    assert "set it below 300" in problem
 
 
 # Shadow traffic

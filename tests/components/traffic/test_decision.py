@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.model import Color, split
-from components.traffic.decision import ColorAlarms, traffic_gate
+from components.traffic.decision import ColorAlarms, mixture_refusal, route_refusal, traffic_gate
 from tests.support import strategies as some
 
 weights = st.builds(split, some.colors, some.percents)
@@ -208,3 +208,19 @@ def test_a_flip_at_peak_waits_until_the_idle_color_has_as_many_pods_as_the_one_t
     assert "its share of blue's 12: set colors.green.minReplicas to 12 and run `pulumi up`" in refusal
     assert gate(blue, split(Color.BLUE, 25), blue, {Color.BLUE: 12, Color.GREEN: 3}) == []
     assert gate(blue, green, blue, {Color.BLUE: 12, Color.GREEN: 12}) == []
+
+
+@given(weights, weights, weights)
+def test_a_route_that_has_neither_the_live_nor_the_wanted_weights_stops_the_gate(
+    live: dict[Color, int], wanted: dict[Color, int], route: dict[Color, int]
+) -> None:
+    refused = mixture_refusal("shop", production=(live, ""), wanted=wanted, routes={"arn": (route, "")})
+    assert bool(refused) == (route not in (live, wanted))
+    assert all("hueshift rollback" in each and "arn" in each for each in refused)
+
+
+@given(weights, weights)
+def test_a_route_gets_what_the_production_rule_has_and_nothing_else(
+    live: dict[Color, int], wanted: dict[Color, int]
+) -> None:
+    assert (route_refusal("shop", production=(live, ""), wanted=wanted) is None) == (live == wanted)

@@ -7,7 +7,7 @@ import pytest
 from pulumi_kubernetes import core
 
 from components.model import Color
-from components.spec import CookieCohort, Experiment, HeaderCohort, Timing
+from components.spec import CookieCohort, Experiment, HeaderCohort, Route, Timing
 from components.traffic.traffic_split import TestRoutes, TrafficSplit
 from tests.support import samples
 from tests.support.engine import Engine, in_stack
@@ -205,3 +205,75 @@ async def test_a_preview_says_that_an_experiment_is_over(
     TrafficSplit("shop", samples.change(samples.TRAFFIC, experiment=over))
     await engine.settle()
     assert warned == [f"the experiment checkout is over since {until}: remove the service's block experiment"] * said
+
+
+ROUTES = (
+    Route(hosts=["www.example.com"], slot=2),
+    Route(hosts=["a.example.com"], paths=["/api/*"], methods=["GET"], headers={"x-tenant": ["acme"]}, slot=5),
+)
+
+
+@in_stack
+async def test_a_service_without_routes_has_the_rules_that_it_had_before_there_were_any(engine: Engine) -> None:
+    TrafficSplit("shop", samples.change(samples.TRAFFIC))
+    found = {each.name: each.inputs for each in await engine.of_type("aws:lb/listenerRule:ListenerRule")}
+    assert {name: inputs["priority"] for name, inputs in found.items()} == {"shop-canary": 710, "shop-production": 720}
+    assert found["shop-production"]["conditions"] == [{"hostHeader": {"values": ["shop.example.com"]}}]
+
+
+@in_stack
+async def test_each_route_has_a_rule_that_shares_requests_as_the_production_rule_does(engine: Engine) -> None:
+    TrafficSplit("shop", samples.change(samples.TRAFFIC, routes=ROUTES, canary_weight=10))
+    production = await engine.inputs("shop-production")
+    one, two = await engine.inputs("shop-route-2"), await engine.inputs("shop-route-5")
+    assert one["actions"] == two["actions"] == production["actions"]
+    assert one["conditions"] == [{"hostHeader": {"values": ["www.example.com"]}}]
+    assert two["conditions"] == [
+        {"hostHeader": {"values": ["a.example.com"]}},
+        {"pathPattern": {"values": ["/api/*"]}},
+        {"httpRequestMethod": {"values": ["GET"]}},
+        {"httpHeader": {"httpHeaderName": "x-tenant", "values": ["acme"]}},
+    ]
+    assert (one["priority"], two["priority"]) == (784, 787)
+
+
+@in_stack
+async def test_the_canary_header_works_on_each_route_before_all_weights(engine: Engine) -> None:
+    TrafficSplit("shop", samples.change(samples.TRAFFIC, routes=ROUTES))
+    canary = await engine.inputs("shop-canary-5")
+    assert canary["actions"] == [{"type": "forward", "targetGroupArn": samples.GROUPS[Color.GREEN]}]
+    assert canary["conditions"][-1] == {"httpHeader": {"httpHeaderName": "x-canary", "values": ["true"]}}
+    assert {"pathPattern": {"values": ["/api/*"]}} in canary["conditions"]
+    assert canary["priority"] == 745
+
+
+@in_stack
+async def test_the_cohort_of_an_experiment_is_found_on_each_route(engine: Engine) -> None:
+    test = Experiment(
+        name="buy",
+        since="2027-03-01T09:00:00Z",
+        until="2099-03-08T09:00:00Z",
+        header=HeaderCohort(name="x-cohort", values=["beta"]),
+    )
+    TrafficSplit("shop", samples.change(samples.TRAFFIC, routes=ROUTES, experiment=test))
+    cohort = await engine.inputs("shop-cohort-2")
+    assert cohort["conditions"] == [
+        {"hostHeader": {"values": ["www.example.com"]}},
+        {"httpHeader": {"httpHeaderName": "x-cohort", "values": ["beta"]}},
+    ]
+    assert cohort["priority"] == 757
+
+
+@in_stack
+async def test_a_route_that_goes_leaves_the_others_where_they_are(engine: Engine) -> None:
+    TrafficSplit("shop", samples.change(samples.TRAFFIC, routes=ROUTES[1:]))
+    assert (await engine.inputs("shop-route-5"))["priority"] == 787
+
+
+@in_stack
+async def test_rules_are_written_one_after_the_other_the_production_rule_first(engine: Engine) -> None:
+    TrafficSplit("shop", samples.change(samples.TRAFFIC, routes=ROUTES))
+    production, one = await engine.resource("shop-production"), await engine.resource("shop-route-2")
+    two = await engine.resource("shop-route-5")
+    assert production.urn in one.waits_for
+    assert one.urn in two.waits_for

@@ -53,7 +53,7 @@ def without(clause: str, instead: str = "") -> Decide:
         ("calm = seen.now > record.intent + LANDED", "calm = True", "undone, and something goes forward"),
         ("if not _all_at(record, seen, 0):", "if False:", "undone, and something goes forward"),
         ("if seen.settled is not record.old:", "if False:", "undone, and something goes forward"),
-        ("if not any(_at(record, seen, service, weight) for weight in weights):", "if False:", "rises again"),
+        ("if not any(dict(live) == split(record.old, weight) for weight in weights):", "if False:", "rises again"),
         ("if record.phase is Phase.MOVING else {record.weight}\n", "\n", "rises again"),
         ("        if record.step == 1:\n            return lands\n", "", "rises again"),
         ("if seen.settled is not record.new:", "if False:", "promoted, and the stack file trusts the old color"),

@@ -41,6 +41,31 @@ def test_out_of_a_release_the_live_rule_goes_back_and_the_file_has_nothing_to_sa
     assert world.called[-1].endswith("--stack staging --refresh --target=urn::shop-traffic-production")
 
 
+def test_the_rules_of_routes_go_back_with_the_production_rule(world: World) -> None:
+    promoted(world, "shop", "orders")
+    with world.route(blue=0, green=100) as live:
+        done = world.run("rollback", "--stack", "staging", "--service", "shop")
+        assert done.exit_code == 0, done.stderr
+        assert world.live() == live() == {"blue": 100, "green": 0}
+
+
+@pytest.mark.parametrize("left", ["the production rule", "a route"])
+def test_rules_that_disagree_are_named_and_not_taken_for_done(world: World, left: str) -> None:
+    back = {"blue": 100, "green": 0}
+    if left == "the production rule":
+        world.move(blue=0, green=100)
+    with world.route(**(back if left == "the production rule" else {"blue": 0, "green": 100})) as live:
+        seen = world.run("status", "--stack", "staging", "--service", "shop")
+        assert seen.exit_code == 1
+        assert "shop: its rules disagree: " in seen.stderr
+        assert "has blue 0 %, green 100 %" in seen.stderr
+        done = world.run("rollback", "--stack", "staging", "--service", "shop")
+        assert done.exit_code == 0, done.stderr
+        assert "already" not in done.stderr.splitlines()[0]
+        assert world.live() == live() == back
+        assert world.run("status", "--stack", "staging", "--service", "shop").exit_code == 0
+
+
 def test_after_a_flip_all_services_that_follow_the_key_go_back_and_the_key_with_a_commit(world: World) -> None:
     promoted(world, "shop", "orders")
     done = world.run("rollback", "--stack", "staging", "--commit", "--json")
