@@ -17,6 +17,7 @@ from components.edge.uptime import ask_from_outside
 from components.observe.alert_topic import routing
 from components.observe.dashboard import Dashboard, DashboardArgs
 from components.observe.log_groups import keep_lines, log_groups_arn
+from components.service.feature_flags import offer_flags
 from components.service.image import ImageRepository, ImageRepositoryArgs
 from components.service.service import BlueGreenService, BlueGreenServiceArgs
 from components.settings import load
@@ -82,6 +83,7 @@ services = {
     )
     for name, service in settings.services.items()
 }
+offer_flags(settings.services, context, region, after=list(services.values()))
 Dashboard(
     "dashboard",
     DashboardArgs(

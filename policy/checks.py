@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 from components import rules
@@ -45,6 +46,8 @@ class Check:
     """Yields the problems of one resource."""
     stack: Callable[[Sequence[Resource]], Iterator[tuple[Resource, str]]] | None = None
     """Yields resources with problems that only the whole stack shows."""
+    blocks: bool = True
+    """Whether production is refused. What becomes wrong as days pass must not be in the way of a rollback."""
 
     def concerns(self, resource: Resource) -> bool:
         """Return whether the check reads such a resource."""
@@ -75,6 +78,7 @@ ALARM: Final = "aws:cloudwatch/metricAlarm:MetricAlarm"
 COMPOSITE: Final = "aws:cloudwatch/compositeAlarm:CompositeAlarm"
 LOG_GROUP: Final = "aws:cloudwatch/logGroup:LogGroup"
 HEALTH_CHECK: Final = "aws:route53/healthCheck:HealthCheck"
+FLAG_PROFILE: Final = "aws:appconfig/configurationProfile:ConfigurationProfile"
 ATTACHMENT: Final = "aws:iam/rolePolicyAttachment:RolePolicyAttachment"
 POLICIES: Final = ("aws:iam/policy:Policy", "aws:iam/rolePolicy:RolePolicy")
 
@@ -415,6 +419,20 @@ def _kept_lines(resources: Sequence[Resource]) -> Iterator[tuple[Resource, str]]
             yield kept[service], "retentionInDays is not set, and lines are kept for ever"
 
 
+# Feature flags
+
+
+def _flags(resource: Resource) -> Iterator[str]:
+    if resource.properties.get("type") != "AWS.AppConfig.FeatureFlags":
+        return
+    tags = resource.properties.get("tags") or {}
+    flags = {key.removeprefix(rules.FLAG_TAG): tags[key] for key in tags if key.startswith(rules.FLAG_TAG)}
+    if not flags:
+        yield f"no tag {rules.FLAG_TAG}<name> says when a flag expires and whose it is"
+    today = datetime.now(UTC).date()
+    yield from filter(None, (rules.flag_problem(name, str(value), today=today) for name, value in flags.items()))
+
+
 CHECKS: Final = (
     Check(
         name="pinned-images",
@@ -627,5 +645,13 @@ CHECKS: Final = (
         remedy="logs.retentionDays, such as 90",
         types=(GROUP, LOG_GROUP),
         stack=_kept_lines,
+    ),
+    Check(
+        name="current-flags",
+        reason="A feature flag has an owner, and is gone from the code by the day on which it expires.",
+        remedy="remove the flag from the code, then from services.<name>.flags; or flags.<name>.expires: a later day",
+        types=(FLAG_PROFILE,),
+        problems=_flags,
+        blocks=False,
     ),
 )

@@ -38,15 +38,16 @@ def level() -> EnforcementLevel:
 
 
 def policies() -> list[Policy]:
-    """Return one policy for each check, at the level of the pack."""
+    """Return one policy for each check, at the level of the pack, or advisory if it blocks nothing."""
     made: list[Policy] = []
     for check in CHECKS:
         # The engine prints the description above every violation.
         description = f"{check.reason} Remedy: {check.remedy}."
+        own = None if check.blocks else EnforcementLevel.ADVISORY
         if check.problems is not None:
-            made.append(ResourceValidationPolicy(check.name, description, _resource(check)))
+            made.append(ResourceValidationPolicy(check.name, description, _resource(check), own))
         if check.stack is not None:
-            made.append(StackValidationPolicy(check.name, description, _stack(check)))
+            made.append(StackValidationPolicy(check.name, description, _stack(check), own))
     return made
 
 

@@ -73,6 +73,16 @@ def weight_dimensions(environment: str, service: str, color: Color) -> dict[str,
     return {"Environment": environment, "Service": service, "Color": color.value}
 
 
+def flags_application(environment: str) -> str:
+    """Return the name of an environment's application in AWS AppConfig; in it each service has an environment."""
+    return f"{environment}-flags"
+
+
+def flag_strategy(environment: str, kind: str) -> str:
+    """Return the name of a deployment strategy: of kind ``step``, which alarms take back, or ``off``."""
+    return f"{environment}-flag-{kind}"
+
+
 def dashboard_name(environment: str) -> str:
     """Return the name of an environment's dashboard in CloudWatch."""
     return f"{environment}-hueshift"

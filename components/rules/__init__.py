@@ -7,6 +7,7 @@ list of problems. A reason says what is wrong, the value, what is allowed, and w
 from components.rules.advice import *
 from components.rules.alerts import *
 from components.rules.experiments import *
+from components.rules.flags import *
 from components.rules.images import *
 from components.rules.names import *
 from components.rules.network import *

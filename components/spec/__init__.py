@@ -5,6 +5,7 @@
 
 from components.spec.chain import *
 from components.spec.experiment import *
+from components.spec.flags import *
 from components.spec.marks import *
 from components.spec.route import *
 from components.spec.service import *

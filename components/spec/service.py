@@ -8,6 +8,7 @@ from components import rules
 from components.model import BANDS, Color, canary_color, split
 from components.rules import Problem
 from components.spec.experiment import Experiment
+from components.spec.flags import Flag
 from components.spec.marks import Beside, Between, Example, Here, Like, Rule, Unset, Words, arn
 from components.spec.route import Route
 from components.spec.shadow import Shadow
@@ -324,6 +325,10 @@ class Service:
     """An A/B test: who sees the other color, and until when; beside it there is no canary, flip or release."""
     shadow: Shadow | None = None
     """Copies of users' requests to the color that is not active; unset, there is nothing that could make them."""
+    flags: Annotated[Mapping[Annotated[str, Rule(rules.flag_name_problem)], Flag], Rule(rules.flags_problem)] = field(
+        default_factory=dict
+    )
+    """Feature flags in AWS AppConfig, by name."""
     strategy: Strategy = Strategy()
     """The way in which the service is released."""
     colors: Annotated[Mapping[Color, Release], Beside(colors_problems, "strategy", Strategy())]

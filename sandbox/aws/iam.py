@@ -1,4 +1,4 @@
-"""IAM's quotas on policies, which moto reports and does not apply, and the policy of the guard.
+"""IAM's quotas on policies, which moto reports and does not apply, and the policies that people make.
 
 Names, numbers and texts: IAM user guide, "IAM and AWS STS quotas"; whitespace does not count.
 """
@@ -16,7 +16,8 @@ _MANAGED: Final = 6_144
 _TRUST: Final = 2_048
 _ATTACHED: Final = 10
 
-GUARD: Final = "hueshift-guard"
+MADE: Final = {"hueshift-guard": "guard", "hueshift-flags": "flags"}
+"""Each with its document in docs/roles."""
 
 
 class Iam(IAMBackend):
@@ -67,9 +68,10 @@ def fill() -> None:
 
 
 def seed() -> None:
-    """Put the guard's policy into the account, unless it is there; on AWS people make it (docs/roles.md)."""
+    """Put those policies into the account, unless they are there; on AWS people make them (docs/roles.md)."""
     iam = iam_backends[paths.ACCOUNT]["aws"]
-    if all(policy.name != GUARD for policy in iam.managed_policies.values()):
-        text = (paths.ROOT / "docs/roles/guard.json").read_text()
-        document = text.replace("ACCOUNT", paths.ACCOUNT).replace("REGION", paths.REGION)
-        iam.create_policy("", "/", document, GUARD, [])
+    there = {policy.name for policy in iam.managed_policies.values()}
+    for name, document in MADE.items():
+        if name not in there:
+            text = (paths.ROOT / f"docs/roles/{document}.json").read_text()
+            iam.create_policy("", "/", text.replace("ACCOUNT", paths.ACCOUNT).replace("REGION", paths.REGION), name, [])

@@ -21,6 +21,7 @@ from pulumi_policy import (
 from pulumi_policy.proxy import UNKNOWN_BOOLEAN_VALUE, UNKNOWN_STRING_VALUE, unknown_checking_proxy
 
 from components.rules import NOT_SECRETS
+from components.service.feature_flags import FeatureFlags
 from components.service.image import ImageRepository, ImageRepositoryArgs
 from policy import checks as ready
 from policy import pack
@@ -49,6 +50,7 @@ def compliant() -> tuple[Resource, ...]:
         async def repository(_: object) -> None:
             args = ImageRepositoryArgs(context=samples.SHOP, reader_accounts=["444455556666"])
             ImageRepository("shop", args)
+            FeatureFlags("flags", samples.FLAGS)
             await engine.settle()
 
         in_stack(repository)(engine)
@@ -210,6 +212,7 @@ MUTATIONS: list[tuple[str, str, str, Change]] = [
         at("alarmDescription", "Severity: page. Owner: team-shop. Runbook: docs/alerts"),
     ),
     ("heard-alarms", ready.COMPOSITE, "shop-blue-alerts-composite", at("alarmActions", [])),
+    ("current-flags", ready.FLAG_PROFILE, "flags-shop-profile", at("tags.flag:checkout", "2026-01-01 team-shop")),
     ("encrypted-topics", ready.TOPIC, "alerts-topic", at("kmsMasterKeyId", ...)),
 ]
 
@@ -297,6 +300,23 @@ def test_what_is_stricter_than_ours_is_no_violation(policy: str) -> None:
     assert reported("tls", ready.LISTENER, {"protocol": "HTTPS", "sslPolicy": f"ELBSecurityPolicy-{policy}"}) == []
 
 
+@pytest.mark.parametrize(
+    ("tags", "said"),
+    [
+        ({"flag:checkout": "2099-01-01 team-shop"}, None),
+        ({"flag:checkout": "2026-01-01 team-shop"}, "flag checkout of team-shop expired on 2026-01-01"),
+        ({"flag:checkout": "2099-01-01 "}, "flag checkout has no owner"),
+        ({"flag:checkout": "team-shop"}, "flag checkout has no day on which it expires"),
+        ({}, "no tag flag:<name> says when a flag expires and whose it is"),
+    ],
+)
+def test_a_flag_that_is_over_or_nobodys_is_told(tags: dict[str, str], said: str | None) -> None:
+    properties = {"type": "AWS.AppConfig.FeatureFlags", "tags": tags}
+    told = [message for message, _ in reported("current-flags", ready.FLAG_PROFILE, properties)]
+    assert told == ([said] if said else [])
+    assert reported("current-flags", ready.FLAG_PROFILE, {**properties, "type": "AWS.Freeform"}) == []
+
+
 def test_every_check_is_seen_to_fail() -> None:
     seen = {check for check, *_ in MUTATIONS} | {"network-policy", "disruption-budget", "rate-limit"}
     above = {"watched-colors", "protected", "probed-hosts", "kept-logs"}
@@ -339,7 +359,9 @@ def test_a_violation_blocks_in_production_and_is_told_elsewhere(
             assert pack.level() is level
         finally:
             pulumi.runtime.set_all_config({})
-    assert {policy.enforcement_level for policy in pack.policies()} == {None}, "the pack's level is that of all"
+    own = {policy.name: policy.enforcement_level for policy in pack.policies() if policy.enforcement_level is not None}
+    # What becomes wrong as days pass must not stop an update that nobody prepared for it.
+    assert own == {"current-flags": EnforcementLevel.ADVISORY}, "the pack's level is that of all others"
 
 
 def test_the_pack_has_every_check_once_with_its_reason_and_remedy() -> None:

@@ -40,6 +40,7 @@ ROLES = {
     "review": ("read", "state", "front", "deploy", "observe", "releases", "messages", "build"),
     "secrets": ("read", "secrets"),
     "guard": ("guard",),
+    "flags": ("flags",),
 }
 NEEDS: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "tests/program/roles.yaml").read_text())
 GIVEN = {
@@ -54,7 +55,7 @@ GIVEN = {
 ASKED, BORNE = "aws:RequestTag/environment", "aws:ResourceTag/environment"
 TAGGING = re.compile(r":(AddTags|TagResource|TagRole|CreateTags|AddTagsToCertificate)$")
 MAKING = re.compile(
-    r":(Create(LoadBalancer|TargetGroup|SecurityGroup|WebACL|Key|Role|Topic|Repository|PodIdentityAssociation)|Request\w+)$"
+    r":(Create(Application|ConfigurationProfile|DeploymentStrategy|Environment|LoadBalancer|TargetGroup|SecurityGroup|WebACL|Key|Role|Topic|Repository|PodIdentityAssociation)|Request\w+)$"
 )
 """Actions whose request has the tags that what they make will bear; those of secrets and alarms go by the name."""
 SHARED = {
@@ -76,7 +77,8 @@ SHARED = {
 """The statements of whoever changes an environment that are not confined to it, and why."""
 ROLE = "arn:aws:iam::444455556666:role"
 GUARDS = "arn:aws:iam::444455556666:policy/hueshift-guard"
-PIPELINE = ROLES.keys() - {"guard", "secrets"}
+FLAGS = "arn:aws:iam::444455556666:policy/hueshift-flags"
+PIPELINE = ROLES.keys() - {"flags", "guard", "secrets"}
 NOT_OPERATIONS = {
     *("ec2:CreateTags", "elasticloadbalancing:SetWebAcl", "iam:PassRole", "lambda:InvokeFunction"),
     *("elasticloadbalancing:CreateWebACLAssociation", "elasticloadbalancing:DeleteWebACLAssociation"),
@@ -138,6 +140,8 @@ def actions(role: str) -> set[str]:
 
 def rotating(config: Config) -> None:
     """Configure what no example has."""
+    flag = {"description": "Short checkout", "owner": "team-shop", "expires": "2099-01-01"}
+    config["hueshift:services"]["shop"]["flags"] = {"checkout": flag}
     app = config["hueshift:services"]["shop"].setdefault("secrets", {}).setdefault("app", {"keys": ["JWT_SECRET"]})
     app["rotation"] = {"lambdaArn": "arn:aws:lambda:eu-west-1:444455556666:function:rotate-shop", "days": 30}
 
@@ -346,14 +350,16 @@ def test_a_review_reaches_nothing_of_the_environment_beside_it(monkeypatch: pyte
 
 def test_whoever_deploys_can_give_itself_nothing() -> None:
     pods, guard = f"{ROLE}/shop-identity-role-1a2b3c4", f"{ROLE}/production-guard-role-1a2b3c4"
+    flags = f"{ROLE}/production-flags-role-1a2b3c4"
     for role, policies, services in (
         (pods, {VALUES["POLICY_ARN"]}, {"pods.eks.amazonaws.com"}),
         (guard, {GUARDS}, {"events.amazonaws.com", "states.amazonaws.com"}),
+        (flags, {FLAGS}, {"appconfig.amazonaws.com"}),
     ):
-        for arn in (VALUES["POLICY_ARN"], GUARDS, "arn:aws:iam::aws:policy/AdministratorAccess"):
+        for arn in (VALUES["POLICY_ARN"], GUARDS, FLAGS, "arn:aws:iam::aws:policy/AdministratorAccess"):
             given = {BORNE: "production", "iam:PolicyARN": arn}
             assert allows("deploy", "iam:AttachRolePolicy", role, given) == (arn in policies)
-        for service in ("pods.eks", "events", "states", "lambda"):
+        for service in ("pods.eks", "events", "states", "appconfig", "lambda"):
             to = f"{service}.amazonaws.com"
             assert allows("deploy", "iam:PassRole", role, {"iam:PassedToService": to}) == (to in services)
     by_action = {action: item for item in statements("deploy") for action in listed(item["Action"])}

@@ -220,6 +220,7 @@ def _plain(value: object) -> object:
     return value
 
 
+_APPCONFIG = "arn:aws:appconfig:eu-west-1:123456789012"
 _ARN = "arn:aws:elasticloadbalancing:eu-west-1:123456789012"
 _ACM = "arn:aws:acm:eu-west-1:123456789012:certificate/{name}"
 COMPUTED: Final[Mapping[str, Mapping[str, Any]]] = {
@@ -235,6 +236,16 @@ COMPUTED: Final[Mapping[str, Mapping[str, Any]]] = {
         ],
     },
     "aws:acm/certificateValidation:CertificateValidation": {},
+    "aws:appconfig/application:Application": {"arn": f"{_APPCONFIG}:application/{{name}}"},
+    "aws:appconfig/configurationProfile:ConfigurationProfile": {
+        "arn": f"{_APPCONFIG}:application/0/configurationprofile/{{name}}",
+        "configurationProfileId": "profile-{name}",
+    },
+    "aws:appconfig/deploymentStrategy:DeploymentStrategy": {"arn": f"{_APPCONFIG}:deploymentstrategy/{{name}}"},
+    "aws:appconfig/environment:Environment": {
+        "arn": f"{_APPCONFIG}:application/0/environment/{{name}}",
+        "environmentId": "environment-{name}",
+    },
     "aws:cloudwatch/eventRule:EventRule": {"arn": "arn:aws:events:eu-west-1:123456789012:rule/{name}"},
     "aws:cloudwatch/eventTarget:EventTarget": {},
     "aws:cloudwatch/metricAlarm:MetricAlarm": {

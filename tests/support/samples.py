@@ -15,6 +15,7 @@ from components.observe.cloudwatch import AlertRouting
 from components.observe.dashboard import DashboardArgs, Shown
 from components.service.color_environment import ColorEnvironmentArgs
 from components.service.entrance import Entrance
+from components.service.feature_flags import FeatureFlagsArgs
 from components.service.identity import WorkloadIdentityArgs
 from components.service.migration import MigrationArgs
 from components.service.secret_entries import SecretEntriesArgs, SecretMount
@@ -23,6 +24,7 @@ from components.spec import (
     Alerts,
     Cluster,
     Dashboards,
+    Flag,
     IdentityKind,
     LoadBalancerSpec,
     Release,
@@ -179,6 +181,13 @@ DASHBOARD = DashboardArgs(
         )
     },
     health_checks={},
+)
+FLAGS = FeatureFlagsArgs(
+    context=CONTEXT,
+    services={
+        "shop": replace(SERVICE, flags={"checkout": Flag(description="Short", owner="team-shop", expires="2099-01-01")})
+    },
+    region="eu-west-1",
 )
 ALERT_TOPIC = AlertTopicArgs(
     context=CONTEXT,

@@ -193,6 +193,7 @@ def whole() -> list[dict[str, Any]]:
             {"hosts": ["www.example.com"], "paths": ["/shop/*"], "methods": ["GET"], "slot": 3},
             {"paths": ["/shop/*"], "headers": {"x-tenant": ["acme"]}, "slot": 4},
         ],
+        "flags": {"checkout": {"description": "Short", "owner": "team-shop", "expires": "2099-01-01"}},
         "strategy": {
             "kind": "blueGreen",
             "maxSurge": 1,

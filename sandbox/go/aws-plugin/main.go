@@ -38,6 +38,10 @@ var bridgeMetadata []byte
 var resources = map[string]string{
 	"aws_acm_certificate":                                "acm/Certificate",
 	"aws_acm_certificate_validation":                     "acm/CertificateValidation",
+	"aws_appconfig_application":                          "appconfig/Application",
+	"aws_appconfig_configuration_profile":                "appconfig/ConfigurationProfile",
+	"aws_appconfig_deployment_strategy":                  "appconfig/DeploymentStrategy",
+	"aws_appconfig_environment":                          "appconfig/Environment",
 	"aws_cloudwatch_composite_alarm":                     "cloudwatch/CompositeAlarm",
 	"aws_cloudwatch_dashboard":                           "cloudwatch/Dashboard",
 	"aws_cloudwatch_event_rule":                          "cloudwatch/EventRule",

@@ -5,13 +5,13 @@ import sys
 from pathlib import Path
 
 PACKAGES = [
-    *("acm", "cloudwatch", "ec2", "ecr", "eks", "elbv2", "events", "iam", "kms", "logs", "meta"),
+    *("acm", "appconfig", "cloudwatch", "ec2", "ecr", "eks", "elbv2", "events", "iam", "kms", "logs", "meta"),
     *("route53", "s3", "secretsmanager", "sfn", "sns", "sts", "wafv2"),
 ]
 CLIENTS = [
-    *("ACM", "Account", "CloudFormation", "CloudFront", "CloudFrontKeyValueStore", "CloudWatch", "EC2", "ECR"),
-    *("ECRPublic", "EKS", "ELBV2", "Events", "IAM", "KMS", "Logs", "Organizations", "Route53", "Route53Domains", "S3"),
-    *("S3Control", "S3Express", "SFN", "SNS", "SQS", "STS", "SecretsManager", "WAFV2"),
+    *("ACM", "Account", "AppConfig", "CloudFormation", "CloudFront", "CloudFrontKeyValueStore", "CloudWatch", "EC2"),
+    *("ECR", "ECRPublic", "EKS", "ELBV2", "Events", "IAM", "KMS", "Logs", "Organizations", "Route53", "Route53Domains"),
+    *("S3", "S3Control", "S3Express", "SFN", "SNS", "SQS", "STS", "SecretsManager", "WAFV2"),
 ]
 """Those of the packages, and those that what all packages share asks for."""
 
