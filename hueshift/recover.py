@@ -72,6 +72,15 @@ _TAGGED: Final = {
 """What the tagging API calls it."""
 
 _DESCRIBED: Final[Mapping[str, tuple[str, str, Mapping[str, str], str]]] = {
+    "Application": ("appconfig", "list_applications", {}, "Items[?Name=='{name}'].Id"),
+    "ConfigurationProfile": (
+        "appconfig",
+        "list_configuration_profiles",
+        {"ApplicationId": "applicationId"},
+        "Items[?Name=='{name}'].Id",
+    ),
+    "DeploymentStrategy": ("appconfig", "list_deployment_strategies", {}, "Items[?Name=='{name}'].Id"),
+    "Environment": ("appconfig", "list_environments", {"ApplicationId": "applicationId"}, "Items[?Name=='{name}'].Id"),
     "Listener": (
         "elbv2",
         "describe_listeners",
@@ -175,6 +184,8 @@ def _id(aws: "boto3.Session", kind: str, inputs: Inputs, recorded: set[Any]) -> 
         answer = [one.rpartition("/")[2] for one in answer]
     if name == "WebAcl":
         answer = ["/".join([*reversed(one.split("/")[-2:]), "REGIONAL"]) for one in answer]
+    if name in ("ConfigurationProfile", "Environment"):
+        answer = [f"{one}:{inputs['applicationId']}" for one in answer]
     if name == "PodIdentityAssociation":
         answer = [f"{inputs['clusterName']},{one}" for one in answer]
     return next((one for one in answer if one not in recorded), None)

@@ -127,6 +127,35 @@ def test_of_what_has_the_same_tags_the_one_that_is_not_recorded_and_lives_is_fou
     assert found == {"zone": certificates[0], "shop": certificates[1], "key": keys[2]}
 
 
+def test_what_feature_flags_need_is_found_by_its_name_below_its_application(monkeypatch: pytest.MonkeyPatch) -> None:
+    # moto has no lists of AppConfig but one.
+    asked = []
+
+    def answer(_: object, region: str | None, service: str, operation: str, given: object, query: str) -> list[str]:
+        assert (region, service, query) == (None, "appconfig", "Items[?Name=='shop'].Id")
+        asked.append((operation, given))
+        return ["recorded", "one"]
+
+    monkeypatch.setattr(recover, "_ask", answer)
+    below = {"name": "shop", "applicationId": "app"}
+    found = recover.ids(
+        state(
+            ("application", "aws:appconfig/application:Application", {"name": "shop"}),
+            ("strategy", "aws:appconfig/deploymentStrategy:DeploymentStrategy", {"name": "shop"}),
+            ("environment", "aws:appconfig/environment:Environment", below),
+            ("profile", "aws:appconfig/configurationProfile:ConfigurationProfile", below),
+            recorded=("recorded", "recorded:app"),
+        )
+    )
+    assert found == {"application": "one", "strategy": "one", "environment": "one:app", "profile": "one:app"}
+    assert asked == [
+        ("list_applications", {}),
+        ("list_deployment_strategies", {}),
+        ("list_environments", {"ApplicationId": "app"}),
+        ("list_configuration_profiles", {"ApplicationId": "app"}),
+    ]
+
+
 def test_what_is_in_another_region_is_looked_for_there(aws: boto3.Session) -> None:
     listed: Any = [{"TagKey": key, "TagValue": value} for key, value in TAGS.items()]
     aws.client("kms").create_key(Tags=listed)
