@@ -336,6 +336,14 @@ def test_the_status_of_a_service_that_cannot_be_asked_is_1_and_the_others_are_sh
     assert "shop: eu-west-1 has no production rule for elsewhere.example.com" in done.stderr
 
 
+def test_the_status_of_a_file_without_a_service_is_refused_with_what_says_why(world: World) -> None:
+    world.change(lambda config: config.update({"hueshift:servces": config.pop("hueshift:services")}))
+    done = world.run("status", "--stack", "staging")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "Pulumi.staging.yaml has no service with colors" in done.stderr
+    assert "hueshift doctor --stack staging" in done.stderr
+
+
 def test_the_status_links_the_dashboard_unless_the_file_says_there_is_none(world: World) -> None:
     link = "https://eu-west-1.console.aws.amazon.com/cloudwatch/home?region=eu-west-1#dashboards/dashboard/staging-hueshift"
     assert world.run("status", "--stack", "staging").stdout.endswith(f"dashboard: {link}\n")
