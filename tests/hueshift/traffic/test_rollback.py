@@ -219,7 +219,7 @@ def test_what_aws_refuses_for_good_is_named_with_the_call_and_not_sent_again(wor
     world.server.behave(refused=("ModifyRule", "AccessDenied"))
     done = world.run("rollback", "--stack", "staging")
     assert done.exit_code == 1
-    assert "shop still has blue 50 %, green 50 %: AWS refused ModifyRule: AccessDenied" in done.stderr
+    assert "shop had blue 50 %, green 50 %: AWS refused ModifyRule: AccessDenied" in done.stderr
     assert world.server.actions.count("ModifyRule") == 1
     assert world.called == []
 
