@@ -13,14 +13,16 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from statistics import median
+from threading import Event, Thread
 
 from tests.e2e import cloud, releasing
 
 LATE = 0.5
 """Seconds."""
-LEAD = 30
-"""Seconds of load before a release: the old color's usual."""
+LEAD = 75
+"""Seconds of load before a release: two readings of the pods, by which a new cloud knows that it has users."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,27 @@ def faults(**given: float) -> Iterator[None]:
 
 
 @contextmanager
+def old_dead() -> Iterator[None]:
+    """Let every request of blue fail as soon as green has some."""
+    over = Event()
+
+    def kill() -> None:
+        while not over.wait(0.5):
+            if releasing.green():
+                releasing.fail("blue", error_rate=1)
+                return
+
+    killer = Thread(target=kill)
+    killer.start()
+    try:
+        yield
+    finally:
+        over.set()
+        killer.join()
+        releasing.fail("blue")
+
+
+@contextmanager
 def configured(path: str, value: object) -> Iterator[None]:
     """Give the stack file another value."""
     with cloud.stack_file():
@@ -61,20 +84,21 @@ CASES: Mapping[str, Callable[[], AbstractContextManager[None]]] = {
     "crash loop: a pod ends after 200 requests": lambda: faults(crash_after=200),
     "leak: 256 kB a request": lambda: faults(leak_kb=256),
     "smoke check fails": lambda: configured("services.shop.strategy.smoke[0].status", 418),
+    "the old color fails, all of it": old_dead,
     "migration fails": lambda: configured("services.shop.colors.green.schema", "0999"),
 }
 
 
 def played(case: str) -> Round:
     """Release once."""
-    with releasing.load() as answers:
+    with releasing.by_steps(), releasing.load() as answers:  # each anew: an alarm of the one before would be waited for
         time.sleep(LEAD)
         with CASES[case]():
             code, output = releasing.ended(releasing.released())
     bad = [answer.at for answer in answers if answer.code != 200 or answer.seconds > LATE]
     events = releasing.record().get("events", [])
-    live = next((event["at"] for event in events if event["what"].endswith("% live")), None)
-    back = next((event["at"] for event in events if event["what"].startswith("going back")), None)
+    live = next((_seconds(event["at"]) for event in events if event["what"].endswith("% live")), None)
+    back = next((_seconds(event["at"]) for event in events if event["what"].startswith("going back")), None)
     why = next((event["what"] for event in events if event["what"].startswith("going back")), output.splitlines()[-1])
     return Round(
         code=code,
@@ -83,6 +107,10 @@ def played(case: str) -> Round:
         lasted=bad[-1] - bad[0] if bad else 0.0,
         back=back - live if back and live else None,
     )
+
+
+def _seconds(stamp: str) -> float:
+    return datetime.fromisoformat(stamp).timestamp()
 
 
 def same(releases: int) -> None:
@@ -111,17 +139,16 @@ def main() -> None:
     rounds, cases = int([*sys.argv, "5"][1]), sys.argv[2:] or list(CASES)
     print("| fault | outcome | bad answers | first to last | first step live to the way back |")  # noqa: T201
     print("| --- | --- | ---: | ---: | ---: |")  # noqa: T201
-    with releasing.by_steps():
-        for case in cases:
-            seen = [played(case) for _ in range(rounds)]
-            print(json.dumps([vars(one) for one in seen]), file=sys.stderr)  # noqa: T201
-            backs = [one.back for one in seen if one.back is not None]
-            print(  # noqa: T201
-                f"| {case} | {', '.join(sorted({str(one.code) for one in seen}))}: {seen[0].why} "
-                f"| {median(one.bad for one in seen):.0f} | {median(one.lasted for one in seen):.1f} s "
-                f"| {f'{median(backs):.0f} s' if backs else 'no step was live'} |",
-                flush=True,
-            )
+    for case in cases:
+        seen = [played(case) for _ in range(rounds)]
+        print(json.dumps([vars(one) for one in seen]), file=sys.stderr)  # noqa: T201
+        backs = [one.back for one in seen if one.back is not None]
+        print(  # noqa: T201
+            f"| {case} | {', '.join(sorted({str(one.code) for one in seen}))}: {seen[0].why} "
+            f"| {median(one.bad for one in seen):.0f} | {median(one.lasted for one in seen):.1f} s "
+            f"| {f'{median(backs):.0f} s' if backs else 'no step was live'} |",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

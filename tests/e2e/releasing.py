@@ -59,8 +59,8 @@ def ended(process: "subprocess.Popen[str]", seconds: float = 600) -> tuple[int, 
     return process.returncode, output
 
 
-def fail(**faults: float) -> None:
-    for pod in cloud.pods("green"):
+def fail(color: str = "green", /, **faults: float) -> None:
+    for pod in cloud.pods(color):
         requests.put(f"http://{pod['status']['podIP']}:8080/faults", json=faults, timeout=5).raise_for_status()
 
 
