@@ -120,8 +120,10 @@ def _asked(paths: list[str], file: str | None) -> list[str]:
     if file is not None:
         try:
             lines = (sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")).splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise RefusedError(f"--file {file} cannot be read: {error}") from None
+        except OSError as error:
+            raise RefusedError(f"--file {file} cannot be read: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise RefusedError(f"--file {file} cannot be read: it is no text in UTF-8") from None
     found = [*paths, *(line.strip() for line in lines if line.strip() and not line.startswith("#"))]
     if not found:
         raise RefusedError("no path is given: name some, such as /, or a file that has them with --file")

@@ -97,6 +97,11 @@ def status(
     with reported():
         there = place(stack)
         wanted = [there.service(service)] if service else list(there.services.values())
+        if not wanted:
+            raise RefusedError(
+                f"{there.file.name} has no service with colors; what is wrong with it: "
+                f"hueshift doctor --stack {there.name}"
+            )
         balancer = Balancer(there, patience=PATIENCE)
 
         @cache

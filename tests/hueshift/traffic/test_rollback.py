@@ -219,7 +219,7 @@ def test_what_aws_refuses_for_good_is_named_with_the_call_and_not_sent_again(wor
     world.server.behave(refused=("ModifyRule", "AccessDenied"))
     done = world.run("rollback", "--stack", "staging")
     assert done.exit_code == 1
-    assert "shop still has blue 50 %, green 50 %: AWS refused ModifyRule: AccessDenied" in done.stderr
+    assert "shop had blue 50 %, green 50 %: AWS refused ModifyRule: AccessDenied" in done.stderr
     assert world.server.actions.count("ModifyRule") == 1
     assert world.called == []
 
@@ -334,6 +334,14 @@ def test_the_status_of_a_service_that_cannot_be_asked_is_1_and_the_others_are_sh
     assert "blue    ? %" in done.stdout
     assert "staging/orders  https://orders.example.com\n  blue  100 %" in done.stdout
     assert "shop: eu-west-1 has no production rule for elsewhere.example.com" in done.stderr
+
+
+def test_the_status_of_a_file_without_a_service_is_refused_with_what_says_why(world: World) -> None:
+    world.change(lambda config: config.update({"hueshift:servces": config.pop("hueshift:services")}))
+    done = world.run("status", "--stack", "staging")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "Pulumi.staging.yaml has no service with colors" in done.stderr
+    assert "hueshift doctor --stack staging" in done.stderr
 
 
 def test_the_status_links_the_dashboard_unless_the_file_says_there_is_none(world: World) -> None:
