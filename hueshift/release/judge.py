@@ -146,7 +146,7 @@ def compare(
             why = f"{here:,.0f} requests, and {needed:,.0f} are needed to see {limit:.1%}"
             return Verdict(gate=gate, state="unknown", why=why, needs=math.ceil(needed - here))
         if failing > limit:
-            bad = sum(scrape.new_bad for scrape in step)
-            why = f"{bad:,.0f} of {here:,.0f} requests; the old color fails {failing:.1%}, and proves nothing"
-            return Verdict(gate=gate, state="alike" if bad > limit * here else "good", why=why)
+            failed = sum(scrape.new_bad for scrape in step)
+            why = f"{failed:,.0f} of {here:,.0f} requests; the old color fails {failing:.1%}, and proves nothing"
+            return Verdict(gate=gate, state="alike" if failed > limit * here else "good", why=why)
     return Verdict(gate=gate, state="good", why=f"{here:,.0f} requests: {odds}")
