@@ -1,6 +1,6 @@
 module example.com/grpc
 
-go 1.26.8
+go 1.26
 
 require google.golang.org/grpc v1.81.1
 
