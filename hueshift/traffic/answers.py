@@ -15,7 +15,7 @@ REQUESTS: Final = 20
 _EMPTY: Final = bytes(5)
 """A message of gRPC without fields: not compressed, and of no length."""
 _UNKNOWN_AUTHORITY: Final = 60
-"""How curl ends then (curl's man page, exit codes)."""
+"""How curl ends then, and where a certificate is for other names (curl's man page, exit codes)."""
 NAMELESS: Final = "its answers have no x-version: which version gave them was not seen"
 
 
@@ -82,9 +82,10 @@ def curl(url: str, *options: str, body: bytes | None = None) -> bytes:
     given = shlex.split(os.environ.get("CURL_OPTIONS", ""))
     command = ["curl", "--silent", "--show-error", "--max-time", "30", *options, *given, url]
     done = subprocess.run(command, capture_output=True, input=body, check=False)
-    if done.returncode == _UNKNOWN_AUTHORITY:
+    said = done.stderr.decode(errors="replace").strip()
+    if done.returncode == _UNKNOWN_AUTHORITY and "subject name" not in said:
         mends = "CURL_OPTIONS='--cacert FILE', with the authority of its certificate"
         raise RefusedError(f"{url} has a certificate of an authority that curl does not know; set {mends}")
     if done.returncode:
-        raise RefusedError(f"{url} gave no answer: {done.stderr.decode(errors='replace').strip()}")
+        raise RefusedError(f"{url} gave no answer: {said}")
     return done.stdout

@@ -67,7 +67,8 @@ def test_a_service_that_speaks_grpc_is_flipped_and_no_call_is_lost(tmp_path: Pat
         write(file, service)
         cloud.update()
         cloud.wait_until("blue answers", lambda: call() == ("0", "blue"))
-        smoke = cloud.run("hueshift", "smoke", "called", "--stack", "sandbox")
+        # The certificate here is for names one label below shop.localhost.
+        smoke = cloud.run("hueshift", "smoke", "called", "--stack", "sandbox", CURL_OPTIONS="--insecure")
         assert "called 1.1.0 is live and ready as green" in smoke.stdout
         answers: list[tuple[float, str, str]] = []
         over = Event()
