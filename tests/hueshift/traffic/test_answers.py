@@ -1,5 +1,7 @@
 """What a service answers, as curl prints it."""
 
+import subprocess
+
 import pytest
 
 from components.spec import Protocol
@@ -49,3 +51,21 @@ def test_a_path_is_asked_by_get(monkeypatch: pytest.MonkeyPatch) -> None:
     answers.checked("https://shop.example.com", samples.SERVICE)
     assert asked[0][0] == "https://shop.example.com/health/ready"
     assert asked[0][-1] == "None"
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ("SSL certificate problem: unable to get local issuer certificate", "CURL_OPTIONS='--cacert FILE'"),
+        ("SSL: no alternative certificate subject name matches target host name 'x'", "curl: \\(60\\) SSL: no alter"),
+    ],
+)
+def test_a_certificate_for_other_names_is_not_one_of_an_unknown_authority(
+    monkeypatch: pytest.MonkeyPatch, said: str, why: str
+) -> None:
+    def run(*_: object, **__: object) -> "subprocess.CompletedProcess[bytes]":
+        return subprocess.CompletedProcess([], 60, b"", f"curl: (60) {said}".encode())
+
+    monkeypatch.setattr(subprocess, "run", run)
+    with pytest.raises(RefusedError, match=why):
+        answers.ask("https://shop.example.com")
