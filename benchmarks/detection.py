@@ -83,7 +83,7 @@ CASES: Mapping[str, Callable[[], AbstractContextManager[None]]] = {
     "slow: 40 % take 0.7 s longer": lambda: faults(delay_ms=700, delay_rate=0.4),
     "crash loop: a pod ends after 200 requests": lambda: faults(crash_after=200),
     "leak: 256 kB a request": lambda: faults(leak_kb=256),
-    "smoke check fails": lambda: configured("services.shop.strategy.smoke[0].status", 418),
+    "smoke check fails": lambda: configured("services.shop.strategy.smoke[0].path", "/no-such-page"),
     "the old color fails, all of it": old_dead,
     "migration fails": lambda: configured("services.shop.colors.green.schema", "0999"),
 }

@@ -81,7 +81,7 @@ def load(limit: float = 880) -> Iterator[list[cloud.Answer]]:
 
 def forget() -> None:
     """Let CloudWatch and Prometheus know nothing of an earlier release: `canary-errors` remembers ten minutes."""
-    series = 'http_requests_total{color="green",status=~"5.."}'
+    series = 'http_requests_total{status=~"5.."}'
 
     def known() -> int:
         answer = requests.get(f"{paths.PROMETHEUS_URL}/api/v1/query", params={"query": series}, timeout=5).json()
