@@ -28,7 +28,7 @@ from components.service.workload import (
     patience,
     requirements,
 )
-from components.spec import Service, Strategy, StrategyKind, Timing
+from components.spec import Protocol, Service, Strategy, StrategyKind, Timing
 
 REVISIONS: Final = 5
 """Old ReplicaSets kept for ``kubectl rollout undo``: the previous versions that stay deployable."""
@@ -345,8 +345,13 @@ def _container(args: ColorEnvironmentArgs, env_from: Sequence[Mapping[str, Any]]
     spec, health, timing = args.spec, args.spec.health, args.spec.timing
 
     def probe(path: str, interval: int, failures: int) -> dict[str, Any]:
+        asked: dict[str, Any] = {"httpGet": {"path": path, "port": rules.PORT}}
+        if spec.protocol is Protocol.GRPC:
+            # What does not serve, as its own health service says, must not be restarted for that.
+            lives = path == health.liveness_path
+            asked = {"tcpSocket": {"port": rules.PORT}} if lives else {"grpc": {"port": spec.port, "service": ""}}
         return {
-            "httpGet": {"path": path, "port": rules.PORT},
+            **asked,
             "periodSeconds": interval,
             "timeoutSeconds": health.timeout,
             "successThreshold": 1,

@@ -4,8 +4,10 @@ import json
 
 import pytest
 
+from components.spec import Service
 from hueshift.traffic import verify
 from hueshift.traffic.answers import Answer
+from tests.support import samples
 from tests.support.balancers import World
 
 pytestmark = pytest.mark.slow
@@ -162,13 +164,13 @@ def test_users_may_meet_the_old_version_for_as_long_as_a_load_balancer_takes_to_
     said = [*["1.5.0"] * 3, "1.4.0", *["1.5.0"] * 20]
     asked: list[str] = []
 
-    def ask(url: str) -> Answer:
+    def checked(url: str, _: Service) -> Answer:
         asked.append(said[len(asked)])
         return Answer(url=url, status=200, headers={"x-version": asked[-1]})
 
-    monkeypatch.setattr(verify, "ask", ask)
+    monkeypatch.setattr(verify, "checked", checked)
     monkeypatch.setattr("time.sleep", lambda _: None)
-    verify._settled("https://shop.example.com/", "1.5.0", "")
+    verify._settled("https://shop.example.com", samples.SERVICE, "1.5.0", "")
     assert len(asked) == 24, "twenty right answers in a row"
 
 
