@@ -136,7 +136,7 @@ def zone_problem(host: str, *, zone: str) -> str | None:
 
 def method_problem(path: str) -> str | None:
     """Return why this is no method of gRPC."""
-    if re.fullmatch(r"/\w+(\.\w+)*/\w+", path):
+    if re.fullmatch(r"/\w+(\.\w+)+/\w+", path):
         return None
     return f"{path!r} is no method of gRPC; allowed is /package.Service/Method, or nothing for the usual health check"
 

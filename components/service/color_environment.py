@@ -344,12 +344,11 @@ def within(zones: Sequence[str]) -> dict[str, Any]:
 def _container(args: ColorEnvironmentArgs, env_from: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     spec, health, timing = args.spec, args.spec.health, args.spec.timing
 
-    def probe(path: str, interval: int, failures: int) -> dict[str, Any]:
+    def probe(path: str, interval: int, failures: int, *, restarts: bool = False) -> dict[str, Any]:
         asked: dict[str, Any] = {"httpGet": {"path": path, "port": rules.PORT}}
         if spec.protocol is Protocol.GRPC:
             # What does not serve, as its own health service says, must not be restarted for that.
-            lives = path == health.liveness_path
-            asked = {"tcpSocket": {"port": rules.PORT}} if lives else {"grpc": {"port": spec.port, "service": ""}}
+            asked = {"tcpSocket": {"port": rules.PORT}} if restarts else {"grpc": {"port": spec.port, "service": ""}}
         return {
             **asked,
             "periodSeconds": interval,
@@ -379,5 +378,5 @@ def _container(args: ColorEnvironmentArgs, env_from: Sequence[Mapping[str, Any]]
         "startupProbe": probe(health.startup_path, STARTUP_INTERVAL, STARTUP_CHECKS),
         "readinessProbe": probe(health.path, health.interval, health.unhealthy_threshold),
         # Twice as patient: a pod first gets no more requests, and is restarted only then.
-        "livenessProbe": probe(health.liveness_path, health.interval, 2 * health.unhealthy_threshold),
+        "livenessProbe": probe(health.liveness_path, health.interval, 2 * health.unhealthy_threshold, restarts=True),
     }

@@ -10,6 +10,7 @@ from typing import Annotated, Final
 import typer
 
 from components.model import SHADOW_HEADER, Color, color_host
+from components.spec import Protocol
 from hueshift.report import Json, RefusedError, StackName, emit, reported
 from hueshift.stack import load
 from hueshift.traffic.alike import Given, differences, ignored
@@ -74,6 +75,8 @@ def compare(
         asked = _asked(paths or [], file)
         without = [ignored(path) for path in ignore or []]
         settings, _, idle = idle_color(place, Balancer(place, patience=PATIENCE), service)
+        if settings.protocol is Protocol.GRPC:
+            raise RefusedError(f"{service} speaks gRPC, and answers are compared by GET alone")
         active = idle.other
         port = place.settings.load_balancer.test_listener_port
         urls = {color: f"https://{color_host(color, settings.host)}:{port}" for color in Color}

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.by_hand, pytest.mark.timeout(480)]
 HOST = "called.shop.localhost"
 METHOD = "/grpc.health.v1.Health/Check"
 RATE = 20
-"""Calls a second."""
+"""Calls a second at most, each over a connection of its own."""
 
 
 def called(image: str) -> dict[str, Any]:

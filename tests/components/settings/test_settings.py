@@ -1380,7 +1380,7 @@ ENVOY = f"registry.example.com/envoy@sha256:{'0a1b' * 16}"
         ("grpc", {"metrics": {"enabled": False}}, ""),
         ("grpc", {"metrics": {"enabled": False}, "health": {"path": "/shop.v1.Shop/Ready"}}, ""),
         ("grpc", {}, "metrics.enabled: true, but Prometheus asks by HTTP/1.1"),
-        ("grpc", {"health": {"path": "/ready"}}, "health.path: '/ready' is no method of gRPC"),
+        ("grpc", {"health": {"path": "/health/up"}}, "health.path: '/health/up' is no method of gRPC"),
         ("grpc", {"health": {"livenessPath": "/live"}}, "health.livenessPath: is asked of no pod that speaks gRPC"),
         ("grpc", {"strategy": {"smoke": [{"path": "/items"}]}}, "strategy.smoke[0]: asks by GET, and the pods speak"),
         ("h2c", {}, 'protocol: must be http1, http2 or grpc; got "h2c"'),

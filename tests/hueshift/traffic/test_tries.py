@@ -1,6 +1,7 @@
 """`hueshift flip`, `smoke` and `verify`: what they ask first, what they refuse, and what they leave as it was."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -55,6 +56,16 @@ def test_no_color_is_taken_for_idle_that_the_load_balancer_says_is_live(world: W
     )
     assert world.called == []
     assert world.file.read_text() == before
+
+
+def test_answers_of_grpc_are_not_compared(world: World) -> None:
+    def called(config: dict[str, Any]) -> None:
+        config["hueshift:services"]["shop"] |= {"protocol": "grpc", "metrics": {"enabled": False}}
+        config["hueshift:services"]["shop"].pop("health", None)
+
+    world.change(called)
+    done = world.run("compare", "shop", "/", "--stack", "staging")
+    assert (done.exit_code, "shop speaks gRPC, and answers are compared by GET alone" in done.stderr) == (1, True)
 
 
 def test_a_color_that_is_named_is_flipped_to_without_a_guess(world: World) -> None:
