@@ -96,6 +96,14 @@ class Place:
         """What the file says of each service that has a host and a color."""
         return wishes(self.values)
 
+    @property
+    def unread(self) -> str | None:
+        """Which services the file names and gives no color, so that nothing is known of them; None for none."""
+        services = self.values.get("services")
+        names = sorted(map(str, services.keys() - self.services.keys())) if isinstance(services, dict) else []
+        what = f"{self.file.name} gives no colors; what is wrong with it: hueshift doctor --stack {self.name}"
+        return f"left out: {', '.join(names)}, which {what}" if names else None
+
     def service(self, name: str) -> Wished:
         """Return what the file says of one service. Raises ``RefusedError`` if there is none of that name."""
         services = self.services

@@ -132,6 +132,8 @@ def status(
             emit({**about, "services": services})
         else:
             typer.echo("\n".join(_page(there, found, unknown)))
+        if there.unread:
+            typer.echo(there.unread, err=True)
         problems = [item.problem for item in found if item.problem]
         busy = [item for item in found if closed and item.release and not item.release.record.phase.closed]
         if busy:
