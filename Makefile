@@ -5,7 +5,7 @@ export PYTHONPYCACHEPREFIX := $(or $(HUESHIFT_CACHE),$(or $(XDG_CACHE_HOME),$(HO
 export PYTHONDONTWRITEBYTECODE :=
 python := .venv/bin/python
 
-.PHONY: help reference docs sandbox sandbox-env sandbox-status sandbox-down check test venv
+.PHONY: help reference docs sandbox sandbox-env sandbox-status sandbox-down check test venv lint types imports unit
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
 
@@ -21,11 +21,21 @@ sandbox-status: venv ## what runs and what it serves
 sandbox-down: venv ## end and remove what `make sandbox` started
 	@$(python) -m sandbox down
 
-check: venv docs ## the fast gate: format, lint, types, import contracts, pipeline files, the site, unit tests
+check: venv ## the fast gate: format, lint, types, import contracts, pipeline files, the site, unit tests
+	@$(MAKE) --no-print-directory --jobs lint types imports docs unit
+
+lint: venv
 	@.venv/bin/ruff format --check --quiet . || { echo "remedy: .venv/bin/ruff format ."; exit 1; }
 	@.venv/bin/ruff check --quiet .
-	@tools/lint-pipeline.sh & linting=$$!; .venv/bin/mypy --no-error-summary; typed=$$?; wait $$linting && exit $$typed
-	@.venv/bin/lint-imports --no-logo >/tmp/hueshift-imports.$$$$ || { cat /tmp/hueshift-imports.$$$$; exit 1; }; rm -f /tmp/hueshift-imports.*
+	@tools/lint-pipeline.sh
+
+types: venv
+	@.venv/bin/mypy --no-error-summary
+
+imports: venv
+	@said=$$(.venv/bin/lint-imports --no-logo) || { echo "$$said"; exit 1; }
+
+unit: venv
 	@.venv/bin/pytest -q -n 2 --dist loadfile -m "not slow and not e2e" --ignore=tests/e2e --durations=20 --durations-min=0.5 --junitxml=.pytest_cache/check.xml
 
 test: check ## everything, the tests on the local cloud included; what CI runs

@@ -193,7 +193,7 @@ SOMETIMES = {
 }
 """What a stack has only if its settings ask for it."""
 
-each_stack = pytest.mark.parametrize("stack", ["production", "staging"])
+each_stack = pytest.mark.parametrize("stack", ["production", pytest.param("staging", marks=pytest.mark.slow)])
 """The third, of the local cloud, has nothing that these have not."""
 
 

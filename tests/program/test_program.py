@@ -18,7 +18,7 @@ from tests.support.program import STACKS, Config, build, config, defaults, diffe
 
 WEIGHTS = {f"actions[0].forward.targetGroups[{index}].weight" for index in (0, 1)}
 
-each_stack = pytest.mark.parametrize("stack", ["production", "staging"])
+each_stack = pytest.mark.parametrize("stack", ["production", pytest.param("staging", marks=pytest.mark.slow)])
 """The third, of the local cloud, is run for real."""
 
 

@@ -1361,10 +1361,43 @@ def test_a_route_that_a_lower_band_hides_is_refused_with_the_number_that_mends_i
     assert "set it below 300" in problem
 
 
-# Shadow traffic
-
-
 ENVOY = f"registry.example.com/envoy@sha256:{'0a1b' * 16}"
+
+
+# Protocols
+
+
+@pytest.mark.parametrize(
+    ("protocol", "more", "refused"),
+    [
+        ("http2", {}, ""),
+        ("http2", {"uptime": {"enabled": True}}, "uptime.enabled: true, but Route 53 asks by HTTP/1.1"),
+        (
+            "http2",
+            {"shadow": {"percent": 0, "image": ENVOY}},
+            "shadow: copies requests by HTTP/1.1, and protocol is http2",
+        ),
+        ("grpc", {"metrics": {"enabled": False}}, ""),
+        ("grpc", {"metrics": {"enabled": False}, "health": {"path": "/shop.v1.Shop/Ready"}}, ""),
+        ("grpc", {}, "metrics.enabled: true, but Prometheus asks by HTTP/1.1"),
+        ("grpc", {"health": {"path": "/health/up"}}, "health.path: '/health/up' is no method of gRPC"),
+        ("grpc", {"health": {"livenessPath": "/live"}}, "health.livenessPath: is asked of no pod that speaks gRPC"),
+        ("grpc", {"strategy": {"smoke": [{"path": "/items"}]}}, "strategy.smoke[0]: asks by GET, and the pods speak"),
+        ("h2c", {}, 'protocol: must be http1, http2 or grpc; got "h2c"'),
+    ],
+)
+def test_what_speaks_another_protocol_than_the_pods_is_refused_with_its_key(
+    protocol: str, more: dict[str, Any], refused: str
+) -> None:
+    values = some.stack()
+    values["services"]["shop"] |= {"protocol": protocol, **more}
+    if not refused:
+        assert parse(values, stack="staging").services["shop"].protocol == protocol
+        return
+    assert any(f"hueshift:services.shop.{refused}" in problem for problem in problems(values)), problems(values)
+
+
+# Shadow traffic
 
 
 def shadowed(percent: int, **more: object) -> dict[str, Any]:
