@@ -38,6 +38,7 @@ from components.spec import (
     Judge,
     LoadBalancerSpec,
     NetworkSpec,
+    Protocol,
     Rule,
     Service,
     Stack,
@@ -249,7 +250,11 @@ class StackSettings(Stack):
                     **_alone(service),
                     "priorityBand": model.priority_band(str(name)),
                     **service,
-                    "uptime": _resolved({} if service.get("uptime") is None else service["uptime"], asked),
+                    "uptime": _resolved(
+                        {} if service.get("uptime") is None else service["uptime"],
+                        # Route 53 asks by HTTP/1.1.
+                        {"enabled": asked["enabled"] and service.get("protocol", Protocol.HTTP1) == Protocol.HTTP1},
+                    ),
                 },
                 production,
             )

@@ -211,7 +211,9 @@ HEALTH_METHOD: Final = "/grpc.health.v1.Health/Check"
 class Uptime:
     """Whether Route 53 asks the host from outside, on ``health.path``, as users would."""
 
-    enabled: Annotated[bool, Unset("true in production if the load balancer is internet-facing")] = False
+    enabled: Annotated[
+        bool, Unset("true in production if the load balancer is internet-facing and protocol is http1")
+    ] = False
     """Whether the host is probed; CloudWatch counts the probes as traffic."""
     contains: Annotated[
         str | None, Like(r"[\x20-\x7e]+", "1 to 255 letters, signs and blanks of ASCII", limit=255), Example("ready")

@@ -1367,6 +1367,18 @@ ENVOY = f"registry.example.com/envoy@sha256:{'0a1b' * 16}"
 # Protocols
 
 
+@pytest.mark.parametrize(("protocol", "probed"), [("http1", True), ("http2", False), ("grpc", False)])
+def test_pods_of_another_protocol_are_not_probed_from_outside_where_nothing_is_said(
+    protocol: str, probed: bool
+) -> None:
+    values = some.stack() | {"production": True}
+    values["network"] |= {"scheme": "internet-facing"}
+    values["loadBalancer"] |= {"testListenerCidrs": ["203.0.113.10/32"]}
+    values["alerts"]["subscriptions"] = [{"protocol": "email", "endpoint": "ops@example.com"}]
+    values["services"]["shop"] |= {"protocol": protocol, "metrics": {"enabled": False}}
+    assert parse(values, stack="production").services["shop"].uptime.enabled is probed
+
+
 @pytest.mark.parametrize(
     ("protocol", "more", "refused"),
     [
