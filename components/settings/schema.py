@@ -242,7 +242,7 @@ class StackSettings(Stack):
         }
         production = {"expectsTraffic": info.context["production"]}  # type: ignore[index]
         network: NetworkSpec | None = info.data.get("network")
-        asked = {"enabled": info.context["production"] and network is not None and not network.internal}  # type: ignore[index]
+        public = info.context["production"] and network is not None and not network.internal  # type: ignore[index]
         return {
             name: _resolved(
                 {
@@ -253,7 +253,7 @@ class StackSettings(Stack):
                     "uptime": _resolved(
                         {} if service.get("uptime") is None else service["uptime"],
                         # Route 53 asks by HTTP/1.1.
-                        {"enabled": asked["enabled"] and service.get("protocol", Protocol.HTTP1) == Protocol.HTTP1},
+                        {"enabled": public and service.get("protocol", Protocol.HTTP1) == Protocol.HTTP1},
                     ),
                 },
                 production,

@@ -27,8 +27,8 @@ def smoke(
 
     It is the color that is idle by the stack file and by the load balancer. Once it has all of its healthy targets it
     must be live, ready, and answer twenty requests without an error; of gRPC those are calls of its health check. An
-    answer that says its version, in x-version,
-    must say that of the stack file. CURL_OPTIONS has further arguments of curl, such as --cacert FILE.
+    answer that says its version, in x-version, must say that of the stack file. CURL_OPTIONS has further arguments of
+    curl, such as --cacert FILE.
     """
     with reported():
         place = load(stack)
