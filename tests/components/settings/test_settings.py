@@ -211,6 +211,15 @@ def test_a_service_takes_color_and_weight_from_the_stack_unless_it_has_its_own()
 def test_an_environment_is_named_after_its_stack_unless_it_says_otherwise() -> None:
     assert parse(some.stack(), stack="dev").environment == "dev"
     assert parse(some.stack() | {"environment": "qa"}, stack="dev").environment == "qa"
+    assert parse(some.stack() | {"environment": ""}, stack="dev").environment == "dev"
+
+
+@pytest.mark.parametrize(("stated", "said"), [(0, "0"), (False, "false"), ([], "a list"), ({}, "a mapping")])
+def test_an_environment_that_is_no_text_is_refused_and_not_taken_as_none(stated: object, said: str) -> None:
+    assert any(
+        each.startswith(f"{PREFIX}environment: must be text in quotes; got {said}")
+        for each in problems(put("environment", stated))
+    )
 
 
 def test_colors_stand_in_the_order_of_every_target_group_list() -> None:
