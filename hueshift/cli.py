@@ -62,7 +62,7 @@ PARTS: Final = {
     "recover": Part(
         "hueshift.recover",
         "recover",
-        "Take into the state what a killed update has created and not recorded",
+        "Take into the state what a killed update has created and not recorded, and forget what else was pending.",
     ),
     "review": Part("hueshift.review", "review", "Write the stack file of a review."),
     "image": Part(

@@ -2,7 +2,7 @@
 
 import copy
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
 
 import typer
@@ -20,7 +20,8 @@ STORE: Final = "aws-secrets-manager"
 """The ClusterSecretStore that docs/cluster.md requires."""
 
 LEFT_OUT: Final = ("registry", "environment", "production", "activeColor", "canaryWeight")
-LEFT_OUT_OF_SERVICE: Final = ("activeColor", "canaryWeight", "experiment", "expectsTraffic")
+LEFT_OUT_OF_SERVICE: Final = ("activeColor", "canaryWeight", "experiment", "expectsTraffic", "shadow")
+LEFT_OUT_OF_COLOR: Final = ("minReplicas",)
 
 
 def review(
@@ -92,9 +93,12 @@ def _config(
     balancer = kept.setdefault(f"{own}loadBalancer", {})
     balancer.pop("certificateArn", None)
     balancer.update(deletionProtection=False, accessLogs=False, waf=False)
+    hosts = {service.host: f"{name}.{zone}" for name, service in place.settings.services.items()}
     for name, service in kept[f"{own}services"].items():
         serving = _serving(place.settings.services[name])
         runs = {**service["colors"][serving], **changed.get(name, {})}
+        for key in LEFT_OUT_OF_COLOR:
+            runs.pop(key, None)
         for entry, wanted in service.get("secrets", {}).items():
             if "source" not in wanted:
                 source = {"store": STORE, "path": f"review/{name}/{entry}"}
@@ -108,7 +112,23 @@ def _config(
         )
         for key in LEFT_OUT_OF_SERVICE:
             service.pop(key, None)
+        if routes := _routes(service.pop("routes", []), hosts):
+            service["routes"] = routes
     return kept
+
+
+def _routes(routes: Sequence[Mapping[str, Any]], hosts: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return the routes as a review has them: on the review's hosts of the services, and on no other.
+
+    A host that is none of a service has no name of its own here, and would be taken from the other stack. What a route
+    says is changed, and with it the slot that it would get: each has one by its place, so that no two have the same.
+    """
+    moved = [
+        {**route, **({"hosts": [hosts[host] for host in route["hosts"] if host in hosts]} if "hosts" in route else {})}
+        for route in routes
+    ]
+    kept = [route for route in moved if route.get("hosts") != []]
+    return [{**route, "slot": slot} for slot, route in enumerate(kept, 1)]
 
 
 def _serving(settings: Service) -> Color:

@@ -96,6 +96,14 @@ class Place:
         """What the file says of each service that has a host and a color."""
         return wishes(self.values)
 
+    @property
+    def unread(self) -> str | None:
+        """Which services the file names and gives no color, so that nothing is known of them; None for none."""
+        services = self.values.get("services")
+        names = sorted(map(str, services.keys() - self.services.keys())) if isinstance(services, dict) else []
+        what = f"{self.file.name} gives no colors; what is wrong with it: hueshift doctor --stack {self.name}"
+        return f"left out: {', '.join(names)}, which {what}" if names else None
+
     def service(self, name: str) -> Wished:
         """Return what the file says of one service. Raises ``RefusedError`` if there is none of that name."""
         services = self.services
@@ -411,10 +419,10 @@ def colors(folder: Path, service: str) -> Iterator[tuple[str, str, Mapping[str, 
     for file in sorted(folder.glob("Pulumi.*.yaml")):
         services = decoded(section(read(file), "config", file).get(key))
         for name, settings in services.items() if isinstance(services, dict) else ():
-            if name == service and isinstance(settings, dict):
-                for color, release in (settings.get("colors") or {}).items():
-                    if isinstance(release, dict):
-                        yield file.suffixes[-2].removeprefix("."), color, release
+            said = settings.get("colors") if name == service and isinstance(settings, dict) else None
+            for color, release in said.items() if isinstance(said, dict) else ():
+                if isinstance(release, dict):
+                    yield file.suffixes[-2].removeprefix("."), color, release
 
 
 def productions(folder: Path) -> Iterator[str]:
@@ -476,7 +484,8 @@ def program() -> str:
     """
     if shutil.which("pulumi") is None:
         raise RefusedError(
-            "the program pulumi is not on PATH; install it, or on the local cloud run `make sandbox-env`"
+            "the program pulumi is not on PATH; install it: curl -fsSL https://get.pulumi.com | sh, or on the local "
+            'cloud run: eval "$(make -s sandbox-env)"'
         )
     return "pulumi"
 

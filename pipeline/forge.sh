@@ -1,17 +1,19 @@
 #!/usr/bin/env bash
-# forge.sh comment FILE | issue TITLE FILE | close TITLE | reviewed NUMBER
+# forge.sh comment FILE | issue TITLE FILE | close TITLE | reviewed NUMBER | left JOB FOLDER | ended JOB
 # Talks to GitHub or GitLab, whichever runs this job. `comment` writes NAME.md as the one comment of the pull request
 # that begins with <!-- hueshift:NAME -->: the one that is there is edited, other people's are left alone. `issue` keeps
 # one open issue of that title up to date; `close` closes it, if there is one. `reviewed` prints whether a pull request is
-# open and has the label review: yes or no.
+# open and has the label review: yes or no. `left` puts into FOLDER what a job of this pipeline of GitLab has left for
+# keep.sh: JOB.env as newest.env, the file of STACK and the record, each by its name. Taken as an artifact, it could lie
+# over the scripts of a job that may push. Nothing if JOB did nothing. `ended` fails unless JOB has succeeded.
 #
 # GitHub: GITHUB_API_URL, GITHUB_REPOSITORY, GITHUB_TOKEN; PULL_REQUEST, its number, for a comment
-# GitLab: CI_API_V4_URL, CI_PROJECT_ID, GITLAB_TOKEN; CI_MERGE_REQUEST_IID for a comment
+# GitLab: CI_API_V4_URL, CI_PROJECT_ID, GITLAB_TOKEN; CI_MERGE_REQUEST_IID for a comment, CI_PIPELINE_ID for a job
 set -euo pipefail
 # shellcheck source=lib/steps.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib/steps.sh"
 takes 2 3 "$@"
-case $1-$# in comment-2 | issue-3 | close-2 | reviewed-2) ;; *) usage >&2 && exit 2 ;; esac
+case $1-$# in comment-2 | issue-3 | close-2 | reviewed-2 | left-3 | ended-2) ;; *) usage >&2 && exit 2 ;; esac
 
 need() { # need NAME...: set, or it is said which is not
   for name in "$@"; do [ -n "${!name:-}" ] || fail "$name is not set; $forge needs $*"; done
@@ -35,11 +37,14 @@ else
 fi
 
 call() { # METHOD PATH [FILE]: leaves in $work/answer what the API answers; the token is in no process's arguments
+  # Returns 1 if nothing is there and LACKING is set.
   local status send=()
   [ $# -lt 3 ] || send=(--header "Content-Type: application/json" --data-binary "@$3")
   [ "$1" != GET ] || send+=(--retry 3)
+  : >"$work/answer"
   status=$(curl --silent --show-error --max-time 60 --request "$1" --config <(printf 'header = "%s"\n' "$header") \
     "${send[@]}" --output "$work/answer" --write-out '%{http_code}' "$api/$2") || fail "$forge does not answer at $api"
+  [ "$status" != 404 ] || [ -z "${LACKING:-}" ] || return 1
   [[ $status == 2* ]] ||
     fail "$forge refused $1 $2 with $status: $(jq --raw-output '.message // .error // .' "$work/answer" 2>/dev/null | head -c 300)"
 }
@@ -98,6 +103,38 @@ reviewed() {
   call GET "$repository/$path"
   jq --raw-output --arg opened "$opened" \
     "if .state == \$opened and any(.labels[]; $label == \"review\") then \"yes\" else \"no\" end" "$work/answer"
+}
+
+job() { # NAME: leaves in $work/job what GitLab says of the job, as it was run last
+  need CI_PIPELINE_ID
+  call GET "$repository/pipelines/$CI_PIPELINE_ID/jobs?per_page=100"
+  jq --arg name "$1" 'map(select(.name == $name))[0] // empty' "$work/answer" >"$work/job"
+  [ -s "$work/job" ] || fail "this pipeline has no job $1"
+}
+
+left() {
+  local id file stack=${STACK:?is not set}
+  job "$1"
+  id=$(jq .id "$work/job")
+  if jq --exit-status '.artifacts_file == null' "$work/job" >/dev/null; then
+    ended "$1"
+    fail "nothing of $1 is here: it was not uploaded, or has expired; merge by hand what a preview of $stack differs in"
+  fi
+  mkdir -p "$2"
+  for file in "$1.env" "$(stack_file "$stack")" releases.json; do
+    ! LACKING=yes call GET "$repository/jobs/$id/artifacts/$file" || cp "$work/answer" "$2/${file/#"$1.env"/newest.env}"
+  done
+  if [ ! -s "$2/newest.env" ]; then
+    ended "$1"
+    say "nothing to keep: $1 has done nothing to $stack"
+  fi
+}
+
+ended() {
+  local status
+  job "$1"
+  status=$(jq --raw-output .status "$work/job")
+  [ "$status" = success ] || fail "$1 ended as $status, see there; when it is run again, run this job again after it"
 }
 
 close() {

@@ -5,7 +5,8 @@
 # no rollback and no record that was merged meanwhile. Prints
 #   base=COMMIT   the newest of BRANCH
 #   file=HASH     of the file of STACK there
-# Refused if STACK got the program of a later commit already, or if its file is not what FILE, a hash, was approved.
+# Refused, with nothing printed, if STACK got the program of a later commit already, or if its file is not what FILE, a
+# hash, was approved.
 set -euo pipefail
 # shellcheck source=lib/steps.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib/steps.sh"
@@ -26,10 +27,11 @@ git ls-files -z --with-tree=FETCH_HEAD -- 'Pulumi.*.yaml' releases.json |
   xargs -0 git restore --source=FETCH_HEAD --staged --worktree --
 git reset --quiet --mixed FETCH_HEAD
 say "the program of ${own::9}, with the stack files and the record of $1 at ${base::9}"
-echo "base=$base"
+hash=
 if [ -n "${2:-}" ]; then
   hash=$(git hash-object -- "$(stack_file "$2")")
   [ -z "${3:-}" ] || [ "$3" = "$hash" ] ||
     fail "$(stack_file "$2") has changed on $1 since its preview was shown for approval; run all jobs of this run again"
-  echo "file=$hash"
 fi
+echo "base=$base"
+[ -z "$hash" ] || echo "file=$hash"

@@ -406,7 +406,8 @@ def _probed(resources: Sequence[Resource]) -> Iterator[tuple[Resource, str]]:
         return
     probed = _services(resources, HEALTH_CHECK)
     for service, group in _services(resources, GROUP).items():
-        if service not in probed:
+        # Route 53 asks by HTTP/1.1, which the load balancer does not pass to pods of another protocol.
+        if service not in probed and group.properties.get("protocolVersion", "HTTP1") == "HTTP1":
             yield group, f"no health check of Route 53 has the service {service}"
 
 

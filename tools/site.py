@@ -1,7 +1,8 @@
 """Hooks of the site that `make docs` builds with MkDocs: they let it take the pages as they are for the forges.
 
 What a page links outside `docs/` comes along, Markdown as a page and anything else as a page with its text. Lists are
-indented as this Markdown wants them, and diagrams are drawn here, so that no browser needs a script for them.
+indented as this Markdown wants them, headings are called as the forges call them, and diagrams are drawn here, so that
+no browser needs a script for them.
 """
 
 import html
@@ -24,6 +25,8 @@ OUTSIDE: Final = "repository/"
 LINK: Final = re.compile(r"(?<=\]\()(?![a-z]+:)[^)#\s]+")
 ITEM: Final = re.compile(r"(?:[-*]|\d+\.) +")
 FENCE: Final = re.compile(r" *```")
+ANGLED: Final = re.compile(r"^#+ `([^`\n]*<[^`\n]*)`$", re.MULTILINE)
+"""A heading such as `services.<service>`, in which this Markdown sees a tag, and leaves it out of the name."""
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -55,7 +58,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     def place(link: re.Match[str]) -> str:
         return os.path.relpath(address((source.parent / link[0]).resolve()), here)
 
-    return drawn(indented(LINK.sub(place, markdown)))
+    return drawn(named(indented(LINK.sub(place, markdown))))
 
 
 def linked(page: Path) -> Iterator[Path]:
@@ -91,6 +94,11 @@ def indented(markdown: str) -> str:
             levels.append(indent + len(item[0]))
         fenced ^= bool(FENCE.match(line))
     return "\n".join(lines) + "\n"
+
+
+def named(markdown: str) -> str:
+    """Return the text in which a heading with angles says what it is called."""
+    return ANGLED.sub(lambda heading: f"{heading[0]} {{#{re.sub('[^a-z0-9_-]', '', heading[1].lower())}}}", markdown)
 
 
 def drawn(markdown: str) -> str:

@@ -65,11 +65,6 @@ def family(client: "ElasticLoadBalancingv2Client", production: str) -> "Sequence
     return []
 
 
-def routes_of(client: "ElasticLoadBalancingv2Client", production: str) -> "Sequence[RuleTypeDef]":
-    """Return the rules of the routes of the service that has a production rule, by its ARN."""
-    return family(client, production)[1:]
-
-
 def listener_of(rule: str) -> str:
     """Return the ARN of a rule's listener."""
     return rule.replace(":listener-rule/", ":listener/").rpartition("/")[0]

@@ -134,6 +134,13 @@ def zone_problem(host: str, *, zone: str) -> str | None:
     return f"{host!r} is not in dns.zone ({zone}); name a host below {zone}, or remove dns and give a certificateArn"
 
 
+def method_problem(path: str) -> str | None:
+    """Return why this is no method of gRPC."""
+    if re.fullmatch(r"/\w+(\.\w+)+/\w+", path):
+        return None
+    return f"{path!r} is no method of gRPC; allowed is /package.Service/Method, or nothing for the usual health check"
+
+
 def env_name_problem(name: str) -> str | None:
     """Return why this is no portable name of an environment variable, or one that the program sets."""
     if name in set(Given):

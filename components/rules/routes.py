@@ -112,7 +112,7 @@ class Part(NamedTuple):
     def __str__(self) -> str:
         said = [
             self.method,
-            f"{self.host or 'any host'}{self.path}",
+            f"{self.host}{self.path}" if self.host else f"{self.path} of any host",
             *(f"{key}: {value}" for key, value in self.headers),
         ]
         return " ".join(filter(None, said))

@@ -89,9 +89,12 @@ def seconds(value: object) -> float | None:
     return None
 
 
-def strategy(data: Mapping[str, object], *, bake: int, least_bake: int, production: bool, health_path: str) -> Strategy:
+def strategy(
+    data: Mapping[str, object], *, bake: int, least_bake: int, production: bool, health_path: str | None
+) -> Strategy:
     """Return the strategy that a service's settings describe; empty ``data`` gives a safe one.
 
+    ``health_path`` is what the new color is asked where nothing else is said; None for what cannot be asked by GET.
     ``bake`` is ``timing.bake``; ``least_bake`` are the seconds that what judges a step needs to see it.
 
     Raises ``StrategyError`` with all problems.
@@ -107,7 +110,7 @@ def strategy(data: Mapping[str, object], *, bake: int, least_bake: int, producti
         read.refuse("steps", f"weights must rise; got {', '.join(map(str, weights))}")
     if len(steps) > MOST_STEPS:
         read.refuse("steps", f"{len(steps)} steps; allowed are {MOST_STEPS}")
-    smoke = read.items("smoke", data.get("smoke", [{"path": health_path}]))
+    smoke = read.items("smoke", data.get("smoke", [{"path": health_path}] if health_path else []))
     compare = data.get("compare", {})
     limit: float | None = Strategy.limit
     if compare is False:

@@ -28,7 +28,7 @@ from components.service.workload import (
     patience,
     requirements,
 )
-from components.spec import Service, Strategy, StrategyKind, Timing
+from components.spec import Protocol, Service, Strategy, StrategyKind, Timing
 
 REVISIONS: Final = 5
 """Old ReplicaSets kept for ``kubectl rollout undo``: the previous versions that stay deployable."""
@@ -344,9 +344,13 @@ def within(zones: Sequence[str]) -> dict[str, Any]:
 def _container(args: ColorEnvironmentArgs, env_from: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     spec, health, timing = args.spec, args.spec.health, args.spec.timing
 
-    def probe(path: str, interval: int, failures: int) -> dict[str, Any]:
+    def probe(path: str, interval: int, failures: int, *, restarts: bool = False) -> dict[str, Any]:
+        asked: dict[str, Any] = {"httpGet": {"path": path, "port": rules.PORT}}
+        if spec.protocol is Protocol.GRPC:
+            # What does not serve, as its own health service says, must not be restarted for that.
+            asked = {"tcpSocket": {"port": rules.PORT}} if restarts else {"grpc": {"port": spec.port, "service": ""}}
         return {
-            "httpGet": {"path": path, "port": rules.PORT},
+            **asked,
             "periodSeconds": interval,
             "timeoutSeconds": health.timeout,
             "successThreshold": 1,
@@ -374,5 +378,5 @@ def _container(args: ColorEnvironmentArgs, env_from: Sequence[Mapping[str, Any]]
         "startupProbe": probe(health.startup_path, STARTUP_INTERVAL, STARTUP_CHECKS),
         "readinessProbe": probe(health.path, health.interval, health.unhealthy_threshold),
         # Twice as patient: a pod first gets no more requests, and is restarted only then.
-        "livenessProbe": probe(health.liveness_path, health.interval, 2 * health.unhealthy_threshold),
+        "livenessProbe": probe(health.liveness_path, health.interval, 2 * health.unhealthy_threshold, restarts=True),
     }

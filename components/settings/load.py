@@ -54,7 +54,9 @@ def parse(
     """
     if lines := {f"{full_key(where)}: {reason}" for where, reason in _unreadable(values)}:
         raise SettingsError(stack, sorted(lines))
-    environment = values.get("environment") or stack
+    environment = values.get("environment")
+    if environment is None or environment == "":  # "" is the default that Pulumi.yaml states
+        environment = stack
     stated = as_switch(values.get("production"))
     production = stated is not False
     if isinstance(environment, str) and rules.environment_problem(environment) is None:

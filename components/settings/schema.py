@@ -38,6 +38,7 @@ from components.spec import (
     Judge,
     LoadBalancerSpec,
     NetworkSpec,
+    Protocol,
     Rule,
     Service,
     Stack,
@@ -241,7 +242,7 @@ class StackSettings(Stack):
         }
         production = {"expectsTraffic": info.context["production"]}  # type: ignore[index]
         network: NetworkSpec | None = info.data.get("network")
-        asked = {"enabled": info.context["production"] and network is not None and not network.internal}  # type: ignore[index]
+        public = info.context["production"] and network is not None and not network.internal  # type: ignore[index]
         return {
             name: _resolved(
                 {
@@ -249,7 +250,11 @@ class StackSettings(Stack):
                     **_alone(service),
                     "priorityBand": model.priority_band(str(name)),
                     **service,
-                    "uptime": _resolved({} if service.get("uptime") is None else service["uptime"], asked),
+                    "uptime": _resolved(
+                        {} if service.get("uptime") is None else service["uptime"],
+                        # Route 53 asks by HTTP/1.1.
+                        {"enabled": public and service.get("protocol", Protocol.HTTP1) == Protocol.HTTP1},
+                    ),
                 },
                 production,
             )

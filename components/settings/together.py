@@ -7,7 +7,7 @@ from components import model, rules, spec
 from components.model import Color
 from components.rules import Problem
 from components.rules.advice import unknown_key
-from components.spec import Cluster, Dns, IdentityKind, Registry, Service
+from components.spec import Cluster, Dns, IdentityKind, Protocol, Registry, Service
 
 
 class Surroundings(NamedTuple):
@@ -108,6 +108,36 @@ def _routes_problems(services: Mapping[str, Service]) -> Iterator[Problem]:
                 )
 
 
+def _protocol_problems(service: Service) -> Iterator[Problem]:
+    """Yield what speaks another protocol than a service's pods; keys relative to the service."""
+    spoken, usual = service.protocol, spec.Health()
+    if spoken is Protocol.HTTP1:
+        return
+    if service.shadow:
+        yield Problem("shadow", f"copies requests by HTTP/1.1, and protocol is {spoken}; remove it")
+    if service.uptime.enabled:
+        yield Problem(
+            "uptime.enabled",
+            f"true, but Route 53 asks by HTTP/1.1, which the load balancer answers with 464 for {spoken}; set to false",
+        )
+    if spoken is not Protocol.GRPC:
+        return
+    if service.metrics.enabled:
+        yield Problem(
+            "metrics.enabled", "true, but Prometheus asks by HTTP/1.1, and the port speaks gRPC alone; set to false"
+        )
+    if reason := rules.method_problem(service.health_path):
+        yield Problem("health.path", reason)
+    paths = {"livenessPath": (service.health.liveness_path, usual.liveness_path)}
+    paths["startupPath"] = (service.health.startup_path, usual.startup_path)
+    for key, (path, unset) in paths.items():
+        if path != unset:
+            yield Problem(f"health.{key}", "is asked of no pod that speaks gRPC: its health service is; remove it")
+    for place, check in enumerate(service.strategy.smoke or ()):
+        if "command" not in check:
+            yield Problem(f"strategy.smoke[{place}]", "asks by GET, and the pods speak gRPC; give it a command")
+
+
 def _route_problems(service: Service) -> Iterator[Problem]:
     """Yield what of a service's routes contradicts its other settings; keys relative to the service."""
     if reason := rules.slots_problem([route.place for route in service.routes]):
@@ -181,6 +211,7 @@ def service_problems(name: str, service: Service, environment: str) -> Iterator[
                 f"true, but it is the variant of the experiment {service.experiment.name}; set parked to false",
             )
     yield from _route_problems(service)
+    yield from _protocol_problems(service)
     if service.shadow:
         idle = service.active_color.other
         if len(service.colors) == 1:

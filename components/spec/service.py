@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from enum import StrEnum
+from typing import Annotated, Any, Final, Literal
 
 from components import rules
 from components.model import BANDS, Color, canary_color, split
@@ -192,11 +193,28 @@ class Release:
             yield Problem("image", "is required: the image, by digest, or build in its place; exactly one of both")
 
 
+class Protocol(StrEnum):
+    """The protocol in which the load balancer asks the pods, without TLS."""
+
+    HTTP1 = "http1"
+    """HTTP/1.1, whatever the client speaks."""
+    HTTP2 = "http2"
+    """HTTP/2; the load balancer answers a client of HTTP/1.1 with 464."""
+    GRPC = "grpc"
+    """gRPC, to clients of gRPC alone."""
+
+
+HEALTH_METHOD: Final = "/grpc.health.v1.Health/Check"
+"""Of gRPC's own health service (gRPC, health checking protocol)."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Uptime:
     """Whether Route 53 asks the host from outside, on ``health.path``, as users would."""
 
-    enabled: Annotated[bool, Unset("true in production if the load balancer is internet-facing")] = False
+    enabled: Annotated[
+        bool, Unset("true in production if the load balancer is internet-facing and protocol is http1")
+    ] = False
     """Whether the host is probed; CloudWatch counts the probes as traffic."""
     contains: Annotated[
         str | None, Like(r"[\x20-\x7e]+", "1 to 255 letters, signs and blanks of ASCII", limit=255), Example("ready")
@@ -313,6 +331,8 @@ class Service:
     """Requests that it gets besides those for its host, a listener rule each; all rules share them alike."""
     port: Annotated[int, Between(1024, 65535, "below 1024 takes root"), Example(8080)]
     """The port on which the pods listen."""
+    protocol: Protocol = Protocol.HTTP1
+    """The protocol of the pods on it, for the life of the service: another one takes new target groups."""
     priority_band: Annotated[
         int, Between(BANDS.start, BANDS.stop - 1, "one for each service"), Unset("from a hash of its name"), Example(7)
     ]
@@ -378,6 +398,12 @@ class Service:
     def env_of(self, color: Color) -> Mapping[str, str]:
         """Return the environment variables of a color's pods: its own over those of the service."""
         return {**self.env, **self.colors[color].env}
+
+    @property
+    def health_path(self) -> str:
+        """What the load balancer asks a pod: a path, or a method of gRPC."""
+        unset = self.protocol is Protocol.GRPC and self.health.path == Health().path
+        return HEALTH_METHOD if unset else self.health.path
 
     @property
     def shares(self) -> Mapping[Color, int]:

@@ -26,7 +26,7 @@ import pulumi_aws as aws
 from botocore.exceptions import BotoCoreError, ClientError
 
 from components.context.aws_session import session
-from components.context.balancer import group_weights, routes_of
+from components.context.balancer import family, group_weights
 from components.context.balancer import healthy as healthy_targets
 from components.model import ALARM_PERIOD, Color, color_alarms
 from components.observe.alert_catalog import CANARY_MINUTES, CANARY_REQUESTS
@@ -59,7 +59,6 @@ def traffic_gate_hook(
     namespace: str,
     colors: Sequence[Color],
     minimum: int,
-    routed: bool = False,
 ) -> pulumi.ResourceHook:
     """Return the hook that goes before every update of a service's production rule.
 
@@ -73,7 +72,6 @@ def traffic_gate_hook(
         colors: the colors that answer behind the rule's target groups, in their order; first their own groups, then
             those of their mirrors.
         minimum: healthy targets without which a color is given no traffic.
-        routed: whether the service has routes, whose rules follow this one.
 
     """
     # Of the provider, read while the program runs: the hook runs beside it.
@@ -99,7 +97,6 @@ def traffic_gate_hook(
                 namespace=namespace,
                 colors=colors,
                 minimum=minimum,
-                routed=routed,
             )
 
         # Off the event loop, which other resources of the update need meanwhile.
@@ -189,7 +186,6 @@ def check(
     namespace: str,
     colors: Sequence[Color],
     minimum: int,
-    routed: bool = False,
 ) -> list[str]:
     """Compare a production rule's old and new weights with what the load balancer and the alarms say.
 
@@ -214,16 +210,15 @@ def check(
     had, _ = group_weights(_as_held(args.old_inputs))
     mirrors = {arn: color for arn, color in owners.items() if arn != groups[color] and wanted[arn] > had.get(arn, 0)}
     try:
-        rules = client.describe_rules(RuleArns=[args.id])["Rules"]
-        live, held = _shares(rules[0] if rules else {"Actions": []}, owners)
+        rules = family(client, args.id)
+        if not rules:
+            raise TrafficRefusedError(
+                f"{service}: the load balancer has no rule {args.id}: somebody deleted it; run `pulumi refresh`, then "
+                "`pulumi up` makes it again"
+            )
+        (live, held), *routes = [_shares(rule, owners) for rule in rules]
         healthy = {color: healthy_targets(client, arn) for color, arn in groups.items()}
         mirroring = {color: healthy_targets(client, arn) for arn, color in mirrors.items()}
-        beside = {each["RuleArn"]: _shares(each, owners) for each in routes_of(client, args.id)} if routed else {}
-    except client.exceptions.RuleNotFoundException as error:
-        raise TrafficRefusedError(
-            f"{service}: the load balancer has no rule {args.id}: somebody deleted it; run `pulumi refresh`, then "
-            "`pulumi up` makes it again"
-        ) from error
     except (BotoCoreError, ClientError) as error:
         raise TrafficRefusedError(
             f"{service}: the load balancer cannot be read: {error}; look with `aws elbv2 describe-rules --rule-arns "
@@ -245,6 +240,7 @@ def check(
         experiment=kept_experiment(args.old_inputs, args.new_inputs),
         mirroring=mirroring,
     )
+    beside = dict(zip((rule["RuleArn"] for rule in rules[1:]), routes, strict=True))
     problems += mixture_refusal(service, production=(live, held), wanted=after, routes=beside)
     if problems:
         raise TrafficRefusedError("\n".join(problems))

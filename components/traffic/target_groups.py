@@ -9,7 +9,7 @@ from pulumi_aws import lb
 
 from components.context.context import ServiceContext
 from components.model import MIRROR, Color, fit_name
-from components.spec import Service
+from components.spec import Protocol, Service
 
 NAME_LIMIT: Final = 24
 """Characters of a logical name: the API takes 32, of which autonaming uses 8 (pulumi-aws#1317)."""
@@ -50,7 +50,7 @@ class TargetGroups(pulumi.ComponentResource):
                 vpc_id=args.vpc_id,
                 port=PORT,
                 protocol="HTTP",
-                protocol_version="HTTP1",
+                protocol_version=args.spec.protocol.name,
                 target_type="ip",
                 ip_address_type="ipv4",
                 deregistration_delay=args.spec.timing.deregistration_delay,
@@ -62,8 +62,8 @@ class TargetGroups(pulumi.ComponentResource):
                     "enabled": True,
                     "protocol": "HTTP",
                     "port": "traffic-port",
-                    "path": args.spec.health.path,
-                    "matcher": "200",
+                    "path": args.spec.health_path,
+                    "matcher": "0" if args.spec.protocol is Protocol.GRPC else "200",
                     "interval": args.spec.health.interval,
                     "timeout": args.spec.health.timeout,
                     "healthy_threshold": args.spec.health.healthy_threshold,

@@ -210,7 +210,6 @@ class TrafficSplit(pulumi.ComponentResource):
             namespace=context.namespace,
             colors=owners,
             minimum=spec.replicas.min,
-            routed=bool(spec.routes),
         )
         # Both colors stay listed at weight 0: a group that no rule names is not health-checked.
         # The gate reads them in this order. No ignore_changes on weights: configuration owns

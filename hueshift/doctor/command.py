@@ -50,9 +50,10 @@ def doctor(*, stack: StackName = None, as_json: Json = False) -> None:
         for line in Doctor(there).examine():
             lines.append(line)
             if not as_json:
-                typer.echo(f"{line.status:<9}{line.check:<15}{line.said}")
+                below = " " * 24
+                typer.echo(f"{line.status:<9}{line.check:<15}{line.said}".replace("\n", f"\n{below}"))
                 if line.remedy:
-                    typer.echo(f"{'':<24}mend it: {line.remedy}")
+                    typer.echo(f"{below}mend it: {line.remedy}")
         if as_json:
             emit({"stack": there.name, "checks": [line._asdict() for line in lines]})
         if wrong := [line.check for line in lines if line.status == WRONG]:

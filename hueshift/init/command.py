@@ -4,14 +4,14 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar, get_type_hints
 
 import typer
 from botocore.exceptions import ClientError
 
 from components import rules
 from components.context.aws_session import session
-from components.spec import Health
+from components.spec import Facts, Health, Judge, Service
 from hueshift.doctor import verdicts
 from hueshift.doctor.facts import OPERATOR, Kubectl, known, public_zones
 from hueshift.init import facts, plan
@@ -162,6 +162,7 @@ class Questions:
     def __init__(self, person: Person | None) -> None:
         self._person = person
         self._missing: list[str] = []
+        self._wrong: list[str] = []
 
     def text(
         self,
@@ -171,8 +172,15 @@ class Questions:
         problem: Callable[[str], str | None] | None = None,
         default: str | None = None,
     ) -> str:
-        """Return what an option or a person says, or the default; empty if nobody does."""
+        """Return what an option or a person says, or the default; empty if nobody does.
+
+        What an option says wrong is refused before anybody is asked for more.
+        """
         if given is not None:
+            if problem and (reason := problem(given)) is not None:
+                self._wrong.append(f"{option}: {reason}")
+            if self._person:
+                self.complete()
             return given
         if self._person:
             return self._person.text(what, problem, default)
@@ -206,9 +214,10 @@ class Questions:
         return Known(name, source)
 
     def complete(self) -> None:
-        """Raise ``RefusedError`` if something is missing that nobody can be asked for."""
-        if self._missing:
-            raise RefusedError(f"no terminal to ask at: give {', '.join(self._missing)}")
+        """Raise ``RefusedError`` if an option is wrong, or something is missing that nobody can be asked for."""
+        missing = [f"no terminal to ask at: give {', '.join(self._missing)}"] if self._missing else []
+        if wrong := [*self._wrong, *missing]:
+            raise RefusedError("\n  ".join(wrong))
 
 
 def _answers(
@@ -223,9 +232,7 @@ def _answers(
         "--version", given["version"] or plan.version_of(image), "Version of the image", rules.version_problem
     )
     port = asked.text("--port", given["port"], "Port", _port_problem, PORT)
-    if (reason := _port_problem(port)) is not None:
-        raise RefusedError(f"--port: {reason}")
-    path = asked.text("--health-path", given["health_path"], "Path of its health check", None, Health().path)
+    path = asked.text("--health-path", given["health_path"], "Path of its health check", _path_problem, Health().path)
     scheme = asked.text("--scheme", given["scheme"], "Scheme, for life", _scheme_problem, SCHEMES[0])
     if scheme == SCHEMES[1] and not testers:
         what = "Public networks that may try a color before its flip, such as 203.0.113.10/32"
@@ -260,7 +267,20 @@ def _scheme_problem(said: str) -> str | None:
 
 
 def _port_problem(said: str) -> str | None:
-    return None if said.isdecimal() and len(said) <= 5 else f"{said!r} is no port; allowed are 1024 to 65535"
+    if not said.isdecimal() or len(said) > 5:
+        return f"{said!r} is no port; allowed are 1024 to 65535"
+    return _judged(Service, "port", int(said))
+
+
+def _path_problem(said: str) -> str | None:
+    return _judged(Health, "path", said)
+
+
+def _judged(owner: type, key: str, said: object) -> str | None:
+    """Return why the settings would refuse a value, by what the key says of itself."""
+    marks = get_type_hints(owner, include_extras=True)[key].__metadata__
+    reasons = (mark.problem(said, Facts(production=False, region=None)) for mark in marks if isinstance(mark, Judge))
+    return next(filter(None, reasons), None)
 
 
 class Search:

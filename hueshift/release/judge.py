@@ -95,11 +95,14 @@ def evidence(scrapes: Iterable[Scrape], *, clumps: float = CLUMPING) -> Evidence
 def enough(*, share: float, limit: float, failing: float = FLOOR, clumps: float = CLUMPING) -> float:
     """Return how many requests of the new color would have condemned it in 95 of 100 cases, failing at ``limit``.
 
-    ``share`` is its part of all requests and ``failing`` the old color's rate of bad ones, all from 0 to 1. Infinite if
-    such a color is hardly worse than the old one. For a single scrape's luck it asks a little more than simulations do.
+    ``share`` is its part of all requests and ``failing`` the old color's rate of bad ones, all from 0 to 1. Beside one
+    that itself fails more often than ``limit`` the new color is judged alone, as if the old one never failed: what
+    mends the old color must not wait for it. Infinite if such a color is hardly worse than the old one. For a single
+    scrape's luck it asks a little more than simulations do.
     """
     if not 0 < share < 1:
         return math.inf
+    failing = FLOOR if failing > limit else failing
     price = math.log(ODDS * len(SUSPECTED)) * clumps
     others = failing * (1 - share) / share  # bad requests of the old color for each request of the new one
     needed = math.inf
@@ -142,4 +145,8 @@ def compare(
         if here < needed:
             why = f"{here:,.0f} requests, and {needed:,.0f} are needed to see {limit:.1%}"
             return Verdict(gate=gate, state="unknown", why=why, needs=math.ceil(needed - here))
+        if failing > limit:
+            failed = sum(scrape.new_bad for scrape in step)
+            why = f"{failed:,.0f} of {here:,.0f} requests; the old color fails {failing:.1%}, and proves nothing"
+            return Verdict(gate=gate, state="alike" if failed > limit * here else "good", why=why)
     return Verdict(gate=gate, state="good", why=f"{here:,.0f} requests: {odds}")

@@ -172,6 +172,8 @@ def _proof(step: Step, it: Candidate) -> tuple[str, str | None]:
         f"{rate:,.3g} of {it.rate:,.3g} req/s: to see {limit:g} % errors takes {needed:,.0f} requests, brings "
         f"{rate * step.bake:,.0f}"
     )
+    if it.failing > limit / 100:
+        said += f"; the old color fails {it.failing:.2%}, and the new one is judged alone"
     if needed <= rate * allowed:
         return said, None
     takes = needed / rate if rate else math.inf

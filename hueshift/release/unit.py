@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 from components.model import ALARM_PERIOD, ALARM_PERIODS, Color, color_host
 from components.rules import is_production
 from components.rules.steps import Freezes, Strategy, StrategyError, freezes, seconds, strategy
-from components.spec import Health, StrategyKind, Timing
+from components.spec import Health, Protocol, StrategyKind, Timing
 from hueshift.report import RefusedError, unknown
 from hueshift.stack import Place, Wished, copying, running
 
@@ -98,6 +98,7 @@ class Unit:
         """Return a service's strategy. Raises ``RefusedError`` if it is wrong."""
         said = self.said(service, "strategy") or {}
         data = {key: said[key] for key in _STEPPED if key in said} if isinstance(said, Mapping) else {}
+        grpc = self.said(service, "protocol") == Protocol.GRPC
         least = 0 if not self.production else _SEEN if self.measured else ALARM_PERIOD * ALARM_PERIODS
         return _judged(
             f"hueshift:services.{service}.strategy",
@@ -106,7 +107,8 @@ class Unit:
                 bake=self._time(service, "bake", Timing.bake),
                 least_bake=least,
                 production=self.production,
-                health_path=str(self.said(service, "health", "path") or Health.path),
+                # A method of gRPC is not asked by GET; the load balancer's own check of it is a signal, too.
+                health_path=None if grpc else str(self.said(service, "health", "path") or Health.path),
             ),
         )
 

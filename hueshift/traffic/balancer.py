@@ -263,13 +263,19 @@ class Balancer:
         """Give a rule and those of its routes other weights, until they are read back; return it as it is then.
 
         One after the other, all of them again while one has others. Other properties stay: what ModifyRule is not told
-        is unchanged (ELBv2 API).
+        is unchanged (ELBv2 API). One that is refused keeps none of the rest: away from a bad color is better for some.
 
-        Raises ``RefusedError``, and ``BotoCoreError`` or ``ClientError`` at the first call that is refused for good.
+        Raises ``RefusedError``, and ``BotoCoreError`` or ``ClientError`` if a call is refused for good, after the rest.
         """
         for pause in pauses():
+            refused: BotoCoreError | ClientError | None = None
             for each in rule.each:
-                self.elb.modify_rule(RuleArn=each.arn, Actions=cast("Any", each.moved(weights)))
+                try:
+                    self.elb.modify_rule(RuleArn=each.arn, Actions=cast("Any", each.moved(weights)))
+                except (BotoCoreError, ClientError) as error:
+                    refused = refused or error
+            if refused:
+                raise refused
             now = self.read(rule)
             given = all(each.given.get(color, 0) == weights.get(color, 0) for each in now.each for color in Color)
             if given and not now.copied:

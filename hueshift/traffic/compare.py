@@ -10,6 +10,7 @@ from typing import Annotated, Final
 import typer
 
 from components.model import SHADOW_HEADER, Color, color_host
+from components.spec import Protocol
 from hueshift.report import Json, RefusedError, StackName, emit, reported
 from hueshift.stack import load
 from hueshift.traffic.alike import Given, differences, ignored
@@ -74,6 +75,8 @@ def compare(
         asked = _asked(paths or [], file)
         without = [ignored(path) for path in ignore or []]
         settings, _, idle = idle_color(place, Balancer(place, patience=PATIENCE), service)
+        if settings.protocol is Protocol.GRPC:
+            raise RefusedError(f"{service} speaks gRPC, and answers are compared by GET alone")
         active = idle.other
         port = place.settings.load_balancer.test_listener_port
         urls = {color: f"https://{color_host(color, settings.host)}:{port}" for color in Color}
@@ -120,8 +123,10 @@ def _asked(paths: list[str], file: str | None) -> list[str]:
     if file is not None:
         try:
             lines = (sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")).splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise RefusedError(f"--file {file} cannot be read: {error}") from None
+        except OSError as error:
+            raise RefusedError(f"--file {file} cannot be read: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise RefusedError(f"--file {file} cannot be read: it is no text in UTF-8") from None
     found = [*paths, *(line.strip() for line in lines if line.strip() and not line.startswith("#"))]
     if not found:
         raise RefusedError("no path is given: name some, such as /, or a file that has them with --file")

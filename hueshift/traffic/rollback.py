@@ -7,6 +7,7 @@ them is needed for the traffic, and each later `pulumi up` finds nothing left to
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from math import inf
@@ -80,7 +81,7 @@ def rollback(
     """
     with reported():
         there = place(stack)
-        moves, failed = _moved(there, _members(there, service), to=to, force=force)
+        moves, failed, partly = _moved(there, _members(there, service), to=to, force=force)
         kept = [] if failed else list(keep(there, moves, commit=commit, record=partial(_record, there)))
         for item in kept:
             typer.echo(f"{item.what}: {item.said}", err=True)
@@ -93,7 +94,7 @@ def rollback(
                     "kept": [asdict(item) for item in kept],
                 }
             )
-        if failed and not moves:
+        if failed and not moves and not partly:
             raise RefusedError("\n  ".join(failed.values()))
     for text in failed.values():
         typer.echo(f"error: {text}; run it again", err=True)
@@ -105,6 +106,8 @@ def _members(there: Place, service: str | None) -> Sequence[Wished]:
     """Return the services that go back together. Raises ``RefusedError`` if that is nobody."""
     if service is not None:
         return [there.service(service)]
+    if there.unread:
+        typer.echo(there.unread, err=True)
     services = [wished for wished in there.services.values() if len(wished.colors) > 1]
     together = [wished for wished in services if not wished.own] or (services if len(services) == 1 else [])
     if not together:
@@ -117,8 +120,10 @@ def _members(there: Place, service: str | None) -> Sequence[Wished]:
 
 def _moved(
     there: Place, services: Sequence[Wished], *, to: str | None, force: bool
-) -> tuple[list[Move], Mapping[str, str]]:
-    """Move the traffic of all services at once, each read back and said; return that, and by service what failed.
+) -> tuple[list[Move], Mapping[str, str], bool]:
+    """Move the traffic of all services at once, each read back and said.
+
+    Returns that, by service what failed, and whether a part of what failed has moved: some of a service's rules.
 
     Raises ``RefusedError`` before any has moved.
     """
@@ -139,6 +144,8 @@ def _moved(
         if not force:
             _refuse_dead(balancer, rule, wished, color)
 
+    parts: list[str] = []
+
     def one(wished: Wished) -> Move | str:
         rule, color = rules[wished.name], colors[wished.name]
         try:
@@ -147,6 +154,10 @@ def _moved(
             if wished.experiment:
                 balancer.end_cohort(rule, wished.host, color)
         except (BotoCoreError, ClientError, RefusedError) as error:
+            with suppress(BotoCoreError, ClientError, RefusedError):
+                if (now := balancer.read(rule).told) != rule.told:
+                    parts.append(wished.name)
+                    return f"{wished.name} had {rule.told}, and now {now}: {explained(error)}"
             return f"{wished.name} had {rule.told}: {explained(error)}"
         move = Move(
             service=wished.name,
@@ -168,6 +179,7 @@ def _moved(
     return (
         [item for item in done.values() if isinstance(item, Move)],
         {name: item for name, item in done.items() if isinstance(item, str)},
+        bool(parts),
     )
 
 

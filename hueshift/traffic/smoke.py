@@ -6,10 +6,10 @@ from typing import Annotated, Final
 import typer
 
 from components.model import Color, color_host
-from components.spec import Service
+from components.spec import Protocol, Service
 from hueshift.report import Json, RefusedError, StackName, emit, reported, unknown
 from hueshift.stack import Stack, load
-from hueshift.traffic.answers import NAMELESS, REQUESTS, ask
+from hueshift.traffic.answers import NAMELESS, REQUESTS, ask, checked
 from hueshift.traffic.balancer import PATIENCE, Balancer, Rule
 from hueshift.traffic.live import disagreement, idle
 
@@ -26,8 +26,9 @@ def smoke(
     """Try the idle color of a service through its test URL.
 
     It is the color that is idle by the stack file and by the load balancer. Once it has all of its healthy targets it
-    must be live, ready, and answer twenty requests without an error; an answer that says its version, in x-version,
-    must say that of the stack file. CURL_OPTIONS has further arguments of curl, such as --cacert FILE.
+    must be live, ready, and answer twenty requests without an error; of gRPC those are calls of its health check. An
+    answer that says its version, in x-version, must say that of the stack file. CURL_OPTIONS has further arguments of
+    curl, such as --cacert FILE.
     """
     with reported():
         place = load(stack)
@@ -48,11 +49,13 @@ def smoke(
             time.sleep(1)
         url = f"https://{color_host(color, settings.host)}:{place.settings.load_balancer.test_listener_port}"
         version = settings.colors[color].version
-        for path in (settings.health.liveness_path, settings.health.path):
-            ask(f"{url}{path}").has(200)
+        called = settings.protocol is Protocol.GRPC
+        if not called:
+            ask(f"{url}{settings.health.liveness_path}").has(200)
+        checked(url, settings)
         known = True
         for number in range(1, REQUESTS + 1):
-            answer = ask(f"{url}/")
+            answer = checked(url, settings) if called else ask(f"{url}/")
             if answer.status >= 500:
                 raise RefusedError(f"request {number} of {REQUESTS} to {url}/ is answered {answer.status}")
             known &= answer.is_of(version, f"{place.file.name} says so; deploy it: pulumi up --stack {place.name}")

@@ -97,6 +97,11 @@ def status(
     with reported():
         there = place(stack)
         wanted = [there.service(service)] if service else list(there.services.values())
+        if not wanted:
+            raise RefusedError(
+                f"{there.file.name} has no service with colors; what is wrong with it: "
+                f"hueshift doctor --stack {there.name}"
+            )
         balancer = Balancer(there, patience=PATIENCE)
 
         @cache
@@ -127,6 +132,8 @@ def status(
             emit({**about, "services": services})
         else:
             typer.echo("\n".join(_page(there, found, unknown)))
+        if there.unread:
+            typer.echo(there.unread, err=True)
         problems = [item.problem for item in found if item.problem]
         busy = [item for item in found if closed and item.release and not item.release.record.phase.closed]
         if busy:

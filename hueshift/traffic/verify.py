@@ -6,9 +6,10 @@ from typing import Annotated, Final
 import typer
 
 from components.model import canary_color
+from components.spec import Service
 from hueshift.report import Json, RefusedError, StackName, emit, reported, unknown
 from hueshift.stack import load
-from hueshift.traffic.answers import NAMELESS, REQUESTS, Answer, ask
+from hueshift.traffic.answers import NAMELESS, REQUESTS, Answer, ask, checked
 
 SETTLE: Final = 60.0
 """Seconds for which some nodes of the load balancer may still answer by the weights of before."""
@@ -44,8 +45,8 @@ def verify(
         color = settings.active_color
         canary = canary_color(versions, parked=parked, active=color) or color
         url, deploy = f"https://{settings.host}", f"deploy it: pulumi up --stack {place.name}"
-        page = f"{url}{settings.health.path}"
-        answer, known = _settled(page, versions[color], deploy)
+        page = f"{url}{settings.health_path}"
+        answer, known = _settled(url, settings, versions[color], deploy)
         for name in THERE:
             if not answer.headers.get(name):
                 raise RefusedError(f"{page} answers without {name}")
@@ -55,7 +56,7 @@ def verify(
                 continue
             if (said := answer.headers.get(name, "")) != value:
                 raise RefusedError(f"{page} answers {name}: {said!r}, and should {value}")
-        known &= ask(page, "--header", "x-canary: true").has(200).is_of(versions[canary], deploy)
+        known &= checked(url, settings, "--header", "x-canary: true").is_of(versions[canary], deploy)
         plain = ask(f"http://{settings.host}/").has(301)
         if not (target := plain.headers.get("location", "")).startswith("https://"):
             raise RefusedError(f"{plain.url} leads to {target!r}, and not to HTTPS")
@@ -68,14 +69,14 @@ def verify(
                 typer.echo(NAMELESS)
 
 
-def _settled(url: str, version: str, mend: str) -> tuple[Answer, bool]:
+def _settled(url: str, service: Service, version: str, mend: str) -> tuple[Answer, bool]:
     """Return the last of so many answers in a row by a version, and whether all of them said theirs.
 
     Raises ``RefusedError`` if there are none in time.
     """
     until, right, known = time.monotonic() + SETTLE, 0, True
     while True:
-        answer = ask(url).has(200)
+        answer = checked(url, service)
         try:
             known &= answer.is_of(version, mend)
         except RefusedError:

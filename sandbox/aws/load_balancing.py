@@ -5,6 +5,7 @@ import logging
 import threading
 import time
 from collections import deque
+from collections.abc import Mapping
 from pathlib import Path
 
 from moto.acm.exceptions import CertificateNotFound
@@ -188,6 +189,10 @@ class LoadBalancing:
         return self._certificates[names]
 
 
+def _matcher(told: Mapping[str, str]) -> str:
+    return str(told.get("GrpcCode") or told.get("HttpCode") or "200")
+
+
 def _target_group(one: FakeTargetGroup, targets: list[Target]) -> TargetGroup:
     return TargetGroup(
         arn=one.arn,
@@ -202,7 +207,7 @@ def _target_group(one: FakeTargetGroup, targets: list[Target]) -> TargetGroup:
             timeout=int(one.health_check_timeout_seconds),
             healthy=int(one.healthy_threshold_count),
             unhealthy=int(one.unhealthy_threshold_count),
-            matcher=str(getattr(one, "matcher", {}).get("HttpCode", "200")),
+            matcher=_matcher(getattr(one, "matcher", None) or {}),
         ),
         attributes={key: str(value) for key, value in one.attributes.items()},
         targets=tuple(targets),

@@ -43,6 +43,8 @@ _HEADER_ATTRIBUTES = {
 
 _ALGORITHMS = {"round_robin": "ROUND_ROBIN", "least_outstanding_requests": "LEAST_REQUEST", "weighted_random": "RANDOM"}
 
+_GRPC_HEALTH = "/grpc.health.v1.Health/Check"
+
 _NOT_PLAYED = {
     "routing.http.xff_header_processing.mode": "append",
     "stickiness.enabled": "false",
@@ -209,7 +211,11 @@ def _add_group(result: Resources, group: TargetGroup, idle_timeout: str, source:
             f"{suffix(group.arn)}: protocol {group.protocol} checked by {group.health.protocol} is not played here, "
             "only HTTP by HTTP and HTTPS by HTTPS"
         )
-    http: Json = {"http2_protocol_options" if group.protocol_version == "HTTP2" else "http_protocol_options": {}}
+    http: Json = {"http_protocol_options" if group.protocol_version == "HTTP1" else "http2_protocol_options": {}}
+    if group.protocol_version == "GRPC" and (group.health.path, group.health.matcher) != (_GRPC_HEALTH, "0"):
+        result.problems.append(
+            f"{suffix(group.arn)}: of gRPC only {_GRPC_HEALTH} is asked here, and must answer with 0"
+        )
     cluster: Json = {
         "@type": f"{_TYPE}config.cluster.v3.Cluster",
         "name": name,
@@ -217,7 +223,7 @@ def _add_group(result: Resources, group: TargetGroup, idle_timeout: str, source:
         "connect_timeout": CONNECT_TIMEOUT,
         "eds_cluster_config": {"eds_config": source("eds", file_name(name))},
         "lb_policy": _ALGORITHMS.get(group.attributes.get("load_balancing.algorithm.type", ""), "ROUND_ROBIN"),
-        "health_checks": [_health_check(group.health)],
+        "health_checks": [_health_check(group)],
         # Without it Envoy keeps sending to a deregistered target as long as its health checks pass.
         "ignore_health_on_host_removal": True,
         "common_lb_config": {
@@ -261,7 +267,21 @@ def _endpoint(group: TargetGroup, address: str, port: int) -> Json:
     }
 
 
-def _health_check(check: HealthCheck) -> Json:
+def _health_check(group: TargetGroup) -> Json:
+    check = group.health
+    # Of the standard method Envoy reads the answer as well: NOT_SERVING fails here, and passes at an ALB.
+    asked: Json = {"grpc_health_check": {}}
+    if group.protocol_version != "GRPC":
+        asked = {
+            "http_health_check": {
+                "path": check.path or "/",
+                "expected_statuses": _status_ranges(check.matcher),
+                # Codes listed nowhere would skip the threshold: one 503 and the target is out.
+                "retriable_statuses": [{"start": 100, "end": 600}],
+                "request_headers_to_add": [_header("user-agent", "ELB-HealthChecker/2.0")],
+                "codec_client_type": group.protocol_version,
+            }
+        }
     interval = f"{check.interval}s"
     return {
         "timeout": f"{check.timeout}s",
@@ -272,13 +292,7 @@ def _health_check(check: HealthCheck) -> Json:
         "healthy_threshold": check.healthy,
         "unhealthy_threshold": check.unhealthy,
         "reuse_connection": False,
-        "http_health_check": {
-            "path": check.path or "/",
-            "expected_statuses": _status_ranges(check.matcher),
-            # Codes listed nowhere would skip the threshold: one 503 and the target is out.
-            "retriable_statuses": [{"start": 100, "end": 600}],
-            "request_headers_to_add": [_header("user-agent", "ELB-HealthChecker/2.0")],
-        },
+        **asked,
     }
 
 

@@ -181,6 +181,25 @@ def test_a_matcher_becomes_half_open_ranges(matcher: str, ranges: list[tuple[int
     assert [(one["start"], one["end"]) for one in expected] == ranges
 
 
+@pytest.mark.parametrize(("version", "spoken"), [("HTTP1", "http_"), ("HTTP2", "http2_"), ("GRPC", "http2_")])
+def test_targets_are_asked_and_checked_in_the_protocol_of_their_group(version: str, spoken: str) -> None:
+    asked = group(protocol_version=version)
+    if version == "GRPC":
+        asked = replace(asked, health=replace(asked.health, path="/grpc.health.v1.Health/Check", matcher="0"))
+    result = said(snapshot(listener(rule(None, forward((BLUE, 1)))), groups=(asked,)))
+    assert result.problems == []
+    (options,) = result.clusters[0]["typed_extension_protocol_options"].values()
+    assert options["explicit_http_config"] == {f"{spoken}protocol_options": {}}
+    check = result.clusters[0]["health_checks"][0]
+    assert check.get("grpc_health_check") == ({} if version == "GRPC" else None)
+    assert check.get("http_health_check", {}).get("codec_client_type") == (None if version == "GRPC" else version)
+
+
+def test_a_check_of_grpc_that_is_not_played_is_told() -> None:
+    result = said(snapshot(listener(rule(None, forward((BLUE, 1)))), groups=(group(protocol_version="GRPC"),)))
+    assert "only /grpc.health.v1.Health/Check is asked here" in result.problems[0]
+
+
 @pytest.mark.parametrize(("port", "expected"), [("traffic-port", None), ("9000", 9000)])
 def test_checks_go_to_the_health_port(port: str, expected: int | None) -> None:
     checked = group(health=replace(group().health, port=port))

@@ -69,15 +69,22 @@ def test_an_example_builds(block: str) -> None:
 
 SERVICES = [
     pytest.param(block, id=f"{name}-{number}")
-    for name in ("services", "several-services")
+    for name in ("services", "several-services", "routes", "shadow", "ab-tests", "release", "accounts-and-regions")
     for number, block in enumerate(code(ROOT / "docs" / f"{name}.md", "yaml"))
 ]
 
 
 @pytest.mark.parametrize("block", [*examples("yaml"), *SERVICES])
 def test_settings_on_a_page_are_accepted(block: str) -> None:
-    fragment = {key.removeprefix(PREFIX): value for key, value in yaml.safe_load(block).items()}
+    said = yaml.safe_load(block)
+    fragment = {key.removeprefix(PREFIX): value for key, value in said.items() if key.startswith(PREFIX)}
     values = merged(some.stack(), fragment)
+    # Beside the service that is there, a page may leave out what it does not speak of.
+    release = {key: value for key, value in some.color("1.4.0").items() if key != "secretVersions"}
+    for name in values["services"].keys() - some.stack()["services"].keys():
+        values["services"][name] = merged(
+            {"port": 8080, "colors": {"blue": release, "green": release}}, values["services"][name]
+        )
     for name, service in fragment.get("services", {}).items():
         if service.get("strategy", {}).get("kind") in ("rolling", "recreate"):
             values["services"][name]["colors"].pop("green", None)

@@ -51,6 +51,11 @@ def test_a_diagram_is_a_picture_with_its_words() -> None:
     assert "blue pods" in drawn.partition("<details>")[0]
 
 
+def test_a_heading_with_angles_is_called_as_on_the_forges() -> None:
+    text = "## `services.<service>.routes`\n\n```sh\n# a <b>\n```\n\n## `network`\n"
+    assert site.named(text) == text.replace("routes`", "routes` {#servicesserviceroutes}")
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the site anew."""
@@ -69,6 +74,21 @@ def test_nothing_of_the_site_comes_from_another_host(built: Path) -> None:
     pages = list(built.rglob("*.html"))
     assert len(pages) > 80
     assert [page.name for page in pages if loads.search(page.read_text())] == []
+
+
+@pytest.mark.slow
+def test_every_link_within_the_site_leads_to_a_place_that_is_there(built: Path) -> None:
+    pages = {page: page.read_text() for page in built.rglob("*.html") if page.name != "404.html"}
+    places = {page: set(re.findall(r' id="([^"]+)"', text)) for page, text in pages.items()}
+    dead, seen = [], 0
+    for page, text in pages.items():
+        for path, place in re.findall(r'<a [^>]*href="([^"#:]*)#?([^":]*)"', text):
+            file = (page.parent / path).resolve() if path else page
+            seen += 1
+            if not file.exists() or (place and file in places and place not in places[file]):
+                dead.append(f"{page.relative_to(built)}: {path}#{place}")
+    assert dead == []
+    assert seen > 1000
 
 
 @pytest.fixture(scope="module")

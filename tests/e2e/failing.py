@@ -61,4 +61,4 @@ def wait_for(alarms: set[str], seconds: float = 90) -> None:
     deadline = time.monotonic() + seconds
     while (now := ringing()) != alarms and time.monotonic() < deadline:
         time.sleep(0.5)
-    assert now == alarms
+    assert now == alarms, f"on are {', '.join(sorted(now)) or 'none'}"

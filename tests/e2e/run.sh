@@ -18,7 +18,7 @@ make -s sandbox
 # What has stacks of its own runs beside the rest, which changes the sandbox's own stack or looks at all of it, one file
 # after the other. test_gate and test_release want CloudWatch's minutes as they are: the one goes first, and the other
 # last, when the rest has ended.
-alone=(traffic rollback image node world)
+alone=(traffic rollback image shadow node world)
 apart=(policy plugins review state operations)
 
 files() { printf 'tests/e2e/test_%s.py\n' "$@"; }
@@ -32,7 +32,7 @@ part() { # NAME FILE…: each line of what it prints bears its name
 
 status=0
 mapfile -t own < <(comm -23 <(ls tests/e2e/test_*.py) <(files gate release "${alone[@]}" "${apart[@]}" | sort))
-part first $(files traffic rollback image) || status=1 # the load and what is timed want both processors
+part first $(files traffic rollback image shadow) || status=1 # the load and what is timed want both processors
 part own $(files gate) "${own[@]}" $(files release) &
 part apart $(files "${apart[@]}") tests/e2e/pipeline || status=1
 wait $! || status=1

@@ -1,32 +1,19 @@
 """A service of another kind on the node: a static program in Go, without schema, version, metrics or secrets."""
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from sandbox import images, paths
 from tests.e2e import cloud
+from tests.e2e.programs import built
 
 pytestmark = [pytest.mark.e2e, pytest.mark.by_hand, pytest.mark.timeout(420)]
 
 HOST = "web.shop.localhost"
 NAMESPACE = "sandbox-web"
-PROGRAM = Path(__file__).parent / "programs/web"
-REPOSITORY = f"{paths.REGISTRY}/web"
-
-
-def built(folder: Path) -> str:
-    """Build and push the program's image, which has nothing else in it; return it by digest."""
-    shutil.copytree(PROGRAM, folder)
-    cloud.run("go", "build", "-trimpath", "-o", "web", "main.go", cwd=folder, CGO_ENABLED="0", GO111MODULE="off")
-    images._docker("build", "--network=none", f"--tag={REPOSITORY}:1.0.0", str(folder))
-    images._docker("push", f"{REPOSITORY}:1.0.0")
-    (digest,) = [each for each in images._inspect(f"{REPOSITORY}:1.0.0")["RepoDigests"] if each.startswith(REPOSITORY)]
-    return str(digest)
 
 
 def web(image: str) -> dict[str, Any]:
@@ -97,7 +84,7 @@ def answer() -> str:
 
 def test_a_program_in_go_is_served_flipped_and_taken_back_with_its_worker(tmp_path: Path) -> None:
     with cloud.stack_file() as file:
-        service = web(built(tmp_path / "web"))
+        service = web(built("web", tmp_path))
         write(file, service)
         cloud.update()
         assert answer() == "blue"

@@ -4,7 +4,7 @@ import json
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -48,6 +48,18 @@ class Stream:
 
 
 @contextmanager
+def beside(read: Callable[[], None], stop: Callable[[], object]) -> Iterator[None]:
+    """Read beside what is done meanwhile, until that is over."""
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        yield
+    finally:
+        stop()
+        reader.join(10)
+
+
+@contextmanager
 def server_sent() -> Iterator[Stream]:
     """Read server-sent events; ends as curl does, 0 where the answer was whole."""
     stream = Stream()
@@ -63,13 +75,8 @@ def server_sent() -> Iterator[Stream]:
                     stream.told(line.removeprefix("data: "))
             stream.end = f"curl {curl.wait()}"
 
-        reader = threading.Thread(target=read)
-        reader.start()
-        try:
+        with beside(read, curl.terminate):
             yield stream
-        finally:
-            curl.terminate()
-            reader.join(10)
 
 
 @contextmanager
@@ -94,13 +101,8 @@ def by_socket() -> Iterator[Stream]:
         except (OSError, websocket.WebSocketException) as error:
             stream.end = f"{type(error).__name__}: {error}"
 
-    reader = threading.Thread(target=read)
-    reader.start()
-    try:
+    with beside(read, connection.close):
         yield stream
-    finally:
-        connection.close()
-        reader.join(10)
 
 
 def test_a_flip_leaves_open_streams_and_a_redeploy_ends_them_in_order() -> None:

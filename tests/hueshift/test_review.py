@@ -91,6 +91,41 @@ def test_a_review_has_no_part_in_stagings_experiment(project: Project) -> None:
     assert project.written().services["shop"].experiment is None
 
 
+def test_a_review_copies_no_requests_and_has_one_pod_though_staging_releases(project: Project) -> None:
+    envoy = f"registry.example.com/envoy@sha256:{'0a1b' * 16}"
+
+    def change(config: dict[str, Any]) -> None:
+        shop = config["hueshift:services"]["shop"]
+        shop["shadow"] = {"percent": 20, "image": envoy}
+        shop["colors"]["blue"]["minReplicas"] = 6
+
+    project.change(change)
+    shop = project.written().services["shop"]
+    assert shop.shadow is None
+    assert [release.min_replicas for release in shop.colors.values()] == [None, None]
+
+
+def test_a_review_has_stagings_routes_on_its_own_hosts_and_takes_no_host_of_staging(project: Project) -> None:
+    def change(config: dict[str, Any]) -> None:
+        site = config["hueshift:services"]["shop"]
+        site["priorityBand"] = 200
+        site["routes"] = [{"hosts": ["www.staging.example.com"]}]
+        api = config["hueshift:services"]["pricing"]
+        api["priorityBand"] = 100
+        api["routes"] = [
+            {"hosts": ["shop.staging.example.com", "www.staging.example.com"], "paths": ["/api/*"]},
+            {"paths": ["/prices/*"], "slot": 1},
+        ]
+
+    project.change(change)
+    services = project.written().services
+    assert services["shop"].routes == ()
+    api, prices = services["pricing"].routes
+    assert (list(api.hosts), list(api.paths)) == (["shop.review-42.staging.example.com"], ["/api/*"])
+    assert (list(prices.hosts), list(prices.paths)) == ([], ["/prices/*"])
+    assert (api.slot, prices.slot) == (1, 2)
+
+
 def test_a_review_has_stagings_values_byte_for_byte(project: Project) -> None:
     file = project.folder / "Pulumi.staging.yaml"
     written = "".join(f"\n        {name}: {value}" for name, value in ODD.items())

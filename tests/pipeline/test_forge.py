@@ -31,6 +31,8 @@ class Forge:
         self.comments: list[dict[str, Any]] = []
         self.issues: list[dict[str, Any]] = []
         self.pull_request: dict[str, Any] = {}
+        self.jobs: list[dict[str, Any]] = []
+        """Of GitLab's pipeline 9, each with `left`: texts by name."""
         self.refused: set[str] = set()
         """Methods that are answered with 403."""
         self.calls: list[str] = []
@@ -63,6 +65,13 @@ class Forge:
             return 200, opened[size * (page - 1) : size * page]
         if method == "GET" and path in (f"{prefix}/pulls/5", f"{prefix}/merge_requests/5"):
             return 200, self.pull_request
+        if (self.kind, method, path) == ("GitLab", "GET", f"{prefix}/pipelines/9/jobs"):
+            return 200, [{key: said for key, said in job.items() if key != "left"} for job in self.jobs]
+        if file := re.fullmatch(f"{prefix}/jobs/(\\d+)/artifacts/(.+)", path):
+            (job,) = [job for job in self.jobs if job["id"] == int(file[1])]
+            return (
+                (200, job["left"][file[2]].encode()) if file[2] in job["left"] else (404, {"message": "404 Not found"})
+            )
         if method == "POST" and (things := places.get((self.kind, path))) is not None:
             state: dict[str, Any] = (
                 {"state": {"GitHub": "open", "GitLab": "opened"}[self.kind]} if things is self.issues else {}
@@ -92,7 +101,7 @@ def served(kind: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Forge]:
             )
             self.send_response(status)
             self.end_headers()
-            self.wfile.write(json.dumps(body).encode())
+            self.wfile.write(body if isinstance(body, bytes) else json.dumps(body).encode())
 
         do_GET = do_POST = do_PATCH = do_PUT = reply  # noqa: N815 - the names that the server looks for
 
@@ -263,7 +272,7 @@ def test_the_token_is_in_no_process_arguments(
 @pytest.mark.parametrize(
     ("arguments", "status", "says"),
     [
-        (["comment"], 2, "forge.sh comment FILE | issue TITLE FILE | close TITLE | reviewed NUMBER\n"),
+        (["comment"], 2, "forge.sh comment FILE | issue TITLE FILE | close TITLE | reviewed NUMBER | left JOB FOLDER"),
         (["remove", "all"], 2, "forge.sh comment FILE"),
         (["comment", "absent.md"], 1, "there is no file absent.md"),
     ],
@@ -281,3 +290,65 @@ def test_a_missing_variable_is_named(forge: Forge, page: Path, monkeypatch: pyte
     done = run("comment", page)
     assert done.returncode == 1
     assert f"{missing} is not set" in done.stderr
+
+
+@pytest.fixture
+def jobs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Forge]:
+    """GitLab, in a job of a pipeline with one that updates staging."""
+    with served("GitLab", monkeypatch) as place:
+        monkeypatch.setenv("CI_PIPELINE_ID", "9")
+        monkeypatch.setenv("STACK", "staging")
+        yield place
+
+
+LEFT = {"staging.env": "base=1\n", "Pulumi.staging.yaml": "green\n", "releases.json": "{}\n"}
+
+
+def update(status: str, **left: str) -> dict[str, Any]:
+    """Return the job that updates, as GitLab tells it."""
+    return {"id": 3, "name": "staging", "status": status, "artifacts_file": {"filename": "artifacts.zip"}, "left": left}
+
+
+@pytest.mark.parametrize("status", ["success", "failed", "canceled"])
+def test_what_a_job_of_gitlab_has_left_is_asked_for_by_name_whatever_became_of_it(
+    jobs: Forge, tmp_path: Path, status: str
+) -> None:
+    evil = {"pipeline/keep.sh": "evil\n", "Pulumi.production.yaml": "evil\n", ".git/config": "evil\n"}
+    jobs.jobs = [{"id": 2, "name": "build", "status": "success"}, update(status, **LEFT, **evil)]
+    done = run("left", "staging", tmp_path / "kept")
+    assert done.returncode == 0, done.stderr
+    assert {file.name: file.read_text() for file in (tmp_path / "kept").iterdir()} == {
+        "newest.env": "base=1\n",
+        "Pulumi.staging.yaml": "green\n",
+        "releases.json": "{}\n",
+    }
+    done = run("ended", "staging")
+    assert done.returncode == int(status != "success")
+    assert status == "success" or f"staging ended as {status}, see there; when it is run again, run this" in done.stderr
+
+
+@pytest.mark.parametrize("newest", [None, ""])
+@pytest.mark.parametrize("status", ["success", "failed"])
+def test_of_a_job_that_did_nothing_there_is_nothing_to_keep_and_one_that_could_not_is_red(
+    jobs: Forge, tmp_path: Path, newest: str | None, status: str
+) -> None:
+    jobs.jobs = [update(status, **{**LEFT, "staging.env": newest or ""})]
+    if newest is None:
+        del jobs.jobs[0]["left"]["staging.env"]
+    done = run("left", "staging", tmp_path / "kept")
+    assert done.returncode == int(status != "success")
+    assert ("nothing to keep: staging has done nothing to staging" in done.stderr) is (status == "success")
+    newest_ = tmp_path / "kept/newest.env"
+    assert not newest_.exists() or newest_.read_text() == ""
+
+
+@pytest.mark.parametrize(("status", "said"), [("success", "merge by hand what"), ("canceled", "ended as canceled")])
+def test_what_is_not_there_any_more_is_not_taken_for_nothing(
+    jobs: Forge, tmp_path: Path, status: str, said: str
+) -> None:
+    jobs.jobs = [{key: value for key, value in update(status).items() if key != "artifacts_file"}]
+    done = run("left", "staging", tmp_path / "kept")
+    assert done.returncode == 1
+    assert said in done.stderr
+    jobs.jobs = []
+    assert "this pipeline has no job staging" in run("left", "staging", tmp_path / "kept").stderr

@@ -3,7 +3,10 @@
 hueshift and pulumi are stand-ins that write stack files; the same jobs run with both in `tests/e2e/pipeline`.
 """
 
+import os
 import re
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +14,9 @@ import yaml
 
 from tests.e2e.pipeline.sample import Sample
 from tests.e2e.pipeline.test_workflows import Runner
+from tests.pipeline.test_forge import Forge, served
 from tests.pipeline.test_steps_in_a_repository import REAL, Place
+from tests.pipeline.test_workflows import gitlab
 
 pytestmark = pytest.mark.slow
 
@@ -25,7 +30,7 @@ case "$*" in
   changes*) REAL ;;
   status*) exit 0 ;;
   image\ set* | release*) sed -i "s/green: {version: [0-9.]*}/green: {version: $VERSION}/" $FILE ;;&
-  release*) sed -i 's/activeColor: .*/activeColor: green/' $FILE ;;
+  release*) sed -i 's/activeColor: .*/activeColor: green/' $FILE; exit ${ENDS:-0} ;;
   rollback*) sed -i 's/activeColor: .*/activeColor: blue/' $FILE ;;
   preview*) echo "production: $(grep activeColor $FILE), $(grep -o 'green: .*}' $FILE)" ;;
 esac
@@ -162,3 +167,108 @@ def test_the_program_of_the_repository_has_no_part_in_what_pushes(team: Team) ->
     runner.job("keep", "keep")
     assert team.main == ("green", "1.4.0")
     assert team.place.git("show", "--name-only", "--format=", "origin/main") == FILE
+
+
+class Pipelines:
+    """GitLab's jobs, each in a checkout of its own, with the forge between them."""
+
+    def __init__(self, team: Team, forge: Forge) -> None:
+        self.team, self.forge = team, forge
+
+    def job(self, commit: str, name: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+        """Run a job, as if for the first time or again, and let it leave what it says that it leaves."""
+        place = self.team.place
+        place.git("checkout", "--quiet", "--force", "--detach", commit)
+        place.git("clean", "--quiet", "--force", "-d")
+        job = gitlab()[name]
+        given = {key: str(said) for key, said in job["variables"].items() if not str(said).startswith("$")}
+        script = "set -e; " + "; ".join([*job.get("before_script", []), *job["script"]])
+        done = subprocess.run(
+            ["bash", "-c", script],
+            cwd=place.folder,
+            env={
+                **place.variables,
+                **{name: os.environ[name] for name in ("CI_API_V4_URL", "CI_PROJECT_ID", "GITLAB_TOKEN")},
+                "CI_COMMIT_BRANCH": "main",
+                "CI_COMMIT_SHA": commit,
+                "CI_JOB_NAME": name,
+                "CI_PIPELINE_ID": "9",
+                "GITHUB_REF_NAME": "",
+                "GITHUB_ACTIONS": "",
+                "SERVICE": "shop",
+                **{key: said.replace("$SERVICE", "shop") for key, said in given.items()},
+                **variables,
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        self.forge.jobs = [each for each in self.forge.jobs if each["name"] != name]
+        left = [file for path in job.get("artifacts", {}).get("paths", []) for file in place.folder.glob(path)]
+        left += [file for file in [place.folder / f"{name}.env"] if file.exists()]
+        self.forge.jobs.append(
+            {
+                "id": max((each["id"] for each in self.forge.jobs), default=0) + 1,
+                "name": name,
+                "status": "failed" if done.returncode else "success",
+                "artifacts_file": {"filename": "artifacts.zip"},
+                "left": {file.name: file.read_text() for file in left},
+            }
+        )
+        return done
+
+
+@pytest.fixture
+def pipelines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipelines]:
+    with served("GitLab", monkeypatch) as forge:
+        yield Pipelines(Team(Place(tmp_path)), forge)
+
+
+DELIVERY = {"kind": "code", "image": "shop@sha256:1", "version": "1.5.0", "schema": "0003", "VERSION": "1.5.0"}
+
+
+def test_on_gitlab_a_delivery_that_fails_is_kept_and_red_until_it_has_succeeded_and_is_kept_again(
+    pipelines: Pipelines,
+) -> None:
+    team = pipelines.team
+    commit = team.merge(Pulumi__production__yaml=TEXT.format(active="blue", green="1.4.0"), Makefile="1")
+    assert pipelines.job(commit, "production", **DELIVERY, ENDS="1").returncode == 1
+    assert team.main == ("blue", "1.4.0")
+    done = pipelines.job(commit, "keep-production")
+    assert done.returncode == 1
+    assert "production ended as failed" in done.stderr
+    assert team.main == ("green", "1.5.0"), "what was asked of it"
+    assert pipelines.job(commit, "production", **{**DELIVERY, "VERSION": "1.5.1"}).returncode == 0
+    done = pipelines.job(commit, "keep-production")
+    assert done.returncode == 0, done.stderr
+    assert team.main == ("green", "1.5.1")
+    assert pipelines.job(commit, "keep-production").returncode == 0, "once more does no harm"
+    assert team.main == ("green", "1.5.1")
+    log = team.place.git("log", "-2", "--format=%B", "origin/main").split("\n\n")
+    assert log[0] == "Deliver shop to production"
+    assert log[1] == f"Delivers: production {commit}"
+
+
+def test_on_gitlab_a_job_that_does_nothing_or_is_refused_says_nothing_of_a_delivery_in_main(
+    pipelines: Pipelines,
+) -> None:
+    team = pipelines.team
+    commit = team.merge(Pulumi__production__yaml=TEXT.format(active="blue", green="1.4.0"), Makefile="1")
+    assert pipelines.job(commit, "production", **{**DELIVERY, "kind": "docs"}).returncode == 0
+    done = pipelines.job(commit, "keep-production")
+    assert (done.returncode, "nothing to keep: production has done nothing" in done.stderr) == (0, True), done.stderr
+    assert pipelines.job(commit, "production", **DELIVERY, file="0" * 40).returncode == 1
+    assert pipelines.job(commit, "keep-production").returncode == 1
+    assert team.place.git("rev-parse", "origin/main") == commit
+
+
+def test_on_gitlab_what_main_has_got_meanwhile_on_the_same_lines_is_left_to_a_person(pipelines: Pipelines) -> None:
+    team = pipelines.team
+    commit = team.merge(Pulumi__production__yaml=TEXT.format(active="blue", green="1.4.0"), Makefile="1")
+    assert pipelines.job(commit, "production", **DELIVERY).returncode == 0
+    team.place.git("checkout", "--quiet", "--force", "-B", "main", "origin/main")
+    team.merge(Pulumi__production__yaml=TEXT.format(active="blue", green="1.4.7"))
+    done = pipelines.job(commit, "keep-production")
+    assert done.returncode == 1
+    assert "main has changed the same lines since" in done.stderr
+    assert team.main == ("blue", "1.4.7")

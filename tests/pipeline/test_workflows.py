@@ -27,6 +27,7 @@ OF_GITLAB = {
     'test "$kind" = code || test "$kind" = tests || exit 0',
     'export PATH="$CI_PROJECT_DIR/.venv/bin:$PATH"',
     ". ./image.env",
+    "test -s kept/newest.env || exit 0",
 }
 """What takes the place of a job's condition, of $GITHUB_PATH and of a step's outputs."""
 
@@ -93,9 +94,8 @@ def test_a_step_is_one_line_that_anybody_can_run(job: Mapping[str, Any]) -> None
         if line in OF_GITLAB:
             assert "steps" not in job
             continue
-        command = line.removeprefix('test "$CI_JOB_STATUS" = success || ') if "steps" not in job else line
-        assert FORM.fullmatch(command), line
-        assert not re.search(r"&&|\|\||;|\$\(|`", command), line
+        assert FORM.fullmatch(line), line
+        assert not re.search(r"&&|\|\||;|\$\(|`", line), line
 
 
 def test_each_script_is_there_and_can_be_run() -> None:
@@ -111,9 +111,9 @@ def test_both_forges_use_every_script() -> None:
     action = named([step["run"] for step in content(ACTION)["runs"]["steps"] if "run" in step])
     on_github = reached(action | named([line for _, job in github() for line in steps(job)]))
     on_gitlab = reached(named([line for job in gitlab().values() for line in steps(job)]))
-    # GitLab leaves no job out, so it has no green one that did not run; it pushes with the job's own token.
+    # GitLab leaves no job out, so it has no green one that did not run.
     assert on_github == SCRIPTS - {"unread.sh"}
-    assert on_gitlab == SCRIPTS - {"required.sh", "take.sh"}
+    assert on_gitlab == SCRIPTS - {"required.sh"}
 
 
 def called(name: str) -> tuple[Mapping[str, Any], list[str]]:
@@ -145,20 +145,20 @@ def test_both_forges_deliver_by_the_same_steps_in_the_same_order(job: str) -> No
         said = [re.sub(r"\$(BASE|CI_COMMIT_BEFORE_SHA)", "BEFORE", line) for line in said]
         said = [re.sub(r"\$(COMMIT|CI_COMMIT_SHA)", "COMMIT", line) for line in said]
         said = [re.sub(r"keep.sh .*", "keep.sh", line) for line in said]
+        said = [re.sub(r"take.sh .*", "take.sh", line) for line in said]
         said = [line for line in said if line.startswith(("pipeline/", "hueshift")) and "setup.sh" not in line]
-        return [line.lower() for line in said if "take.sh" not in line]
+        return [line.lower() for line in said if "forge.sh" not in line]
 
     inputs, here = called(job)
     theirs = gitlab()
-    there = steps(theirs[job])
+    there = [*steps(theirs[job]), *steps(theirs[f"keep-{job}"])]
     if "production" in job:  # nobody approves staging's there, so nothing is shown
         there = [*steps(theirs["show-production"]), *there]
     else:
         here = here[2:]
-    assert [line for line in steps(theirs[job]) if line.startswith("test ") and "keep.sh" in line] or "apply" in job
-    assert delivery(here) == delivery([line for line in there if "CI_JOB_STATUS" not in line])
+    assert delivery(here) == delivery(there)
     assert inputs["stack"] == job.removeprefix("apply-")
-    assert theirs[job]["variables"]["DELIVERS"] == job.removeprefix("apply-")
+    assert theirs[f"keep-{job}"]["variables"]["DELIVERS"] == job.removeprefix("apply-")
 
 
 @pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.stem)
@@ -310,18 +310,82 @@ def test_the_key_to_main_lies_only_where_nothing_else_runs() -> None:
         assert not re.search(r"hueshift|pulumi (?!stack)|python|\bmake\b", text.replace("hueshift:", "")), name
 
 
-def test_on_gitlab_the_key_to_main_is_of_environments_that_no_unread_program_and_no_preview_has() -> None:
+UPDATE_STACKS = {
+    *STACK_JOBS,
+    *(f"apply-{stack}-by-hand" for stack in ("staging", "production")),
+    *(f"{kind}-{stack}" for kind in ("resume", "rollback") for stack in ("staging", "production")),
+}
+"""The jobs of GitLab that change what main says of a stack."""
+
+
+def test_on_gitlab_too_the_key_to_main_lies_only_where_nothing_else_runs() -> None:
     def environment(job: Mapping[str, Any]) -> str | None:
         named_ = job.get("environment")
         return named_["name"] if isinstance(named_, dict) else named_
 
-    keeping = {environment(job) for job in gitlab().values() if "keep.sh" in named(steps(job))}
-    assert keeping == {"staging", "production", "rollback", "resume"}
-    others = {environment(job) for job in gitlab().values() if "keep.sh" not in named(steps(job))}
-    assert others & keeping == {"rollback"}, "which unlock has, too"
-    assert "keep.sh" not in str([job for job in gitlab().values() if "merge_request_event" in str(job.get("rules"))])
+    keeping = {name: job for name, job in gitlab().items() if environment(job) == "keep"}
+    assert keeping.keys() == {f"keep-{name}" for name in UPDATE_STACKS}
+    assert {name for name, job in gitlab().items() if "keep.sh" in named(steps(job))} == keeping.keys()
+    for name, job in keeping.items():
+        of = name.removeprefix("keep-")
+        assert steps(job) == [
+            'pipeline/forge.sh left "${CI_JOB_NAME#keep-}" kept',
+            "test -s kept/newest.env || exit 0",
+            "pipeline/take.sh kept",
+            'pipeline/keep.sh "$MESSAGE"',
+            'pipeline/forge.sh ended "${CI_JOB_NAME#keep-}"',
+        ]
+        # An artifact could have a script for this job, and a report of variables what its shell starts with.
+        assert job["needs"] == [{"job": of, "artifacts": False}]
+        assert not {"id_tokens", "services", "cache", "artifacts", "dependencies"} & job.keys()
+        assert set(job["variables"]) == {"STACK", "DELIVERS", "MESSAGE"}
+        assert set(re.findall(r"\$\w+", job["variables"]["MESSAGE"])) <= {"$SERVICE"}
+        # A deployment would be refused as outdated where one of a later pipeline was first.
+        assert job["environment"]["action"] == "access"
     page = (ROOT / "docs/pipeline.md").read_text()
-    assert all(f"`{name}`" in page.partition("`KEEP_TOKEN`")[2].partition("\n- ")[0] for name in keeping)
+    assert "scope of the environment `keep`" in page.partition("`KEEP_TOKEN`")[2].partition("\n- ")[0]
+
+
+def test_on_gitlab_no_update_of_a_later_pipeline_comes_before_what_one_has_done_is_in_main() -> None:
+    theirs = gitlab()
+    groups = set()
+    for name in UPDATE_STACKS:
+        job, keep = theirs[name], theirs[f"keep-{name}"]
+        assert job["resource_group"] == keep["resource_group"], "in the mode oldest_first it is the next of the group"
+        groups.add(job["resource_group"])
+        assert job["stage"] == keep["stage"], "what comes later waits for it"
+        assert job["variables"]["STACK"] == keep["variables"]["STACK"]
+        delivers = "" if name.startswith(("resume", "rollback")) else keep["variables"]["STACK"]
+        assert keep["variables"]["DELIVERS"] == delivers
+    assert groups == {
+        f"{kind}-{stack}" for kind in ("pulumi", "resume", "rollback") for stack in ("staging", "production")
+    }
+    page = (ROOT / "docs/pipeline.md").read_text()
+    assert all(f"`{group}`" in page.partition("`process_mode`")[2].partition("\n- ")[0] for group in groups)
+
+
+def test_on_gitlab_what_was_asked_of_a_stack_is_kept_even_if_the_update_is_cut_off() -> None:
+    for name in UPDATE_STACKS:
+        job, keep = gitlab()[name], gitlab()[f"keep-{name}"]
+        # What needs a job that may not fail is left out if that is cancelled, and holds its group while that has a
+        # button.
+        assert job["allow_failure"] is True
+        assert "allow_failure" not in keep, "else nothing would be red, and production would follow"
+        assert "when" not in str(keep["rules"]), "always would not wait for a button"
+        assert keep["rules"] == [{key: said for key, said in rule.items() if key != "when"} for rule in job["rules"]]
+        assert job["artifacts"]["when"] == "always"
+        assert job["artifacts"]["paths"] == ["Pulumi.*.yaml", "releases.json", "$CI_JOB_NAME.env"]
+        (newest,) = [line for line in steps(job) if "newest.sh" in line]
+        assert newest.endswith(' >"$CI_JOB_NAME.env"')
+        assert job["variables"]["RUNNER_SCRIPT_TIMEOUT"] == "60m", "a job that is out of time uploads nothing"
+
+
+def test_on_gitlab_no_later_job_takes_what_an_update_has_left() -> None:
+    stages = content(ROOT / ".gitlab-ci.yml")["stages"]
+    for name, job in gitlab().items():
+        if stages.index("staging") < stages.index(job["stage"]) < stages.index("operate"):
+            taken = job.get("dependencies") or [need["job"] for need in job["needs"] if need["artifacts"]]
+            assert not set(taken) & UPDATE_STACKS, name
 
 
 def test_what_nobody_has_read_runs_with_no_role_and_is_not_mergeable_for_that() -> None:

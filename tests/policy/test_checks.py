@@ -264,6 +264,15 @@ def test_nobody_outside_can_probe_what_is_internal() -> None:
     assert found([resource for resource in stack if resource.type != ready.HEALTH_CHECK]) == {}
 
 
+def test_nobody_can_probe_pods_that_do_not_speak_http_1() -> None:
+    called = [
+        each._replace(properties={**each.properties, "protocolVersion": "GRPC"}) if each.type == ready.GROUP else each
+        for each in compliant()
+        if each.type != ready.HEALTH_CHECK
+    ]
+    assert found(called) == {}
+
+
 def test_lines_are_not_kept_for_ever() -> None:
     assert set(found(mutated(ready.LOG_GROUP, "logs-shop", at("retentionInDays", None)))) == {"kept-logs"}
 

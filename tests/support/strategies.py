@@ -187,6 +187,7 @@ def whole() -> list[dict[str, Any]]:
     first["prometheus"] = {"enabled": True, "labels": {"release": "kube-prometheus-stack"}}
     first["services"]["shop"] |= {
         "priorityBand": 7,
+        "protocol": "http1",
         "activeColor": "blue",
         "canaryWeight": 0,
         "routes": [

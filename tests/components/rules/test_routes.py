@@ -113,6 +113,11 @@ def test_a_part_of_a_host_must_be_asked_for_before_the_host() -> None:
     assert "set front's above 11" in refused
 
 
+def test_a_path_of_any_host_is_called_so() -> None:
+    (refused,) = claims(10, 11, part(path="/api/*"))
+    assert "whose shop.example.com would take /api/* of any host;" in refused
+
+
 def test_a_pattern_must_be_asked_for_after_the_host_that_it_contains() -> None:
     assert claims(9, 10, part("*.example.com")) == []
     (refused,) = claims(10, 9, part("*.example.com"))

@@ -260,3 +260,11 @@ def test_no_refusal_of_a_freeze_repeats_what_may_be_a_secret() -> None:
     with pytest.raises(StrategyError) as refused:
         freezes([{"days": [SECRET], "from": SECRET, "to": [SECRET]}, SECRET], zone=SECRET)
     assert "hunter2" not in str(refused.value)
+
+
+def test_what_is_not_asked_by_get_has_no_check_unless_one_is_given() -> None:
+    def smoke(data: dict[str, object]) -> int:
+        return len(strategy(data, bake=300, least_bake=300, production=True, health_path=None).smoke)
+
+    assert smoke({}) == 0
+    assert smoke({"smoke": [{"command": ["true"]}]}) == 1

@@ -12,7 +12,7 @@ from components.rules import NOT_SECRETS
 from components.service.color_environment import ColorEnvironment
 from components.service.identity import WorkloadIdentity
 from components.service.workload import network_policy
-from components.spec import Egress, Health, PodTemplate, Replicas, Strategy, StrategyKind, Timing, Tracing
+from components.spec import Egress, Health, PodTemplate, Protocol, Replicas, Strategy, StrategyKind, Timing, Tracing
 from tests.support import samples
 from tests.support.app_service import config
 from tests.support.engine import UNKNOWN, Engine, in_stack
@@ -299,6 +299,16 @@ async def test_each_probe_has_its_own_path_and_liveness_is_the_more_patient(engi
         liveness["periodSeconds"] * liveness["failureThreshold"]
         > readiness["periodSeconds"] * readiness["failureThreshold"]
     )
+
+
+@in_stack
+async def test_pods_that_speak_grpc_are_asked_by_its_health_service_and_not_restarted_by_it(engine: Engine) -> None:
+    ColorEnvironment("shop-green", samples.change(samples.ENVIRONMENT, protocol=Protocol.GRPC, port=9000))
+    app = await container(engine)
+    for probe in ("readinessProbe", "startupProbe"):
+        assert app[probe]["grpc"] == {"port": 9000, "service": ""}
+        assert "httpGet" not in app[probe]
+    assert app["livenessProbe"]["tcpSocket"] == {"port": "http"}
 
 
 @in_stack

@@ -211,6 +211,15 @@ def test_a_service_takes_color_and_weight_from_the_stack_unless_it_has_its_own()
 def test_an_environment_is_named_after_its_stack_unless_it_says_otherwise() -> None:
     assert parse(some.stack(), stack="dev").environment == "dev"
     assert parse(some.stack() | {"environment": "qa"}, stack="dev").environment == "qa"
+    assert parse(some.stack() | {"environment": ""}, stack="dev").environment == "dev"
+
+
+@pytest.mark.parametrize(("stated", "said"), [(0, "0"), (False, "false"), ([], "a list"), ({}, "a mapping")])
+def test_an_environment_that_is_no_text_is_refused_and_not_taken_as_none(stated: object, said: str) -> None:
+    assert any(
+        each.startswith(f"{PREFIX}environment: must be text in quotes; got {said}")
+        for each in problems(put("environment", stated))
+    )
 
 
 def test_colors_stand_in_the_order_of_every_target_group_list() -> None:
@@ -1361,10 +1370,55 @@ def test_a_route_that_a_lower_band_hides_is_refused_with_the_number_that_mends_i
     assert "set it below 300" in problem
 
 
-# Shadow traffic
-
-
 ENVOY = f"registry.example.com/envoy@sha256:{'0a1b' * 16}"
+
+
+# Protocols
+
+
+@pytest.mark.parametrize(("protocol", "probed"), [("http1", True), ("http2", False), ("grpc", False)])
+def test_pods_of_another_protocol_are_not_probed_from_outside_where_nothing_is_said(
+    protocol: str, probed: bool
+) -> None:
+    values = some.stack() | {"production": True}
+    values["network"] |= {"scheme": "internet-facing"}
+    values["loadBalancer"] |= {"testListenerCidrs": ["203.0.113.10/32"]}
+    values["alerts"]["subscriptions"] = [{"protocol": "email", "endpoint": "ops@example.com"}]
+    values["services"]["shop"] |= {"protocol": protocol, "metrics": {"enabled": False}}
+    assert parse(values, stack="production").services["shop"].uptime.enabled is probed
+
+
+@pytest.mark.parametrize(
+    ("protocol", "more", "refused"),
+    [
+        ("http2", {}, ""),
+        ("http2", {"uptime": {"enabled": True}}, "uptime.enabled: true, but Route 53 asks by HTTP/1.1"),
+        (
+            "http2",
+            {"shadow": {"percent": 0, "image": ENVOY}},
+            "shadow: copies requests by HTTP/1.1, and protocol is http2",
+        ),
+        ("grpc", {"metrics": {"enabled": False}}, ""),
+        ("grpc", {"metrics": {"enabled": False}, "health": {"path": "/shop.v1.Shop/Ready"}}, ""),
+        ("grpc", {}, "metrics.enabled: true, but Prometheus asks by HTTP/1.1"),
+        ("grpc", {"health": {"path": "/health/up"}}, "health.path: '/health/up' is no method of gRPC"),
+        ("grpc", {"health": {"livenessPath": "/live"}}, "health.livenessPath: is asked of no pod that speaks gRPC"),
+        ("grpc", {"strategy": {"smoke": [{"path": "/items"}]}}, "strategy.smoke[0]: asks by GET, and the pods speak"),
+        ("h2c", {}, 'protocol: must be http1, http2 or grpc; got "h2c"'),
+    ],
+)
+def test_what_speaks_another_protocol_than_the_pods_is_refused_with_its_key(
+    protocol: str, more: dict[str, Any], refused: str
+) -> None:
+    values = some.stack()
+    values["services"]["shop"] |= {"protocol": protocol, **more}
+    if not refused:
+        assert parse(values, stack="staging").services["shop"].protocol == protocol
+        return
+    assert any(f"hueshift:services.shop.{refused}" in problem for problem in problems(values)), problems(values)
+
+
+# Shadow traffic
 
 
 def shadowed(percent: int, **more: object) -> dict[str, Any]:

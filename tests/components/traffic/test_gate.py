@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudwatch.literals import StateValueType
     from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
 
+LISTENER = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:listener/app/edge/0/0"
 RULE = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:listener-rule/app/edge/0/0/1"
+ROUTE = f"{RULE.removesuffix('1')}2"
 
 
 def inputs(blue: float, green: float) -> dict[str, Any]:
@@ -47,6 +49,11 @@ class LoadBalancer:
             "cloudwatch", region_name="eu-west-1", aws_access_key_id="test", aws_secret_access_key="test"
         )
         self.alarm_stubber = Stubber(self.alarms)
+        self.routes: list[dict[str, Any]] = []
+        """The listener's rules beside the production rule."""
+
+    def rule(self, *actions: Mapping[str, Any], arn: str = RULE, priority: int = 720) -> dict[str, Any]:
+        return {"RuleArn": arn, "Priority": str(priority), "Actions": actions}
 
     def weights(self, blue: int, green: int, *, blue_group: str = GROUPS[Color.BLUE]) -> dict[str, Any]:
         weights = {blue_group: blue, GROUPS[Color.GREEN]: green}
@@ -56,7 +63,9 @@ class LoadBalancer:
         self.does({"Type": "forward", "ForwardConfig": self.weights(blue, green, blue_group=blue_group)})
 
     def does(self, *actions: Mapping[str, Any]) -> None:
-        self.stubber.add_response("describe_rules", {"Rules": [{"Actions": actions}]}, {"RuleArns": [RULE]})
+        self.stubber.add_response(
+            "describe_rules", {"Rules": [self.rule(*actions), *self.routes]}, {"ListenerArn": LISTENER}
+        )
 
     def has(self, states: Mapping[Color, list[str]]) -> None:
         for color in Color:
@@ -373,8 +382,34 @@ def test_a_group_that_is_of_no_color_is_named(balancer: LoadBalancer) -> None:
         balancer.judge(change((100, 0), (90, 10)))
 
 
+@pytest.mark.parametrize(
+    ("priority", "blue", "refused"),
+    [
+        (783, 0, True),
+        (783, 50, True),
+        (783, 100, False),  # as the production rule has it
+        (783, 90, False),  # as is wanted: the update before ended here
+        (883, 0, False),  # of the service in the next band
+        (741, 0, False),  # the canary's header, which has no weights
+    ],
+)
+def test_a_route_that_somebody_moved_alone_refuses_the_update(
+    balancer: LoadBalancer, priority: int, blue: int, refused: bool
+) -> None:
+    moved = {"Type": "forward", "ForwardConfig": balancer.weights(blue, 100 - blue)}
+    balancer.routes = [balancer.rule(moved, arn=ROUTE, priority=priority)]
+    balancer.holds(100, 0)
+    balancer.has({Color.BLUE: GOOD, Color.GREEN: GOOD})
+    balancer.is_quiet()
+    if not refused:
+        balancer.judge(change((100, 0), (90, 10)))
+        return
+    with pytest.raises(TrafficRefusedError, match=f"its rules disagree: .* the route's rule {ROUTE} has blue {blue}"):
+        balancer.judge(change((100, 0), (90, 10)))
+
+
 def test_a_rule_that_is_gone_is_named_with_what_brings_it_back(balancer: LoadBalancer) -> None:
-    balancer.stubber.add_client_error("describe_rules", "RuleNotFound")
+    balancer.stubber.add_response("describe_rules", {"Rules": []}, {"ListenerArn": LISTENER})
     with pytest.raises(
         TrafficRefusedError, match=f"no rule {RULE}: somebody deleted it; run `pulumi refresh`, then `pu"
     ):

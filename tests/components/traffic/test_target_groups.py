@@ -3,7 +3,7 @@
 import pytest
 
 from components.model import Color
-from components.spec import Health, Timing
+from components.spec import Health, Protocol, Timing
 from components.traffic.target_groups import TargetGroups
 from tests.support import samples
 from tests.support.engine import Engine, in_stack
@@ -69,3 +69,16 @@ async def test_arns_are_known_by_color() -> None:
     for color in Color:
         assert f"targetgroup/shop-tg-{color}" in str(await groups.arns[color].future())
         assert str(await groups.arn_suffixes[color].future()).startswith(f"targetgroup/shop-tg-{color}")
+
+
+@in_stack
+async def test_the_load_balancer_asks_in_the_protocol_of_the_pods(engine: Engine) -> None:
+    for protocol, version, path, matcher in (
+        (Protocol.HTTP1, "HTTP1", "/health/ready", "200"),
+        (Protocol.HTTP2, "HTTP2", "/health/ready", "200"),
+        (Protocol.GRPC, "GRPC", "/grpc.health.v1.Health/Check", "0"),
+    ):
+        TargetGroups(f"{protocol}-tg", samples.change(samples.TARGET_GROUPS, protocol=protocol))
+        inputs = await engine.inputs(f"{protocol}-tg-blue")
+        assert (inputs["protocol"], inputs["protocolVersion"]) == ("HTTP", version)
+        assert (inputs["healthCheck"]["path"], inputs["healthCheck"]["matcher"]) == (path, matcher)

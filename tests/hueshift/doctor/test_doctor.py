@@ -231,6 +231,17 @@ def test_what_is_wrong_is_said_with_what_mends_it_and_what_needs_it_is_not_asked
     assert done.stderr == "error: staging is not ready: kubeconfig\n"
 
 
+def test_each_problem_of_the_stack_file_stands_below_its_check(world: World) -> None:
+    file = world.folder / "Pulumi.staging.yaml"
+    content = yaml.safe_load(file.read_text())
+    content["config"] |= {"hueshift:canaryWieght": 10, "hueshift:activeColour": "green"}
+    file.write_text(yaml.safe_dump(content))
+    lines = run().stdout.splitlines()
+    (first,) = [place for place, line in enumerate(lines) if line.startswith("wrong    stack file     2 problems")]
+    assert [line[:34] for line in lines[first + 1 : first + 3]] == [f"{'':<26}hueshift"] * 2
+    assert lines[first + 3].startswith(f"{'':<24}mend it: change Pulumi.staging.yaml")
+
+
 FAULTS: dict[str, tuple[Callable[[World], object], str, str, str]] = {
     "an engine that is too old": (
         lambda world: (world.folder / "engine").write_text("v3.100.0\n"),

@@ -447,6 +447,17 @@ def test_the_list_says_which_colors_name_each_digest_now(world: World) -> None:
     assert "not recorded" in shown
 
 
+def test_the_list_goes_on_where_a_file_has_no_mapping_of_colors(world: World) -> None:
+    file = world.folder / "Pulumi.staging.yaml"
+    content = yaml.safe_load(file.read_text())
+    content["config"]["hueshift:services"]["shop"]["colors"] = ["blue"]
+    file.write_text(yaml.safe_dump(content))
+    assert {place for item in world.json("list", "shop")["record"] for place in item["usedBy"]} == {
+        "production blue",
+        "production green",
+    }
+
+
 def test_what_production_says_of_an_untried_digest_can_be_run_as_it_stands(world: World) -> None:
     said = rules.untried_problem(new(6)[0], service="shop", ran={})
     assert said is not None

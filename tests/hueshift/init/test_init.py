@@ -163,12 +163,32 @@ def test_without_a_terminal_all_missing_options_are_named_at_once() -> None:
     assert "give --service, --host, --image, --version, --owner, --on-call, --notify" in done.stderr
 
 
+@pytest.mark.usefixtures("folder")
+def test_wrong_options_are_named_at_once_before_aws_is_asked(refuse: Callable[..., None]) -> None:
+    refuse("GetCallerIdentity", code="ExpiredToken")
+    done = run("staging", *TOLD, "--service", "Shop", "--port", "80", "--health-path", "up")
+    assert (done.exit_code, done.stdout) == (1, "")
+    for wrong in ("--service: 'Shop' is no usable name", "--port: 80 is out of range", "--health-path: 'up' has the"):
+        assert wrong in done.stderr
+
+
+@pytest.mark.usefixtures("folder", "_terminal")
+def test_a_wrong_name_of_the_stack_is_refused_for_itself_before_anything_is_asked() -> None:
+    done = run("Sta/ging")
+    assert done.exit_code == 1
+    assert done.stderr == (
+        "error: STACK: 'Sta/ging' is no usable name; allowed are at most 22 lowercase letters, digits and hyphens, a "
+        "letter first and no hyphen last\n"
+    )
+
+
 @pytest.mark.usefixtures("folder", "_terminal")
 def test_at_a_terminal_questions_are_asked_until_they_are_answered() -> None:
-    answers = "staging\nshop\nshop\nShop.example.com.\nregistry.example.com/shop:1.4.0\n3000\n/healthz\n\n"
+    answers = "staging\nshop\nshop\nShop.example.com.\nregistry.example.com/shop:1.4.0\n80\n3000\nup\n/healthz\n\n"
     done = run("--dry-run", typed=answers)
     assert done.exit_code == 0, done.output
-    assert "'shop' has no dot" in done.stderr
+    for wrong in ("'shop' has no dot", "80 is out of range", "'up' has the wrong form"):
+        assert wrong in done.stderr
     text = done.stdout[done.stdout.index("# yaml-language-server") :]  # before it the runner repeats what was typed
     shop = yaml.safe_load(text)["config"]["hueshift:services"]["shop"]
     assert (shop["host"], shop["port"], shop["health"]["path"]) == ("shop.example.com", 3000, "/healthz")
@@ -267,9 +287,9 @@ def test_a_login_that_is_over_ends_it(refuse: Callable[..., None]) -> None:
 
 
 def test_what_the_program_would_refuse_is_not_written(folder: Path) -> None:
-    done = run("staging", *TOLD, "--port", "80")
+    done = run("staging", *TOLD, "--tester", "10.0.0.1/24")
     assert done.exit_code == 1
-    assert "hueshift:services.shop.port: 80" in done.stderr
+    assert "hueshift:loadBalancer.testListenerCidrs[0]: '10.0.0.1/24'" in done.stderr
     assert not (folder / "Pulumi.staging.yaml").exists()
 
 

@@ -136,8 +136,19 @@ def test_a_verdict_says_its_numbers() -> None:
 def test_beside_an_old_color_that_fails_as_much_a_limit_cannot_be_seen() -> None:
     assert enough(share=0.1, limit=0.01, failing=0.01) == math.inf
     assert enough(share=1, limit=0.01) == math.inf
-    verdict = compare("failed", [Scrape(900, 45, 100, 5)] * 99, since_step=99, limit=0.01)
+    verdict = compare("failed", [Scrape(900, 9, 100, 1)] * 99, since_step=99, limit=0.01)
     assert (verdict.state, verdict.needs) == ("unknown", math.inf)
+
+
+@pytest.mark.parametrize(
+    ("bad", "scrapes", "state"), [(0, 99, "good"), (1, 99, "good"), (5, 99, "alike"), (0, 3, "unknown")]
+)
+def test_beside_an_old_color_that_fails_more_than_the_limit_the_new_one_is_judged_alone(
+    bad: int, scrapes: int, state: str
+) -> None:
+    assert enough(share=0.1, limit=0.01, failing=0.9) == enough(share=0.1, limit=0.01)
+    verdict = compare("failed", [Scrape(900, 820, 100, bad)] * scrapes, since_step=scrapes, limit=0.01)
+    assert verdict.state == state
 
 
 @given(st.floats(0.01, 0.9), st.floats(0.005, 0.5), st.floats(0.0001, 0.002))

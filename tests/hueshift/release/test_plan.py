@@ -76,12 +76,18 @@ def test_no_traffic_and_traffic_that_nobody_counts_prove_nothing() -> None:
     )
 
 
-def test_an_old_color_that_fails_itself_hides_what_should_be_seen() -> None:
-    (first, *_) = made(replace(SHOP, failing=0.02)).refusals
+def test_an_old_color_that_fails_as_often_hides_what_should_be_seen() -> None:
+    (first, *_) = made(replace(SHOP, failing=0.01)).refusals
     assert first.startswith(
-        "shop: beside 2.00% errors of the old color 1 % is not seen; under services.shop.strategy set"
+        "shop: beside 1.00% errors of the old color 1 % is not seen; under services.shop.strategy set"
     )
-    assert "compare.limit: 5" in first
+    assert "compare.limit: 2" in first
+
+
+def test_what_mends_an_old_color_that_fails_more_often_begins_and_is_judged_alone() -> None:
+    plan = made(replace(SHOP, failing=0.5))
+    assert not plan.refusals
+    assert "the old color fails 50.00%, and the new one is judged alone" in str(plan)
 
 
 def test_everything_at_once_promises_no_proof_and_needs_none() -> None:

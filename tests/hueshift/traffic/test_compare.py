@@ -118,7 +118,7 @@ def test_an_answer_that_is_late_each_time_is_a_difference_and_one_pause_is_none(
     [
         (["shop"], "no path is given"),
         (["shop", "items"], "'items' is no path"),
-        (["shop", "/", "--file", "nothing"], "--file nothing cannot be read"),
+        (["shop", "/", "--file", "nothing"], "--file nothing cannot be read: No such file or directory\n"),
         (["shop", "/", "--ignore", "a b"], "'a b' is no JSON path"),
         (["shop", "/down"], "gave no answer: curl: (7) no route"),
         (["shop", "/strange"], "curl does not know; set CURL_OPTIONS='--cacert FILE'"),

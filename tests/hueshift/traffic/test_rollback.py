@@ -7,6 +7,7 @@ from fnmatch import fnmatch
 from typing import Any
 
 import pytest
+from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
 from hueshift.stack import place
@@ -219,9 +220,29 @@ def test_what_aws_refuses_for_good_is_named_with_the_call_and_not_sent_again(wor
     world.server.behave(refused=("ModifyRule", "AccessDenied"))
     done = world.run("rollback", "--stack", "staging")
     assert done.exit_code == 1
-    assert "shop still has blue 50 %, green 50 %: AWS refused ModifyRule: AccessDenied" in done.stderr
+    assert "shop had blue 50 %, green 50 %: AWS refused ModifyRule: AccessDenied" in done.stderr
     assert world.server.actions.count("ModifyRule") == 1
     assert world.called == []
+
+
+def test_a_rule_that_aws_refuses_keeps_no_other_and_what_has_moved_is_said(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promoted(world, "shop", "orders")
+    call = BaseClient._make_api_call  # type: ignore[attr-defined]
+
+    def refusing(self: BaseClient, operation: str, given: dict[str, Any]) -> Any:  # noqa: ANN401
+        if operation == "ModifyRule" and given["RuleArn"] == world.rules["shop"]:
+            raise ClientError({"Error": {"Code": "AccessDenied", "Message": "x"}}, operation)
+        return call(self, operation, given)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", refusing)
+    with world.route(blue=0, green=100) as live:
+        done = world.run("rollback", "--stack", "staging", "--service", "shop")
+        assert live() == {"blue": 100, "green": 0}
+    assert world.live() == {"blue": 0, "green": 100}
+    assert (done.exit_code, "shop had blue 0 %, green 100 %, and now" in done.stderr) == (4, True)
+    assert "has blue 100 %, green 0 %: AWS refused ModifyRule: AccessDenied" in done.stderr
 
 
 def test_a_maintenance_page_is_not_taken_for_weights(world: World) -> None:
@@ -334,6 +355,22 @@ def test_the_status_of_a_service_that_cannot_be_asked_is_1_and_the_others_are_sh
     assert "blue    ? %" in done.stdout
     assert "staging/orders  https://orders.example.com\n  blue  100 %" in done.stdout
     assert "shop: eu-west-1 has no production rule for elsewhere.example.com" in done.stderr
+
+
+def test_the_status_of_a_file_without_a_service_is_refused_with_what_says_why(world: World) -> None:
+    world.change(lambda config: config.update({"hueshift:servces": config.pop("hueshift:services")}))
+    done = world.run("status", "--stack", "staging")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "Pulumi.staging.yaml has no service with colors" in done.stderr
+    assert "hueshift doctor --stack staging" in done.stderr
+
+
+def test_a_service_that_the_file_gives_no_colors_is_named_and_hides_no_other(world: World) -> None:
+    world.change(lambda config: config["hueshift:services"]["orders"].update(colors=[]))
+    for words in (("status",), ("rollback",)):
+        done = world.run(*words, "--stack", "staging")
+        assert "left out: orders, which Pulumi.staging.yaml gives no colors" in done.stderr, words
+        assert "shop" in done.stdout + done.stderr
 
 
 def test_the_status_links_the_dashboard_unless_the_file_says_there_is_none(world: World) -> None:

@@ -1,11 +1,14 @@
 """`hueshift flip`, `smoke` and `verify`: what they ask first, what they refuse, and what they leave as it was."""
 
 import json
+from typing import Any
 
 import pytest
 
+from components.spec import Service
 from hueshift.traffic import verify
 from hueshift.traffic.answers import Answer
+from tests.support import samples
 from tests.support.balancers import World
 
 pytestmark = pytest.mark.slow
@@ -53,6 +56,16 @@ def test_no_color_is_taken_for_idle_that_the_load_balancer_says_is_live(world: W
     )
     assert world.called == []
     assert world.file.read_text() == before
+
+
+def test_answers_of_grpc_are_not_compared(world: World) -> None:
+    def called(config: dict[str, Any]) -> None:
+        config["hueshift:services"]["shop"] |= {"protocol": "grpc", "metrics": {"enabled": False}}
+        config["hueshift:services"]["shop"].pop("health", None)
+
+    world.change(called)
+    done = world.run("compare", "shop", "/", "--stack", "staging")
+    assert (done.exit_code, "shop speaks gRPC, and answers are compared by GET alone" in done.stderr) == (1, True)
 
 
 def test_a_color_that_is_named_is_flipped_to_without_a_guess(world: World) -> None:
@@ -162,13 +175,13 @@ def test_users_may_meet_the_old_version_for_as_long_as_a_load_balancer_takes_to_
     said = [*["1.5.0"] * 3, "1.4.0", *["1.5.0"] * 20]
     asked: list[str] = []
 
-    def ask(url: str) -> Answer:
+    def checked(url: str, _: Service) -> Answer:
         asked.append(said[len(asked)])
         return Answer(url=url, status=200, headers={"x-version": asked[-1]})
 
-    monkeypatch.setattr(verify, "ask", ask)
+    monkeypatch.setattr(verify, "checked", checked)
     monkeypatch.setattr("time.sleep", lambda _: None)
-    verify._settled("https://shop.example.com/", "1.5.0", "")
+    verify._settled("https://shop.example.com", samples.SERVICE, "1.5.0", "")
     assert len(asked) == 24, "twenty right answers in a row"
 
 
