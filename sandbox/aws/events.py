@@ -8,6 +8,7 @@ import json
 import logging
 import threading
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
 import boto3
@@ -53,8 +54,14 @@ class Calls:
         return made
 
 
+HEARD: Final[list[Callable[[str, dict[str, Any]], None]]] = []
+"""What else hears of every event, with its account: services that ask for alarms on AWS."""
+
+
 def deliver(account: str, event: Any) -> None:  # noqa: ANN401
     """Hand an event to the targets of the rules of the default bus that it matches; nothing waits for what they do."""
+    for hear in HEARD:
+        hear(account, event)
     for rule in list(events_backends[account][event["region"]].event_buses["default"].rules.values()):
         if rule.state != "ENABLED" or rule.scheduled_expression or not rule.event_pattern.matches_event(event):
             continue

@@ -38,6 +38,7 @@ from moto.elbv2.responses import ELBV2Response
 from moto.route53.models import Route53Backend, route53_backends
 
 from sandbox.aws import (
+    appconfig,
     buckets,
     certificates,
     cloudwatch,
@@ -404,6 +405,7 @@ def fill() -> None:
     ec2_backends.backend = Ec2
     route53_backends.backend = Route53
     for part in (
+        appconfig,
         buckets,
         certificates,
         cloudwatch,
