@@ -1,5 +1,6 @@
 """The environment variables of the service, read and judged once, at start. `.env.example` lists them all."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -38,6 +39,8 @@ class Config:
     shutdown: int
     """Seconds that requests may still run when the listener is closed; then they are cut off."""
     traces_endpoint: str | None = field(repr=False)
+    flags: str | None
+    """Where AppConfig has the feature flags: application/environment/profile."""
     faults: Faults
 
     @classmethod
@@ -71,6 +74,7 @@ class Config:
             keep_alive=take("KEEP_ALIVE_SECONDS", _number(int, 1, 86_400), 75),
             shutdown=take("SHUTDOWN_SECONDS", _number(int, 1, 3600), 30),
             traces_endpoint=take("OTEL_EXPORTER_OTLP_ENDPOINT", _http_url, "") or None,
+            flags=take("FEATURE_FLAGS", _place, "") or None,
             faults=Faults(
                 error_rate=take("FAULT_ERROR_RATE", _number(float, 0, 1), 0.0),
                 delay_ms=take("FAULT_DELAY_MS", _number(int, 0, DELAY_MAX), 0),
@@ -140,4 +144,10 @@ def _http_url(value: str) -> str:
     url = urlsplit(value)
     if url.scheme not in ("http", "https") or not url.hostname:
         raise ValueError("must be http://host:port or https://host:port")
+    return value
+
+
+def _place(value: str) -> str:
+    if not re.fullmatch(r"[^/]+(/[^/]+){2}", value):
+        raise ValueError(f"must be application/environment/profile of AppConfig, not {value!r}")
     return value

@@ -1,6 +1,5 @@
 """The one resource of the service: `/items`, a table that the migrations make."""
 
-import jwt
 from psycopg.rows import dict_row
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -9,6 +8,7 @@ from starlette.routing import Route
 
 from app.config import Config
 from app.database import Database
+from app.tokens import claims
 
 _NAME_MAX = 200
 
@@ -26,7 +26,7 @@ def routes(config: Config, database: Database) -> list[Route]:
             return JSONResponse({"items": await cursor.fetchall()})
 
     async def write(request: Request) -> JSONResponse:
-        _authenticate(request, config.jwt_secret)
+        claims(request, config.jwt_secret)
         item = await _item(request, writable)
         async with database.pool.connection() as connection, connection.cursor(row_factory=dict_row) as cursor:
             await cursor.execute(
@@ -41,16 +41,6 @@ def routes(config: Config, database: Database) -> list[Route]:
         return await (write if request.method == "POST" else read)(request)
 
     return [Route("/items", config.faults.around(items), methods=["GET", "POST"])]
-
-
-def _authenticate(request: Request, secret: str) -> None:
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    try:
-        if scheme.lower() != "bearer":
-            raise jwt.InvalidTokenError
-        jwt.decode(token, secret, algorithms=["HS256"], options={"require": ["exp"]})
-    except jwt.InvalidTokenError:
-        raise HTTPException(401, "a valid bearer token is needed", {"www-authenticate": "Bearer"}) from None
 
 
 async def _item(request: Request, writable: tuple[str, ...]) -> dict[str, str]:

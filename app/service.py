@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from app import health, items, logs, streams
+from app import flags, health, items, logs, streams
 from app.config import Config
 from app.database import Database, needed_revision
 from app.metrics import Metrics
@@ -30,6 +30,7 @@ def build(config: Config) -> Observed:
     state = health.State(config, database)
     metrics = Metrics(config.version)
     tracer = Tracer(config.traces_endpoint, config) if config.traces_endpoint else None
+    switches = flags.Flags(config.flags) if config.flags else None
 
     async def index(_: Request) -> JSONResponse:
         return JSONResponse({"service": "shop", "color": config.color, "version": config.version})
@@ -54,7 +55,10 @@ def build(config: Config) -> Observed:
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         await database.pool.open()
         state.start = asyncio.create_task(start())
+        following = asyncio.create_task(switches.follow()) if switches else None
         yield
+        if following:
+            following.cancel()
         while not state.start.done():  # psycopg_pool 3.3 now and then swallows a cancellation: ask until it holds
             state.start.cancel()
             await asyncio.wait({state.start}, timeout=0.2)
@@ -67,6 +71,7 @@ def build(config: Config) -> Observed:
             routes=[
                 Route("/", config.faults.around(index)),
                 *items.routes(config, database),
+                *flags.routes(config, switches),
                 *health.routes(state),
                 *streams.routes(state),
                 metrics.route(),

@@ -78,6 +78,11 @@ def flags_application(environment: str) -> str:
     return f"{environment}-flags"
 
 
+def flags_place(environment: str, service: str) -> str:
+    """Return where pods find the flags of their service: application, environment and profile of AppConfig."""
+    return f"{flags_application(environment)}/{service}/{service}"
+
+
 def flag_strategy(environment: str, kind: str) -> str:
     """Return the name of a deployment strategy: of kind ``step``, which alarms take back, or ``off``."""
     return f"{environment}-flag-{kind}"

@@ -10,7 +10,7 @@ from pulumi_kubernetes import apps, autoscaling, core, meta, networking, policy
 from components import rules
 from components.context.context import ColorContext
 from components.edge.network import Network
-from components.model import Given, selector, version_label
+from components.model import Given, flags_place, selector, version_label
 from components.service.entrance import Entrance, enter
 from components.service.identity import WorkloadIdentity
 from components.service.secret_entries import SecretMount, deliver
@@ -127,6 +127,7 @@ class ColorEnvironment(pulumi.ComponentResource):
             data={
                 Given.APP_ENV.value: app_env(context.environment, production=context.production),
                 **({"OTEL_EXPORTER_OTLP_ENDPOINT": context.tracing.endpoint} if context.tracing else {}),
+                **({"FEATURE_FLAGS": flags_place(context.environment, context.service)} if spec.flags else {}),
                 **spec.env_of(context.color),
             },
             opts=child,

@@ -14,6 +14,7 @@ BAD = {
     "KEEP_ALIVE_SECONDS": ("0", "a whole number from 1 to 86400, not '0'"),
     "SHUTDOWN_SECONDS": ("3601", "a whole number from 1 to 3600, not '3601'"),
     "OTEL_EXPORTER_OTLP_ENDPOINT": ("collector:4317", "http://host:port"),
+    "FEATURE_FLAGS": ("dev-flags/shop", "application/environment/profile of AppConfig, not 'dev-flags/shop'"),
     "FAULT_ERROR_RATE": ("1.5", "a number from 0 to 1, not '1.5'"),
     "FAULT_DELAY_MS": ("0.5", "a whole number from 0 to 60000"),
     "FAULT_DELAY_RATE": ("-1", "a number from 0 to 1"),

@@ -12,7 +12,18 @@ from components.rules import NOT_SECRETS
 from components.service.color_environment import ColorEnvironment
 from components.service.identity import WorkloadIdentity
 from components.service.workload import network_policy
-from components.spec import Egress, Health, PodTemplate, Protocol, Replicas, Strategy, StrategyKind, Timing, Tracing
+from components.spec import (
+    Egress,
+    Flag,
+    Health,
+    PodTemplate,
+    Protocol,
+    Replicas,
+    Strategy,
+    StrategyKind,
+    Timing,
+    Tracing,
+)
 from tests.support import samples
 from tests.support.app_service import config
 from tests.support.engine import UNKNOWN, Engine, in_stack
@@ -138,6 +149,16 @@ async def test_the_pods_are_told_where_traces_go_unless_the_service_says_otherwi
     assert [data["OTEL_EXPORTER_OTLP_ENDPOINT"] for data in told] == [collector, other]
     read = config(OTEL_EXPORTER_OTLP_ENDPOINT=told[0]["OTEL_EXPORTER_OTLP_ENDPOINT"])
     assert read.traces_endpoint == collector
+
+
+@in_stack
+async def test_pods_are_told_where_their_flags_are_if_there_are_any(engine: Engine) -> None:
+    flag = Flag(description="Short checkout", owner="team-checkout", expires="2027-06-01")
+    ColorEnvironment("shop-green", samples.change(samples.ENVIRONMENT, flags={"checkout": flag}))
+    ColorEnvironment("web-green", samples.ENVIRONMENT)
+    with_flags, without = [(await engine.inputs(f"{name}-config"))["data"] for name in ("shop-green", "web-green")]
+    assert config(FEATURE_FLAGS=with_flags["FEATURE_FLAGS"]).flags == "staging-flags/shop/shop"
+    assert "FEATURE_FLAGS" not in without
 
 
 @in_stack
