@@ -47,6 +47,11 @@ PARTS: Final = {
     "park": Part(_RELEASE, "park", "Take the pods of the idle color away, once it need not be the way back any more."),
     "history": Part(_RELEASE, "history", "Show the releases of a service, or what became of one."),
     "experiment": Part("hueshift.experiment.command", "app", "Show what an A/B test has shown so far."),
+    "flags": Part(
+        "hueshift.flags.command",
+        "app",
+        "Show who sees which feature flag, show one to more users, and turn one off at once.",
+    ),
     "flip": Part("hueshift.traffic.flip", "flip", "Give all traffic of a service to its other color by `pulumi up`."),
     "smoke": Part("hueshift.traffic.smoke", "smoke", "Try the idle color of a service through its test URL."),
     "compare": Part(

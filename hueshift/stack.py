@@ -53,6 +53,8 @@ class Wished:
     """What the file says of its experiment."""
     copied: int = 0
     """Percent of requests that the mirror of the active color answers, and copies."""
+    flags: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """What the file says of each of its feature flags."""
     own: bool
     """Whether it has an ``activeColor`` of its own, and does not follow the stack's."""
 
@@ -313,9 +315,14 @@ def wishes(values: Mapping[str, Any]) -> Mapping[str, Wished]:
                 canary=_percent(canary),
                 experiment=said["experiment"] if isinstance(said.get("experiment"), dict) else None,
                 copied=_copied(said.get("shadow")),
+                flags=_flags(said.get("flags")),
                 own="activeColor" in said or len(colors) == 1,
             )
     return found
+
+
+def _flags(said: object) -> Mapping[str, Mapping[str, Any]]:
+    return {name: each for name, each in said.items() if isinstance(each, dict)} if isinstance(said, dict) else {}
 
 
 def running(service: Wished, stack: str) -> str:

@@ -283,10 +283,12 @@ class AppConfig(AppConfigBackend):
         return found
 
     def watch(self, environment: Environment, arn: str) -> None:
-        """Take the open deployment back if this monitor's alarm fires."""
+        """Take the open deployment back if this monitor's alarm fires, or does not know (user guide, monitoring)."""
         alarm = cloudwatch_backends[self.account_id][arn.split(":")[3]].alarms.get(arn.split(":", 6)[6])
+        if alarm is None or alarm.state_value == "OK" or not alarm.actions_enabled:
+            return
         open_ = environment.open()
-        if open_ and open_.state != "ROLLING_BACK" and alarm and alarm.state_value == "ALARM":
+        if open_ and open_.state != "ROLLING_BACK":
             open_.back("CLOUDWATCH_ALARM", f"Rollback initiated by CloudWatch alarm {arn}", CloudWatch.clock.now())
 
     def session(self, session: Session) -> str:

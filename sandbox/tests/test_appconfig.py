@@ -40,6 +40,7 @@ class World:
             ComparisonOperator="GreaterThanThreshold",
             Threshold=0.5,
         )
+        self.fire("OK")
         role = boto3.client("iam").create_role(RoleName="flags", AssumeRolePolicyDocument=json.dumps(TRUST))
         self.monitor = {"AlarmArn": ALARM, "AlarmRoleArn": role["Role"]["Arn"]}
         self.application = self.api.create_application(Name="dev-flags")["Id"]
@@ -107,7 +108,7 @@ class World:
         found: dict[str, Any] = json.loads(answer["Configuration"].read())
         return found
 
-    def fire(self, state: Literal["ALARM", "OK"] = "ALARM") -> None:
+    def fire(self, state: Literal["ALARM", "OK", "INSUFFICIENT_DATA"] = "ALARM") -> None:
         self.watch.set_alarm_state(AlarmName=ALARM.rpartition(":")[2], StateValue=state, StateReason="a test")
 
     def pass_(self, seconds: float) -> None:
@@ -169,6 +170,19 @@ def test_an_alarm_takes_a_deployment_back_while_it_bakes_and_not_later(world: Wo
     third = world.deploy(world.version(50))
     world.pass_(2)
     assert world.deployment(third)["State"] == "ROLLED_BACK", "the alarm fires from the beginning"
+
+
+def test_an_alarm_that_does_not_know_takes_a_deployment_back_and_one_without_actions_does_not(world: World) -> None:
+    first = world.deploy(world.version(5))
+    world.pass_(2)
+    world.watch.disable_alarm_actions(AlarmNames=[ALARM.rpartition(":")[2]])
+    world.fire("INSUFFICIENT_DATA")
+    assert world.deployment(first)["State"] == "BAKING"
+    world.watch.enable_alarm_actions(AlarmNames=[ALARM.rpartition(":")[2]])
+    world.fire("OK")
+    world.fire("INSUFFICIENT_DATA")
+    world.pass_(2)
+    assert world.deployment(first)["State"] == "ROLLED_BACK"
 
 
 def test_one_deployment_of_an_environment_runs_at_a_time(world: World) -> None:
