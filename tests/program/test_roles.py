@@ -41,6 +41,7 @@ ROLES = {
     "secrets": ("read", "secrets"),
     "guard": ("guard",),
     "flags": ("flags",),
+    "flag-keeper": ("read", "flag-keeper"),
 }
 NEEDS: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "tests/program/roles.yaml").read_text())
 GIVEN = {
@@ -64,6 +65,7 @@ SHARED = {
     "HealthChecks": "their ids are Route 53's own, and it asks for no tag",
     "Queries": "CloudWatch Logs lets nobody name a saved query",
     "UptimeSubscriptions": "SNS knows no tag of a subscription",
+    "FlagContent": "AppConfig's versions and deployments bear no tags, and its ids are its own",
     "FirstOfTheAccount": "AWS's own role, of which an account has one",
     "BesideOwnSecurityGroup": "each takes the group besides, and that asks for the tag",
     "Logs": "S3 asks for a bucket's tags only where the bucket was told to",
@@ -78,7 +80,7 @@ SHARED = {
 ROLE = "arn:aws:iam::444455556666:role"
 GUARDS = "arn:aws:iam::444455556666:policy/hueshift-guard"
 FLAGS = "arn:aws:iam::444455556666:policy/hueshift-flags"
-PIPELINE = ROLES.keys() - {"flags", "guard", "secrets"}
+PIPELINE = ROLES.keys() - {"flag-keeper", "flags", "guard", "secrets"}
 NOT_OPERATIONS = {
     *("ec2:CreateTags", "elasticloadbalancing:SetWebAcl", "iam:PassRole", "lambda:InvokeFunction"),
     *("elasticloadbalancing:CreateWebACLAssociation", "elasticloadbalancing:DeleteWebACLAssociation"),
@@ -235,7 +237,8 @@ def test_whoever_deploys_or_rolls_back_reaches_nothing_of_another_environment(ro
 def test_a_statement_is_confined_to_its_environment_or_listed_with_its_reason() -> None:
     open_ = {
         statement["Sid"]
-        for name in ("front", "deploy", "observe", "releases", "messages", "registry", "rollback", "secrets")
+        for name in (*ROLES["deploy"], "rollback", "secrets", "flag-keeper")
+        if name not in ("read", "state")
         for statement in json.loads((PLACE / f"{name}.json").read_text())["Statement"]
         if not {ASKED, BORNE} & {key for tests in statement.get("Condition", {}).values() for key in tests}
         and not all(re.search(r"ENVIRONMENT|CLUSTER|ZONE_ID", arn) for arn in listed(statement["Resource"]))
@@ -272,6 +275,35 @@ RELEASE = (
 def test_whoever_deploys_or_goes_on_may_make_every_call_of_a_release(action: str, arn: str, role: str) -> None:
     assert allows(role, action, arn, {BORNE: "production", "cloudwatch:namespace": "hueshift"})
     assert not action.startswith("cloudwatch:Put") or not allows("deploy", action, arn, {"cloudwatch:namespace": "AWS"})
+
+
+CONFIGURATION = "arn:aws:appconfig:eu-west-1:444455556666:application/1a2b3c4"
+FLAG_CALLS = (
+    # What `hueshift flags` calls (hueshift/flags/appconfig.py), and what deletes the content of a flag that is over.
+    *(
+        (f"appconfig:{call}", CONFIGURATION)
+        for call in (
+            *("ListApplications", "ListEnvironments", "ListConfigurationProfiles", "ListDeploymentStrategies"),
+            *("ListDeployments", "GetDeployment", "GetEnvironment", "UpdateEnvironment", "StopDeployment"),
+            *("ListHostedConfigurationVersions", "GetHostedConfigurationVersion"),
+            *("CreateHostedConfigurationVersion", "DeleteHostedConfigurationVersion", "StartDeployment"),
+        )
+    ),
+    ("appconfig:StartDeployment", "arn:aws:appconfig:eu-west-1:444455556666:deploymentstrategy/1a2b3c4"),
+    ("cloudwatch:DescribeAlarms", "*"),
+    ("iam:PassRole", f"{ROLE}/production-flags-role-1a2b3c4"),
+)
+
+
+@pytest.mark.parametrize(("action", "arn"), FLAG_CALLS)
+def test_whoever_keeps_flags_may_make_every_call_of_the_command(action: str, arn: str) -> None:
+    tags = {BORNE: "production", "iam:PassedToService": "appconfig.amazonaws.com"}
+    assert allows("flag-keeper", action, arn, tags)
+
+
+def test_whoever_keeps_flags_makes_no_other_and_changes_no_environment_beside_it() -> None:
+    assert not allows("flag-keeper", "appconfig:CreateEnvironment", CONFIGURATION, {BORNE: "production"})
+    assert not allows("flag-keeper", "appconfig:UpdateEnvironment", CONFIGURATION, {BORNE: "staging"})
 
 
 @pytest.mark.slow
