@@ -49,7 +49,12 @@ class AppConfig:
         if deployment is None:
             return EMPTY
         number = int(deployment["ConfigurationVersion"])
-        answer = self._api.get_hosted_configuration_version(**self._profile, VersionNumber=number)
+        try:
+            answer = self._api.get_hosted_configuration_version(**self._profile, VersionNumber=number)
+        except ClientError as error:
+            if error.response["Error"].get("Code") == "ResourceNotFoundException":  # somebody has deleted the version
+                return EMPTY
+            raise
         found: Content = json.loads(answer["Content"].read())
         return found
 

@@ -239,6 +239,7 @@ class LocalAws:
         log: Path,
         authority: tuple[Path, Path],
         endpoint: tuple[str, int],
+        for_pods: tuple[str, int] | None = None,
         admin: tuple[str, int],
         bind: Bind,
         delay: float,
@@ -256,12 +257,12 @@ class LocalAws:
         self._alarm_seconds = alarm_seconds
         self._stopped = threading.Event()
         events.Calls.endpoint = f"http://{endpoint[0]}:{endpoint[1]}"
-        self._server = make_server(
-            *endpoint,
-            Application(self.seeds, self.balancing, self._meter),
-            threaded=True,
-            request_handler=Handler,
-        )
+        application = Application(self.seeds, self.balancing, self._meter)
+        self._servers = [
+            make_server(*place, application, threaded=True, request_handler=Handler)
+            for place in (endpoint, for_pods)
+            if place
+        ]
 
     def start(self) -> "subprocess.Popen[bytes]":
         """Start Envoy, and when it is ready the APIs; return Envoy's process. To be called in the main thread."""
@@ -270,7 +271,7 @@ class LocalAws:
             if process.poll() is not None:
                 raise RuntimeError(f"Envoy ended at its start with code {process.returncode}; its log tells why")
             time.sleep(0.05)
-        for work in (self._server.serve_forever, self.balancing.run, self._watch):
+        for work in (*(each.serve_forever for each in self._servers), self.balancing.run, self._watch):
             threading.Thread(target=work, daemon=True).start()
         return process
 
@@ -280,8 +281,9 @@ class LocalAws:
     def stop(self) -> None:
         """End the APIs and Envoy."""
         self._stopped.set()
-        self._server.shutdown()
-        self._server.server_close()
+        for server in self._servers:
+            server.shutdown()
+            server.server_close()
         events.Calls.endpoint = None
         self.envoy.stop()
 
@@ -298,6 +300,7 @@ def main() -> None:
         log=paths.LOGS / "envoy.log",
         authority=(paths.CA_CERTIFICATE, paths.CA_KEY),
         endpoint=(address, int(port)),
+        for_pods=(paths.HOST_IP, int(port)) if paths.OWN_NODE else None,
         admin=(admin, int(admin_port)),
         bind=lambda number, listener_port: (f"127.0.0.{number}", listener_port),
         delay=parse_delay(os.environ.get("HUESHIFT_PROPAGATION_DELAY", str(DEFAULT_DELAY))),

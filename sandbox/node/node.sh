@@ -43,12 +43,12 @@ else
   for hierarchy in /sys/fs/cgroup/*/; do mkdir -p "$hierarchy$cgroup"; done
 fi
 
-# All that leaves by the cable: answers to this machine, and calls to the webhook.
+# All that leaves by the cable: answers to this machine, and calls to the webhook and to the AWS APIs.
 nft -f - <<NFT
 table inet cable {
   chain outbound {
     ct state established,related accept
-    ip daddr $host_ip tcp dport $webhook_port accept
+    ip daddr $host_ip tcp dport { $webhook_port, $aws_port } accept
     reject
   }
   chain node { type filter hook output priority filter; oifname "eth0" jump outbound; }

@@ -64,14 +64,15 @@ def test_the_scripts_and_the_python_parts_name_the_same_addresses(monkeypatch: p
         monkeypatch.delenv(name, raising=False)
     paths = runpy.run_path(str(ROOT / "sandbox/paths.py"))
     shell = common(
-        'echo "$host_ip" "$node_ip" "$pod_cidr" "$webhook_port" "$postgres_port" "127.0.0.1:$registry_port"; '
-        'echo "$zone" "$instance"'
+        'echo "$host_ip" "$node_ip" "$pod_cidr" "$webhook_port" "$aws_port"; '
+        'echo "$postgres_port" "127.0.0.1:$registry_port" "$zone" "$instance"'
     )
     assert shell.stdout.split() == [
         paths["HOST_IP"],
         paths["NODE_IP"],
         paths["POD_CIDR"],
         str(paths["WEBHOOK_PORT"]),
+        paths["AWS_FOR_PODS"].rpartition(":")[2],
         str(paths["POSTGRES_PORT"]),
         paths["REGISTRY"],
         paths["ZONE"],

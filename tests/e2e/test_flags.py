@@ -1,16 +1,13 @@
 """Feature flags under load: who sees one, an alarm that takes a step back, and off in seconds."""
 
-import socket
-import threading
+import json
 import time
 from collections.abc import Iterator
-from contextlib import closing, suppress
 from functools import partial
 
 import boto3
 import jwt
 import pytest
-import requests
 import yaml
 
 from app.flags import INTERVAL, part
@@ -26,43 +23,22 @@ USERS = [f"user-{number}" for number in range(40)]
 ALARM = "sandbox-shop-blue-errors"
 
 
-def relay(server: socket.socket) -> None:
-    """Hand on what pods send to this machine's end of the cable: the AWS APIs listen on loopback alone."""
-    host, _, port = paths.AWS_ENDPOINT.removeprefix("http://").partition(":")
-
-    def pump(source: socket.socket, target: socket.socket) -> None:
-        with suppress(OSError):
-            while some := source.recv(65_536):
-                target.sendall(some)
-        with suppress(OSError):
-            target.shutdown(socket.SHUT_WR)
-
-    with suppress(OSError):
-        while True:
-            near, _ = server.accept()
-            far = socket.create_connection((host, int(port)))
-            for pair in ((near, far), (far, near)):
-                threading.Thread(target=pump, args=pair, daemon=True).start()
-
-
 @pytest.fixture(scope="module", autouse=True)
 def flagged() -> Iterator[None]:
     """Give the service a flag, and its pods a way to AppConfig, while these tests run."""
-    with closing(socket.create_server((paths.HOST_IP, 0))) as server, cloud.stack_file() as file:
-        port = server.getsockname()[1]
-        threading.Thread(target=relay, args=(server,), daemon=True).start()
+    with cloud.stack_file() as file:
         content = yaml.safe_load(file.read_text())
         shop = content["config"]["hueshift:services"]["shop"]
         shop["flags"] = {"checkout": {"description": "Short checkout", "owner": "team-shop", "expires": "2099-06-01"}}
         # On EKS the pod's role has the key, and the SDK knows the endpoint.
         shop["env"] |= {
-            "AWS_ENDPOINT_URL_APPCONFIGDATA": f"http://{paths.HOST_IP}:{port}",
-            "AWS_REGION": paths.REGION,
+            "AWS_ENDPOINT_URL_APPCONFIGDATA": paths.AWS_FOR_PODS,
+            "AWS_DEFAULT_REGION": paths.REGION,
             "AWS_ACCESS_KEY_ID": "sandbox",
             "AWS_SECRET_ACCESS_KEY": "sandbox",
         }
-        shop["notSecrets"] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]
-        shop["egress"].append({"cidr": f"{paths.HOST_IP}/32", "ports": [port]})
+        shop["notSecrets"] = ["AWS_SECRET_ACCESS_KEY"]
+        shop["egress"].append({"cidr": f"{paths.HOST_IP}/32", "ports": [int(paths.AWS_FOR_PODS.rpartition(":")[2])]})
         file.write_text(yaml.safe_dump(content, sort_keys=False))
         cloud.update()
         try:
@@ -75,6 +51,13 @@ def empty() -> None:
     """Delete what AppConfig keeps of the content, as a person does before the last flag of a service goes."""
     api = boto3.client("appconfig")
     for application in api.list_applications()["Items"]:
+        for environment in api.list_environments(ApplicationId=application["Id"])["Items"]:
+            within = {"ApplicationId": application["Id"], "EnvironmentId": environment["Id"]}
+            for deployment in api.list_deployments(**within)["Items"]:
+                if deployment["State"] in {"DEPLOYING", "BAKING"}:
+                    number = deployment["DeploymentNumber"]
+                    api.stop_deployment(**within, DeploymentNumber=number, AllowRevert=True)
+                    time.sleep(2)
         for profile in api.list_configuration_profiles(ApplicationId=application["Id"])["Items"]:
             place = {"ApplicationId": application["Id"], "ConfigurationProfileId": profile["Id"]}
             for version in api.list_hosted_configuration_versions(**place)["Items"]:
@@ -90,10 +73,12 @@ def seen(user: str, color: str, **claims: object) -> bool | None:
     """Return whether a user of this color sees the flag; None where the pod that answers knows of none."""
     content = {"sub": user, "exp": time.time() + 600, **claims}
     token = jwt.encode(content, fakes.SECRET_VALUES["JWT_SECRET"], algorithm="HS256")
-    headers = {"authorization": f"Bearer {token}", "x-canary": "true" if color == "green" else "false"}
-    answer = requests.get(f"https://{HOST}/flags", headers=headers, verify=str(paths.CA_CERTIFICATE), timeout=10)
-    assert (answer.status_code, answer.headers["x-color"]) == (200, color)
-    found: bool | None = answer.json()["flags"].get("checkout")
+    headers = ["--header", f"authorization: Bearer {token}"]
+    if color == "green":
+        headers += ["--header", "x-canary: true"]
+    status, answered, body = cloud.curl(f"https://{HOST}/flags", *headers)
+    assert (status, answered["x-color"]) == (200, color)
+    found: bool | None = json.loads(body)["flags"].get("checkout")
     return found
 
 
