@@ -32,6 +32,8 @@ _RULES: Final = 100
 _PRIORITIES: Final = range(1, 50_001)
 _GROUPS: Final = 100
 _GROUPS_OF_ACTION: Final = 5
+_VERSIONS: Final = ("HTTP1", "HTTP2", "GRPC")
+_GRPC_CODES: Final = range(100)
 _VALUES: Final = 5
 _WILDCARDS: Final = 6
 _LONGEST_VALUE: Final = 128
@@ -146,6 +148,18 @@ def groups(
 
 def _rules(of: Iterable[FakeListener]) -> list[Any]:
     return [rule for listener in of for rule in listener.rules.values()]
+
+
+def version(given: str, matcher: Json) -> None:
+    """Check a target group's protocol version, and that a matcher is of it."""
+    if given not in _VERSIONS:
+        raise ValidationError(f"Protocol version '{given}' must be one of {', '.join(_VERSIONS)}")
+    for key in matcher:
+        if (key == "GrpcCode") != (given == "GRPC"):
+            raise ValidationError(f"Matcher '{key}' is not supported with the protocol version '{given}'")
+    codes = re.split("[,-]", str(matcher.get("GrpcCode", "0")))
+    if not all(code.strip().isdecimal() and int(code) in _GRPC_CODES for code in codes):
+        raise ValidationError(f"Matcher '{matcher['GrpcCode']}' must have codes between 0 and 99")
 
 
 # Conditions ---------------------------------------------------------------------------------------------------------

@@ -162,6 +162,7 @@ class Elbv2(ELBv2Backend):
         if balancer:
             elb_limits.listeners(balancer)
             elb_limits.groups(self.users(), balancer, actions)
+            self._refuse_versions(protocol, actions)
         return super().create_listener(
             load_balancer_arn, protocol, port, ssl_policy, certificate, actions, alpn_policy, tags
         )
@@ -183,6 +184,7 @@ class Elbv2(ELBv2Backend):
         if actions:
             self._validate_actions([FakeAction(action) for action in actions])
             elb_limits.groups(self.users(), self._balancer(arn), actions, listener._default_rule[0])  # noqa: SLF001
+            self._refuse_versions(protocol or listener.protocol, actions)
         further = listener.certificates[1:]
         super().modify_listener(arn, port, protocol, ssl_policy, given or [], actions or [])
         listener.certificates = [*listener.certificates[:1], *further]
@@ -207,12 +209,13 @@ class Elbv2(ELBv2Backend):
         actions: list[dict[str, Any]],
         tags: list[dict[str, str]] | None = None,
     ) -> FakeListenerRule:
-        self.describe_listeners(None, [listener_arn])
+        (listener,) = self.describe_listeners(None, [listener_arn])
         balancer = self._balancer(listener_arn)
         elb_limits.tags(tags or [])
         elb_limits.conditions(conditions)
         elb_limits.rules(balancer, int(priority))
         elb_limits.groups(self.users(), balancer, actions)
+        self._refuse_versions(listener.protocol, actions)
         return super().create_rule(listener_arn, conditions, priority, actions, tags)
 
     def modify_rule(self, rule_arn: str, conditions: list[dict[str, Any]], actions: list[dict[str, Any]]) -> FakeRule:
@@ -220,12 +223,25 @@ class Elbv2(ELBv2Backend):
         elb_limits.ordinary(rule, "modified")
         elb_limits.conditions(conditions)
         elb_limits.groups(self.users(), self._balancer(rule.listener_arn), actions, rule)
+        (listener,) = self.describe_listeners(None, [rule.listener_arn])
+        self._refuse_versions(listener.protocol, actions)
         return super().modify_rule(rule_arn, conditions, actions)
 
     def delete_rule(self, arn: str) -> None:
         (rule,) = self.describe_rules(None, [arn])
         elb_limits.ordinary(rule, "deleted")
         super().delete_rule(arn)
+
+    def _refuse_versions(self, protocol: str, actions: list[dict[str, Any]]) -> None:
+        """Refuse what needs TLS to say which protocol is spoken behind a listener without it."""
+        for arn in groups_of(actions):
+            group = self.target_groups.get(arn)
+            version = str(group.protocol_version or "HTTP1") if group else "HTTP1"
+            if protocol == "HTTP" and version != "HTTP1":
+                raise InvalidConfigurationRequest(
+                    f"Listener protocol 'HTTP' is not supported with a target group with the protocol-version "
+                    f"'{version}'"
+                )
 
     def _balancer(self, listener: str) -> FakeLoadBalancer:
         found = next((one for one in self.load_balancers.values() if listener in one.listeners), None)
@@ -235,6 +251,11 @@ class Elbv2(ELBv2Backend):
 
     def create_target_group(self, name: str, **kwargs: Any) -> FakeTargetGroup:  # noqa: ANN401
         elb_limits.tags(kwargs.get("tags") or [])
+        version = kwargs.get("protocol_version") or "HTTP1"
+        elb_limits.version(version, kwargs.get("matcher") or {})
+        if version == "GRPC":
+            kwargs["matcher"] = kwargs.get("matcher") or {"GrpcCode": "12"}
+            kwargs["healthcheck_path"] = kwargs.get("healthcheck_path") or "/AWS.ALB/healthcheck"
         return super().create_target_group(name, **kwargs)
 
     def add_tags(self, resource_arns: list[str], tags: list[dict[str, str]]) -> None:
@@ -397,9 +418,25 @@ def _one_certificate(self: ELBV2Response) -> ActionResult:
     return _create_listener(self)
 
 
+_modify_target_group = ELBV2Response.modify_target_group
+
+
+def _grpc_code(self: ELBV2Response) -> ActionResult:
+    """Take a matcher of gRPC, which moto passes over, and refuse one that the group's protocol version has not."""
+    matcher = self._get_param("Matcher") or {}
+    group = self.elbv2_backend.target_groups.get(self._get_param("TargetGroupArn"))
+    if group is not None:
+        elb_limits.version(str(group.protocol_version or "HTTP1"), matcher)
+    answer = _modify_target_group(self)
+    if group is not None and "GrpcCode" in matcher:
+        group.matcher = {"GrpcCode": matcher["GrpcCode"]}
+    return answer
+
+
 def fill() -> None:
     """Put the subclasses in moto's place; before its first request."""
     ELBV2Response.create_listener = _one_certificate  # type: ignore[method-assign]
+    ELBV2Response.modify_target_group = _grpc_code  # type: ignore[method-assign]
     FakeLoadBalancer.VALID_ATTRS |= {"health_check_logs.s3.bucket", "health_check_logs.s3.prefix"}
     elbv2_backends.backend = Elbv2
     ec2_backends.backend = Ec2

@@ -148,3 +148,26 @@ def test_any_other_address_is_no_target(address: str, given: str | None, zone: s
     with pytest.raises(ELBClientError, match=said) as refused:
         elb_limits.address(address, given, zone)
     assert refused.value.code == "ValidationError"
+
+
+@pytest.mark.parametrize(
+    ("version", "matcher"),
+    [("HTTP1", {}), ("HTTP2", {"HttpCode": "200"}), ("GRPC", {"GrpcCode": "0-5,12"}), ("GRPC", {})],
+)
+def test_a_matcher_of_the_protocol_version_is_taken(version: str, matcher: dict[str, str]) -> None:
+    elb_limits.version(version, matcher)
+
+
+@pytest.mark.parametrize(
+    ("version", "matcher", "said"),
+    [
+        ("HTTP3", {}, "must be one of HTTP1, HTTP2, GRPC"),
+        ("GRPC", {"HttpCode": "200"}, "'HttpCode' is not supported with the protocol version 'GRPC'"),
+        ("HTTP2", {"GrpcCode": "0"}, "'GrpcCode' is not supported with the protocol version 'HTTP2'"),
+        ("GRPC", {"GrpcCode": "100"}, "between 0 and 99"),
+        ("GRPC", {"GrpcCode": "ok"}, "between 0 and 99"),
+    ],
+)
+def test_a_matcher_of_another_protocol_version_is_refused(version: str, matcher: dict[str, str], said: str) -> None:
+    with pytest.raises(ELBClientError, match=said):
+        elb_limits.version(version, matcher)

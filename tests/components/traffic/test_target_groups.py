@@ -1,12 +1,22 @@
 """The groups that pods of a color are registered in."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import boto3
+import pulumi
 import pytest
 
 from components.model import Color
 from components.spec import Health, Protocol, Timing
+from components.traffic.gate import TrafficRefusedError
 from components.traffic.target_groups import TargetGroups
-from tests.support import samples
+from tests.support import moto, samples
 from tests.support.engine import Engine, in_stack
+
+if TYPE_CHECKING:
+    from mypy_boto3_elbv2.type_defs import TagTypeDef
 
 
 @in_stack
@@ -82,3 +92,71 @@ async def test_the_load_balancer_asks_in_the_protocol_of_the_pods(engine: Engine
         inputs = await engine.inputs(f"{protocol}-tg-blue")
         assert (inputs["protocol"], inputs["protocolVersion"]) == ("HTTP", version)
         assert (inputs["healthCheck"]["path"], inputs["healthCheck"]["matcher"]) == (path, matcher)
+
+
+@contextmanager
+def served(monkeypatch: pytest.MonkeyPatch, version: str, *, used: bool = True) -> Iterator[None]:
+    """Play an account with the shop's blue group, which a load balancer uses, or only keeps."""
+    tags: list[TagTypeDef] = [
+        {"Key": key, "Value": value} for key, value in {**samples.SHOP.tags, "color": "blue"}.items()
+    ]
+    with moto.mocked(monkeypatch):
+        ec2, elbv2 = boto3.client("ec2", region_name="eu-west-1"), boto3.client("elbv2", region_name="eu-west-1")
+        vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+        subnets = [
+            ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.0.{number}.0/24", AvailabilityZone=f"eu-west-1{zone}")
+            for number, zone in enumerate("ab")
+        ]
+        balancer = elbv2.create_load_balancer(Name="edge", Subnets=[each["Subnet"]["SubnetId"] for each in subnets])
+        group = elbv2.create_target_group(
+            Name="shop-blue", Protocol="HTTP", ProtocolVersion=version, Port=80, VpcId=vpc, TargetType="ip", Tags=tags
+        )["TargetGroups"][0]["TargetGroupArn"]
+        if used:
+            elbv2.create_listener(
+                LoadBalancerArn=balancer["LoadBalancers"][0]["LoadBalancerArn"],
+                Protocol="HTTP",
+                Port=80,
+                DefaultActions=[{"Type": "forward", "TargetGroupArn": group}],
+            )
+        yield
+
+
+async def made(engine: Engine, protocol: Protocol, **config: str) -> None:
+    """Create a group of this protocol, as far as its hook."""
+    pulumi.runtime.set_all_config({f"aws:{key}": value for key, value in {"region": "eu-west-1", **config}.items()})
+    try:
+        TargetGroups("shop-tg", samples.change(samples.TARGET_GROUPS, protocol=protocol))
+    finally:
+        pulumi.runtime.set_all_config({})
+    request = (await engine.resource("shop-tg-green")).request
+    (name,) = request.hooks.before_create
+    called = engine.hooks[name](
+        pulumi.ResourceHookArgs(urn="urn", id="", name="shop-tg-green", type="aws:lb/targetGroup:TargetGroup")
+    )
+    assert called is not None
+    await called
+
+
+@in_stack
+async def test_no_group_of_another_protocol_is_made_beside_those_that_users_reach(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with served(monkeypatch, "HTTP1"), pytest.raises(TrafficRefusedError, match="shop: protocol is grpc") as refused:
+        await made(engine, Protocol.GRPC)
+    assert "users reach target groups of http1" in str(refused.value)
+    assert "set protocol to http1" in str(refused.value)
+
+
+@in_stack
+@pytest.mark.parametrize(("version", "used"), [("GRPC", True), ("HTTP1", False)])
+async def test_a_group_is_made_beside_those_of_its_protocol_and_those_that_nobody_reaches(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, version: str, used: bool
+) -> None:
+    with served(monkeypatch, version, used=used):
+        await made(engine, Protocol.GRPC)
+
+
+@in_stack
+async def test_no_group_is_made_where_aws_cannot_be_asked(engine: Engine) -> None:
+    with pytest.raises(TrafficRefusedError, match=r"no target group is made: .*nobody-has-this"):
+        await made(engine, Protocol.HTTP1, profile="nobody-has-this")
