@@ -122,6 +122,18 @@ def test_the_way_back_from_a_color_whose_pods_fail_is_not_held_up_by_them() -> N
         assert sorted(cloud.live_weights().values()) == [0, 100]
 
 
+def test_another_protocol_is_refused_before_a_group_is_made_that_nobody_fills() -> None:
+    before = cloud.live_weights()
+    with cloud.stack_file():
+        cloud.configure("services.shop.protocol", "http2")
+        cloud.configure("services.shop.uptime.enabled", "false")
+        refused = cloud.pulumi("up", "--yes", "--skip-preview", check=False)
+        assert refused.returncode != 0
+        assert "set protocol to http1" in refused.stdout + refused.stderr
+        assert cloud.live_weights() == before, "the rule leads to the groups that there were"
+    assert cloud.pulumi("preview", "--refresh", "--expect-no-changes").returncode == 0
+
+
 def test_a_parked_color_has_no_pods_and_comes_back_whole() -> None:
     with cloud.stack_file() as file:
         before = file.read_text()
