@@ -28,8 +28,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from components.context.aws_session import session
 from components.context.balancer import family, group_weights
 from components.context.balancer import healthy as healthy_targets
+from components.context.context import ServiceContext
 from components.model import ALARM_PERIOD, Color, color_alarms
 from components.observe.alert_catalog import CANARY_MINUTES, CANARY_REQUESTS
+from components.spec import Protocol
 from components.traffic.decision import (
     ColorAlarms,
     experiment_refusal,
@@ -40,6 +42,7 @@ from components.traffic.decision import (
 )
 
 if TYPE_CHECKING:
+    import boto3
     from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
 
@@ -150,6 +153,53 @@ def cohort_hook(name: str, *, service: str) -> pulumi.ResourceHook:
             raise TrafficRefusedError(experiment_refusal(service, experiment, f"the cohort's {', '.join(changed)}"))
 
     return pulumi.ResourceHook(name, before_update)
+
+
+def protocol_hook(name: str, context: ServiceContext, protocol: Protocol) -> pulumi.ResourceHook:
+    """Return the hook that goes before every creation of a target group of a service, in no preview.
+
+    A group has its protocol for life, and another takes a new one: its binding, whose name can be taken once, would
+    empty the group that users reach before the new one has a target.
+    """
+    profile, roles, region = aws.config.profile, aws.config.assume_roles, aws.config.region
+
+    async def before_create(_: pulumi.ResourceHookArgs) -> None:
+        def ask() -> None:
+            try:
+                used = _protocols(session(region=region, profile=profile, roles=roles), context.tags)
+            except (BotoCoreError, ClientError) as error:
+                raise TrafficRefusedError(
+                    f"{context.service}: which protocol its users are served by cannot be asked, and no target group "
+                    f"is made: {error}; look with `aws sts get-caller-identity`"
+                ) from error
+            if others := used - {protocol.name}:
+                other = min(others).lower()
+                raise TrafficRefusedError(
+                    f"{context.service}: protocol is {protocol}, and users reach target groups of {other}, which they "
+                    f"are for life; new ones would have no targets: set protocol to {other}, and give {protocol} to a "
+                    "service of another name and host beside it (docs/services.md); no group was made"
+                )
+
+        await asyncio.to_thread(ask)
+
+    return pulumi.ResourceHook(name, before_create)
+
+
+def _protocols(there: "boto3.Session", tags: Mapping[str, str]) -> set[str]:
+    """Return the protocol versions of the target groups with these tags that a load balancer uses."""
+    pages = (
+        there.client("resourcegroupstaggingapi")
+        .get_paginator("get_resources")
+        .paginate(
+            ResourceTypeFilters=["elasticloadbalancing:targetgroup"],
+            TagFilters=[{"Key": key, "Values": [value]} for key, value in tags.items()],
+        )
+    )
+    arns = [each["ResourceARN"] for page in pages for each in page["ResourceTagMappingList"]]
+    if not arns:
+        return set()
+    groups = there.client("elbv2").describe_target_groups(TargetGroupArns=arns)["TargetGroups"]
+    return {group.get("ProtocolVersion", "HTTP1") for group in groups if group["LoadBalancerArns"]}
 
 
 _making = threading.Lock()

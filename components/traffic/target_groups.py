@@ -1,23 +1,16 @@
 """The target groups of a service: one per color, for life."""
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import pulumi
-import pulumi_aws as aws
-from botocore.exceptions import BotoCoreError, ClientError
 from pulumi_aws import lb
 
-from components.context.aws_session import session
 from components.context.context import ServiceContext
 from components.model import MIRROR, Color, fit_name
 from components.spec import Protocol, Service
-from components.traffic.gate import TrafficRefusedError
-
-if TYPE_CHECKING:
-    import boto3
+from components.traffic.gate import protocol_hook
 
 NAME_LIMIT: Final = 24
 """Characters of a logical name: the API takes 32, of which autonaming uses 8 (pulumi-aws#1317)."""
@@ -48,7 +41,8 @@ class TargetGroups(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: TargetGroupsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("hueshift:target_groups:TargetGroups", name, None, opts)
-        hook = pulumi.ResourceHookBinding(before_create=[_protocol_hook(f"{name}-protocol", args)])
+        guarded = protocol_hook(f"{name}-protocol", args.context, args.spec.protocol)
+        hook = pulumi.ResourceHookBinding(before_create=[guarded])
 
         # Names are left to Pulumi: a group whose VPC changes is then made anew before
         # the rules let go of the old one; a fixed name would ask for the opposite order, which
@@ -104,55 +98,3 @@ class TargetGroups(pulumi.ComponentResource):
         self.mirror_arns = {color: each.arn for color, each in mirrors.items()}
         self.mirror_arn_suffixes = {color: each.arn_suffix for color, each in mirrors.items()}
         self.register_outputs({"arns": self.arns, "arn_suffixes": self.arn_suffixes})
-
-
-def _protocol_hook(name: str, args: TargetGroupsArgs) -> pulumi.ResourceHook:
-    """Return the hook that goes before every creation of a group, in no preview.
-
-    A group has its protocol for life, and another takes a new one: its binding, whose name can be taken once, would
-    empty the group that users reach before the new one has a target.
-    """
-    profile, roles, region = aws.config.profile, aws.config.assume_roles, aws.config.region
-    service, protocol = args.context.service, args.spec.protocol
-
-    async def before_create(_: pulumi.ResourceHookArgs) -> None:
-        def ask() -> None:
-            try:
-                there = session(region=region, profile=profile, roles=roles)
-                used = protocols(there, args.context.tags)
-            except (BotoCoreError, ClientError) as error:
-                raise TrafficRefusedError(
-                    f"{service}: which protocol its users are served by cannot be asked, and no target group is made: "
-                    f"{error}; look with `aws sts get-caller-identity`"
-                ) from error
-            if others := used - {protocol.name}:
-                other = min(others).lower()
-                raise TrafficRefusedError(
-                    f"{service}: protocol is {protocol}, and users reach target groups of {other}, which they are for "
-                    f"life; new ones would have no targets: set protocol to {other}, and give {protocol} to a service "
-                    "of another name and host beside it (docs/services.md); no group was made"
-                )
-
-        await asyncio.to_thread(ask)
-
-    return pulumi.ResourceHook(name, before_create)
-
-
-def protocols(there: "boto3.Session", tags: Mapping[str, str]) -> set[str]:
-    """Return the protocol versions of the groups with these tags that a load balancer uses.
-
-    Raises ``BotoCoreError`` or ``ClientError``.
-    """
-    pages = (
-        there.client("resourcegroupstaggingapi")
-        .get_paginator("get_resources")
-        .paginate(
-            ResourceTypeFilters=["elasticloadbalancing:targetgroup"],
-            TagFilters=[{"Key": key, "Values": [value]} for key, value in tags.items()],
-        )
-    )
-    arns = [each["ResourceARN"] for page in pages for each in page["ResourceTagMappingList"]]
-    if not arns:
-        return set()
-    groups = there.client("elbv2").describe_target_groups(TargetGroupArns=arns)["TargetGroups"]
-    return {group.get("ProtocolVersion", "HTTP1") for group in groups if group["LoadBalancerArns"]}

@@ -82,12 +82,15 @@ def answer() -> str:
     return body.strip()
 
 
-def test_a_program_in_go_is_served_flipped_and_taken_back_with_its_worker(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("protocol", "spoken"), [("http1", "HTTP/1.1"), ("http2", "HTTP/2.0")])
+def test_a_program_in_go_is_served_flipped_and_taken_back_with_its_worker(
+    tmp_path: Path, protocol: str, spoken: str
+) -> None:
     with cloud.stack_file() as file:
-        service = web(built("web", tmp_path))
+        service = {**web(built("web", tmp_path)), "protocol": protocol}
         write(file, service)
         cloud.update()
-        assert answer() == "blue"
+        assert answer() == f"blue  {spoken}"
         assert counters() == {"blue": 1, "green": 0}
 
         write(file, {**service, "activeColor": "green"})
@@ -96,9 +99,9 @@ def test_a_program_in_go_is_served_flipped_and_taken_back_with_its_worker(tmp_pa
             lambda: cloud.pulumi("up", "--yes", "--skip-preview", check=False).returncode == 0,
             seconds=300,
         )
-        assert answer() == "green hello"
+        assert answer() == f"green hello {spoken}"
         assert counters() == {"blue": 0, "green": 1}
 
         write(file, service)
         assert cloud.update() == {"update": 3}, "the rule and the workers of both colors"
-        assert answer() == "blue"
+        assert answer() == f"blue  {spoken}"

@@ -95,8 +95,8 @@ async def test_the_load_balancer_asks_in_the_protocol_of_the_pods(engine: Engine
 
 
 @contextmanager
-def served(monkeypatch: pytest.MonkeyPatch, version: str, *, used: bool = True) -> Iterator[None]:
-    """Play an account with the shop's blue group, which a load balancer uses, or only keeps."""
+def served(monkeypatch: pytest.MonkeyPatch, *, used: bool = True) -> Iterator[None]:
+    """Play an account with the shop's blue group, of HTTP/1.1, which a load balancer uses, or only keeps."""
     tags: list[TagTypeDef] = [
         {"Key": key, "Value": value} for key, value in {**samples.SHOP.tags, "color": "blue"}.items()
     ]
@@ -109,7 +109,7 @@ def served(monkeypatch: pytest.MonkeyPatch, version: str, *, used: bool = True) 
         ]
         balancer = elbv2.create_load_balancer(Name="edge", Subnets=[each["Subnet"]["SubnetId"] for each in subnets])
         group = elbv2.create_target_group(
-            Name="shop-blue", Protocol="HTTP", ProtocolVersion=version, Port=80, VpcId=vpc, TargetType="ip", Tags=tags
+            Name="shop-blue", Protocol="HTTP", ProtocolVersion="HTTP1", Port=80, VpcId=vpc, TargetType="ip", Tags=tags
         )["TargetGroups"][0]["TargetGroupArn"]
         if used:
             elbv2.create_listener(
@@ -141,19 +141,19 @@ async def made(engine: Engine, protocol: Protocol, **config: str) -> None:
 async def test_no_group_of_another_protocol_is_made_beside_those_that_users_reach(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with served(monkeypatch, "HTTP1"), pytest.raises(TrafficRefusedError, match="shop: protocol is grpc") as refused:
+    with served(monkeypatch), pytest.raises(TrafficRefusedError, match="shop: protocol is grpc") as refused:
         await made(engine, Protocol.GRPC)
     assert "users reach target groups of http1" in str(refused.value)
     assert "set protocol to http1" in str(refused.value)
 
 
 @in_stack
-@pytest.mark.parametrize(("version", "used"), [("GRPC", True), ("HTTP1", False)])
+@pytest.mark.parametrize(("protocol", "used"), [(Protocol.HTTP1, True), (Protocol.GRPC, False)])
 async def test_a_group_is_made_beside_those_of_its_protocol_and_those_that_nobody_reaches(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch, version: str, used: bool
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, protocol: Protocol, used: bool
 ) -> None:
-    with served(monkeypatch, version, used=used):
-        await made(engine, Protocol.GRPC)
+    with served(monkeypatch, used=used):
+        await made(engine, protocol)
 
 
 @in_stack

@@ -20,6 +20,8 @@ from tests.support import moto
 from tests.support import strategies as some
 from tests.support.program import ROOT
 
+pytestmark = pytest.mark.slow  # seconds of what is said to the local cloud's AppConfig: `make test` runs them
+
 gaps.fill()
 ALARM = "staging-shop-green-errors"
 FLAG = {"description": "Short checkout", "owner": "team-checkout", "expires": "2099-06-01"}

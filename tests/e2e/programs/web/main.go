@@ -1,4 +1,5 @@
-// Command web answers every request with its arguments, counts what it is told to, and tells neither version nor metrics.
+// Command web answers every request with its arguments and the request's protocol, counts what it is told to, and tells
+// neither version nor metrics.
 package main
 
 import (
@@ -22,13 +23,15 @@ func main() {
 	}
 	stop, ended := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer ended()
-	server := &http.Server{Addr: ":8090", IdleTimeout: 75 * time.Second}
+	server := &http.Server{Addr: ":8090", IdleTimeout: 75 * time.Second, Protocols: new(http.Protocols)}
+	server.Protocols.SetHTTP1(true)
+	server.Protocols.SetUnencryptedHTTP2(true)
 	server.Handler = http.HandlerFunc(func(answer http.ResponseWriter, request *http.Request) {
 		if err := os.WriteFile("/var/cache/web/last", []byte(request.URL.Path), 0o600); err != nil {
 			http.Error(answer, err.Error(), http.StatusInternalServerError)
 			return
 		}
-		fmt.Fprintln(answer, said, os.Getenv("GREETING"))
+		fmt.Fprintln(answer, said, os.Getenv("GREETING"), request.Proto)
 	})
 	go func() {
 		<-stop.Done()
