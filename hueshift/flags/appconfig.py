@@ -99,11 +99,17 @@ class AppConfig:
                 f"pulumi up --refresh --stack {self._there.name}"
             )
         cloudwatch: Any = self._there.client("cloudwatch", _SOON)
-        for alarm in cloudwatch.describe_alarms(AlarmNames=names)["MetricAlarms"]:
-            if alarm["StateValue"] != "OK":
+        alarms = cloudwatch.describe_alarms(AlarmNames=names)["MetricAlarms"]
+        states = {alarm["AlarmName"]: alarm["StateValue"] for alarm in alarms}
+        for name in names:
+            if name not in states:
                 raise RefusedError(
-                    f"{alarm['AlarmName']} is {alarm['StateValue']}: AppConfig would take the step back at once; "
-                    "wait until it is OK"
+                    f"there is no alarm {name}, which is to watch the flags of {self._service}: pulumi up --refresh "
+                    f"--stack {self._there.name}"
+                )
+            if states[name] != "OK":
+                raise RefusedError(
+                    f"{name} is {states[name]}: AppConfig would take the step back at once; wait until it is OK"
                 )
 
     @contextmanager

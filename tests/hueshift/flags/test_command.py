@@ -172,6 +172,13 @@ def test_no_step_begins_that_nothing_would_take_back(made: Project) -> None:
     assert "no alarm watches its flags; an update with --refresh puts them back: pulumi up --refresh" in done.output
 
 
+def test_no_step_begins_if_an_alarm_that_is_to_watch_it_is_gone(made: Project) -> None:
+    boto3.client("cloudwatch", region_name="eu-west-1").delete_alarms(AlarmNames=[ALARM])
+    done = made.run("set", "shop", "checkout", "--percent", "25")
+    assert (done.exit_code, made.states()) == (1, [])
+    assert f"there is no alarm {ALARM}" in done.output
+
+
 def test_off_stops_the_step_that_is_watched_and_no_alarm_turns_the_flag_on_again(made: Project) -> None:
     made.run("set", "shop", "checkout", "--percent", "5")
     made.moments[0] += 31 * 60
