@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from app.flags import INTERVAL, part
+from components.service.feature_flags import ALARMS
 from sandbox import fakes, paths
 from tests.e2e import cloud
 from tests.e2e.cloud import HOST, Load
@@ -98,16 +99,24 @@ def everywhere(percent: int, *, internal: bool) -> float:
     return time.monotonic() - began
 
 
+def quiet() -> bool:
+    """Whether every alarm that watches the flags is OK."""
+    names = [f"sandbox-shop-{color}-{alarm}" for color in ("blue", "green") for alarm in ALARMS]
+    alarms = boto3.client("cloudwatch").describe_alarms(AlarmNames=names)["MetricAlarms"]
+    return [alarm["StateValue"] for alarm in alarms] == ["OK"] * 4
+
+
 @pytest.fixture(autouse=True)
 def under_load() -> Iterator[None]:
     """Send requests all the while, of which none may fail."""
-    load = Load(limit=240, rate=50)
+    load = Load(limit=500, rate=50)
     yield
     assert [answer for answer in load.stop() if answer.code != 200] == []
 
 
 def test_a_step_shows_the_flag_to_its_share_of_the_users_and_to_colleagues_in_both_colors() -> None:
     everywhere(0, internal=False)
+    cloud.wait_until("no alarm fires that tests before may have left", quiet, 240)
     flags("set", "shop", "checkout", "--percent", "25", "--internal")
     everywhere(25, internal=True)
     refused = cloud.run(
@@ -124,12 +133,7 @@ def test_an_alarm_takes_the_step_back_without_anybody() -> None:
 
 
 def test_off_is_everywhere_within_seconds_though_a_step_is_still_watched() -> None:
-    client = boto3.client("cloudwatch")
-    cloud.wait_until(
-        "the alarm is over",
-        lambda: client.describe_alarms(AlarmNames=[ALARM])["MetricAlarms"][0]["StateValue"] != "ALARM",
-        120,
-    )
+    cloud.wait_until("the alarm is over", quiet, 240)
     flags("set", "shop", "checkout", "--percent", "100")
     everywhere(100, internal=True)
     flags("off", "shop", "checkout")
