@@ -17,6 +17,8 @@ from hueshift.stack import Place
 _PATIENCE: Final = 120
 """Seconds for a deployment to all pods, or its way back: both take AppConfig some seconds."""
 _SOON: Final = Config(connect_timeout=3, read_timeout=10)
+_KEPT: Final = 50
+"""Versions of the content."""
 _PAUSE: Final = 1.0
 """Seconds between two looks."""
 
@@ -64,7 +66,7 @@ class AppConfig:
         Raises ``RefusedError`` if somebody else was faster; then nothing has changed for anybody.
         """
         strategy = self._id("list_deployment_strategies", flag_strategy(self._there.environment, kind))
-        versions = self._listed("list_hosted_configuration_versions", **self._profile)
+        versions = self._versions()
         latest = {"LatestVersionNumber": max(each["VersionNumber"] for each in versions)} if versions else {}
         try:
             version = self._api.create_hosted_configuration_version(
@@ -122,21 +124,33 @@ class AppConfig:
         finally:
             self._api.update_environment(**self._environment, Monitors=monitors)
 
-    def stop(self, say: Callable[[str], None]) -> None:
-        """Take back the deployment that is under way, if there is one, and wait until another can begin."""
-        open_ = under_way(self.deployments())
-        if open_ is None:
-            return
-        number = open_["DeploymentNumber"]
-        if open_["State"] != "ROLLING_BACK":
-            try:
-                self._api.stop_deployment(**self._environment, DeploymentNumber=number, AllowRevert=True)
-            except ClientError as error:
-                # It may have ended by itself since it was listed.
-                if error.response["Error"].get("Code") != "BadRequestException":
-                    raise
-        say(f"deployment {number} is taken back")
-        self._wait(lambda: under_way(self.deployments()) is None, f"deployment {number} to be taken back")
+    def stop(self, open_: Deployment, say: Callable[[str], None]) -> None:
+        """Take back the step that is under way, or wait for what nobody watches: it turns another flag off."""
+        number, watched = open_["DeploymentNumber"], open_["FinalBakeTimeInMinutes"] > 0
+        say(f"deployment {number} is taken back" if watched else f"waits for deployment {number}")
+
+        def ended() -> bool:
+            now = under_way(self.deployments())
+            if now is None or now["DeploymentNumber"] != number:
+                return True
+            if watched and now["State"] in ("DEPLOYING", "BAKING"):
+                try:
+                    self._api.stop_deployment(**self._environment, DeploymentNumber=number, AllowRevert=True)
+                except ClientError as error:
+                    # It may have ended by itself since it was listed.
+                    if error.response["Error"].get("Code") != "BadRequestException":
+                        raise
+            return False
+
+        self._wait(ended, f"the end of deployment {number}")
+
+    def tidy(self) -> None:
+        """Delete the oldest versions, of which a profile takes a hundred; an "off" would fail for one too many."""
+        given = live(self.deployments(), self.profile)
+        versions = sorted(each["VersionNumber"] for each in self._versions())
+        for number in versions[:-_KEPT]:
+            if given is None or number != int(given["ConfigurationVersion"]):
+                self._api.delete_hosted_configuration_version(**self._profile, VersionNumber=number)
 
     def wait(self, begun: Deployment) -> None:
         """Wait until a deployment is given to all pods. Raises ``RefusedError`` if it was taken back."""
@@ -168,6 +182,9 @@ class AppConfig:
     def _listed(self, operation: str, **given: str) -> Sequence[Mapping[str, Any]]:
         pages = self._api.get_paginator(operation).paginate(**given)
         return [each for page in pages for each in page["Items"]]
+
+    def _versions(self) -> Sequence[Mapping[str, Any]]:
+        return self._listed("list_hosted_configuration_versions", **self._profile)
 
     def _id(self, operation: str, name: str, **given: str) -> str:
         found = [str(each["Id"]) for each in self._listed(operation, **given) if each["Name"] == name]

@@ -171,6 +171,7 @@ def set_(
             changed(only(given, wished.flags), flag, after), "step", f"{flag}: {after}, before: {before}"
         )
         appconfig.wait(begun)
+        appconfig.tidy()
         until = watched_until(begun).astimezone(UTC)
         if as_json:
             emit({**_asked(there, service, flag), **asdict(after), "watchedUntil": until.isoformat()})
@@ -183,28 +184,33 @@ def set_(
 
 @app.command()
 def off(service: Service, flag: Flag, *, stack: StackName = None, as_json: Json = False) -> None:
-    """Turn a flag off for everybody. A step that is still watched is taken back first, whichever flag it was of."""
+    """Turn a flag off for everybody.
+
+    If it is on, a step that is still watched is taken back first, whichever flag it was of.
+    """
     with reported():
         there = place(stack)
         appconfig = AppConfig(there, service)
-        appconfig.stop(_progress)
-        _, given = appconfig.now()
+        deployments, given = appconfig.now()
         known = sorted({*given["flags"], *(there.services[service].flags if service in there.services else ())})
         if flag not in known:
             raise unknown(f"flag of {service}", flag, known)
-        before = shown(given, flag)
-        if before.enabled:
+        before = left = shown(given, flag)
+        open_ = under_way(deployments)
+        if open_ and (before.enabled or open_["State"] == "VALIDATING"):
+            appconfig.stop(open_, _progress)
+            _, given = appconfig.now()
+            left = shown(given, flag)
+        if left.enabled:
             # All else stays as it is, even what the stack file no longer has: this is no time to tidy up.
             with appconfig.unwatched():
-                begun = appconfig.deploy(changed(given, flag, replace(before, enabled=False)), "off", f"{flag}: off")
+                begun = appconfig.deploy(changed(given, flag, replace(left, enabled=False)), "off", f"{flag}: off")
                 _progress(f"deployment {begun['DeploymentNumber']} turns it off")
                 appconfig.wait(begun)
         if as_json:
             emit({**_asked(there, service, flag), "enabled": False, "changed": before.enabled})
             return
-        typer.echo(
-            f"{flag} of {service} is off; before it was {before}" if before.enabled else f"{flag} of {service} is off"
-        )
+        typer.echo(f"{flag} of {service} is off" + (f"; before it was {before}" if before.enabled else " already"))
 
 
 def _progress(line: str) -> None:

@@ -38,6 +38,8 @@ _SPREAD: Final = 1.0
 """Seconds of the clock for which a deployment without duration is DEPLOYING, and one that goes back ROLLING_BACK."""
 _REVERT: Final = 72 * 3600
 """Seconds for which a complete deployment can be reverted (StopDeployment, AllowRevert)."""
+_VERSIONS: Final = 100
+"""Hosted versions of a profile."""
 _OPEN: Final = ("DEPLOYING", "BAKING", "ROLLING_BACK")
 _POLL: Final = 60
 """Seconds between two questions of a session that asked for no other (StartConfigurationSession)."""
@@ -449,6 +451,8 @@ class Answers(AppConfigResponse):
 
     def create_hosted_configuration_version(self) -> tuple[str, dict[str, Any]]:
         profile = self._known.profile(self._application(), self._get_param("ConfigurationProfileId"))
+        if len(profile.config_versions) >= _VERSIONS:
+            raise RefusedError("ServiceQuotaExceeded", f"The profile has {_VERSIONS} versions; delete one or more")
         latest, body = self.headers.get("Latest-Version-Number"), self.body
         if latest is not None and int(latest) != max(profile.config_versions, default=0):
             raise RefusedError("Conflict", f"The latest version is not {latest}")

@@ -174,7 +174,7 @@ def test_the_page_of_roles_makes_each_with_its_documents_and_for_its_subjects(te
                 iam.detach_role_policy(RoleName=role, PolicyArn=item["PolicyArn"])
             iam.delete_role(RoleName=role)
         for policy in iam.list_policies(Scope="Local")["Policies"]:
-            if policy["PolicyName"].startswith(("pulumi-", "secret-keeper-")):
+            if policy["PolicyName"].startswith(("pulumi-", "secret-keeper-", "flag-keeper-")):
                 for version in iam.list_policy_versions(PolicyArn=policy["Arn"])["Versions"]:
                     if not version["IsDefaultVersion"]:
                         iam.delete_policy_version(PolicyArn=policy["Arn"], VersionId=version["VersionId"])

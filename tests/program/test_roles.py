@@ -41,7 +41,7 @@ ROLES = {
     "secrets": ("read", "secrets"),
     "guard": ("guard",),
     "flags": ("flags",),
-    "flag-keeper": ("read", "flag-keeper"),
+    "flag-keeper": ("read", "flag-content"),
 }
 NEEDS: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "tests/program/roles.yaml").read_text())
 GIVEN = {
@@ -237,7 +237,7 @@ def test_whoever_deploys_or_rolls_back_reaches_nothing_of_another_environment(ro
 def test_a_statement_is_confined_to_its_environment_or_listed_with_its_reason() -> None:
     open_ = {
         statement["Sid"]
-        for name in (*ROLES["deploy"], "rollback", "secrets", "flag-keeper")
+        for name in (*ROLES["deploy"], "rollback", "secrets", "flag-content")
         if name not in ("read", "state")
         for statement in json.loads((PLACE / f"{name}.json").read_text())["Statement"]
         if not {ASKED, BORNE} & {key for tests in statement.get("Condition", {}).values() for key in tests}

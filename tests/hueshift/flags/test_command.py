@@ -203,6 +203,48 @@ def test_off_leaves_the_alarms_as_they_were_even_if_it_fails(made: Project, monk
     assert made.api.get_environment(**place)["Monitors"] == before != []
 
 
+def test_off_waits_for_the_off_of_another_flag_and_does_not_turn_that_on_again(made: Project) -> None:
+    for flag in ("checkout", "search"):
+        made.run("set", "shop", flag, "--percent", "50")
+        made.moments[0] += 31 * 60
+    place = {"ApplicationId": made.application, "EnvironmentId": made.environment}
+    made.run("off", "shop", "search")
+    strategies = {each["Name"]: each["Id"] for each in made.api.list_deployment_strategies()["Items"]}
+    (profile,) = made.api.list_configuration_profiles(ApplicationId=made.application)["Items"]
+    made.api.start_deployment(
+        **place,
+        ConfigurationProfileId=profile["Id"],
+        ConfigurationVersion="4",
+        DeploymentStrategyId=strategies["staging-flag-off"],
+    )
+    done = made.run("off", "shop", "checkout")
+    assert "waits for deployment" in done.output
+    assert (made.percent(), made.percent("search")) == (None, None)
+    assert "REVERTED" not in made.states()
+
+
+def test_off_of_what_is_off_stops_nobody_elses_step(made: Project) -> None:
+    made.run("set", "shop", "search", "--percent", "50")
+    done = made.run("off", "shop", "checkout")
+    assert (done.exit_code, made.percent("search")) == (0, 50)
+    assert "checkout of shop is off already" in done.output
+
+
+def test_a_profile_never_has_so_many_versions_that_off_would_fail(
+    made: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(appconfig, "_KEPT", 3)
+    for percent in range(5):
+        made.run("set", "shop", "checkout", "--percent", str(percent))
+        made.moments[0] += 31 * 60
+    (profile,) = made.api.list_configuration_profiles(ApplicationId=made.application)["Items"]
+    kept = made.api.list_hosted_configuration_versions(
+        ApplicationId=made.application, ConfigurationProfileId=profile["Id"]
+    )["Items"]
+    assert [each["VersionNumber"] for each in kept] == [6, 5, 4]
+    assert made.run("off", "shop", "checkout").exit_code == 0
+
+
 def test_off_of_a_first_step_takes_it_back_and_is_done(made: Project) -> None:
     made.run("set", "shop", "checkout", "--percent", "5")
     done = made.run("off", "shop", "checkout")
