@@ -9,7 +9,24 @@ from typing import Any
 
 import pytest
 from pulumi._types import input_type_py_to_pulumi_names
-from pulumi_aws import acm, cloudwatch, ec2, ecr, eks, iam, kms, lb, route53, s3, secretsmanager, sfn, sns, vpc, wafv2
+from pulumi_aws import (
+    acm,
+    appconfig,
+    cloudwatch,
+    ec2,
+    ecr,
+    eks,
+    iam,
+    kms,
+    lb,
+    route53,
+    s3,
+    secretsmanager,
+    sfn,
+    sns,
+    vpc,
+    wafv2,
+)
 
 from sandbox import engine, paths
 from tests.e2e import cloud
@@ -18,7 +35,24 @@ pytestmark = [pytest.mark.e2e]
 
 MODULES = {
     module.__name__.rpartition(".")[2]: module
-    for module in (acm, cloudwatch, ec2, ecr, eks, iam, kms, lb, route53, s3, secretsmanager, sfn, sns, vpc, wafv2)
+    for module in (
+        acm,
+        appconfig,
+        cloudwatch,
+        ec2,
+        ecr,
+        eks,
+        iam,
+        kms,
+        lb,
+        route53,
+        s3,
+        secretsmanager,
+        sfn,
+        sns,
+        vpc,
+        wafv2,
+    )
 }
 
 
