@@ -60,6 +60,7 @@ class Flags:
                 strict=True,
             )
         )
+        self._api: Any = None
         self._provider = AppConfigProvider()
         api.set_provider(self._provider, place)
         self._client: OpenFeatureClient = api.get_client(place)
@@ -72,32 +73,34 @@ class Flags:
         return {flag: self._client.get_boolean_value(flag, False, context) for flag in self._provider.values}
 
     async def follow(self) -> None:
-        """Ask again and again. What fails is logged, and asked anew."""
-        token = ""
+        """Ask again and again. What fails is logged once, and asked anew."""
+        token = said = ""
         while True:
             try:
                 token = await asyncio.to_thread(self._ask, token)
+                said = ""
             except Exception as error:
                 token = ""
                 if type(error).__name__ == "ResourceNotFoundException":  # nothing is deployed, or no longer
                     self._provider.values = {}
-                _log.warning("flags could not be read", extra={"fields": {"error": str(error)[:300]}})
+                if str(error) != said:
+                    said = str(error)
+                    _log.warning("flags could not be read", extra={"fields": {"error": said[:300]}})
             await asyncio.sleep(INTERVAL)
 
     def _ask(self, token: str) -> str:
         """Take what is new; return the token of the next question."""
-        import boto3
-        from botocore.config import Config as Settings
+        if self._api is None:
+            import boto3
+            from botocore.config import Config as Settings
 
-        api = boto3.client(
-            "appconfigdata",
-            config=Settings(connect_timeout=_TIMEOUT, read_timeout=_TIMEOUT, retries={"total_max_attempts": 1}),
-        )
+            settings = Settings(connect_timeout=_TIMEOUT, read_timeout=_TIMEOUT, retries={"total_max_attempts": 1})
+            self._api = boto3.client("appconfigdata", config=settings)
         if not token:
-            token = api.start_configuration_session(**self._place, RequiredMinimumPollIntervalInSeconds=INTERVAL)[
+            token = self._api.start_configuration_session(**self._place, RequiredMinimumPollIntervalInSeconds=INTERVAL)[
                 "InitialConfigurationToken"
             ]
-        answer = api.get_latest_configuration(ConfigurationToken=token)
+        answer = self._api.get_latest_configuration(ConfigurationToken=token)
         if content := answer["Configuration"].read():
             self._provider.values = json.loads(content)
             _log.info("flags read", extra={"fields": {"flags": self._provider.values}})

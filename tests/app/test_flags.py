@@ -1,5 +1,6 @@
 """Who sees a flag, and what the service does when nobody can say."""
 
+import asyncio
 import time
 from typing import Any
 
@@ -97,3 +98,32 @@ def test_a_flag_of_another_kind_and_one_that_is_unknown_are_off() -> None:
     read = flags.Flags(PLACE)
     assert read._client.get_boolean_value("nothing", False) is False
     assert read._client.get_string_value("nothing", "plain") == "plain"
+
+
+@pytest.mark.asyncio
+async def test_what_cannot_be_read_is_asked_again_told_once_and_leaves_the_flags_as_they_were(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(flags, "INTERVAL", 0)
+    read, answers = flags.Flags(PLACE), iter(["read", "lost", "lost", "gone"])
+    ended = asyncio.Event()
+
+    def ask(token: str) -> str:
+        answer = next(answers, None)
+        if answer == "read":
+            read._provider.values = {"search": value(100)}
+            return "next"
+        if answer == "lost":
+            assert read.of("user-1", internal=False) == {"search": True}
+            raise ConnectionError("no way there")
+        if answer == "gone":
+            raise type("ResourceNotFoundException", (Exception,), {})("nothing is deployed")
+        ended.set()
+        return token
+
+    monkeypatch.setattr(read, "_ask", ask)
+    following = asyncio.create_task(read.follow())
+    await asyncio.wait_for(ended.wait(), 5)
+    following.cancel()
+    assert [record.fields["error"] for record in caplog.records] == ["no way there", "nothing is deployed"]  # type: ignore[attr-defined]
+    assert read.of("user-1", internal=False) == {}
