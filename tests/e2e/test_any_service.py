@@ -99,9 +99,9 @@ def test_a_program_in_go_is_served_flipped_and_taken_back_with_its_worker(
             lambda: cloud.pulumi("up", "--yes", "--skip-preview", check=False).returncode == 0,
             seconds=300,
         )
-        assert answer() == f"green hello {spoken}"
+        cloud.wait_until("green answers", lambda: answer() == f"green hello {spoken}")
         assert counters() == {"blue": 0, "green": 1}
 
         write(file, service)
         assert cloud.update() == {"update": 3}, "the rule and the workers of both colors"
-        assert answer() == f"blue  {spoken}"
+        cloud.wait_until("blue answers", lambda: answer() == f"blue  {spoken}")

@@ -21,7 +21,6 @@ import pytest
 import requests
 
 from sandbox import paths
-from sandbox.aws.server import ZONE
 from tests.e2e import cloud
 from tests.support.pages import DOCS, blocks
 from tests.support.shell import Shell
@@ -29,15 +28,18 @@ from tests.support.shell import Shell
 pytestmark = [pytest.mark.e2e, pytest.mark.by_hand, pytest.mark.timeout(300)]
 
 PAGE = DOCS / "operations" / "cut-over.md"
+ZONE = "cut-over.example.com"
 NAME = f"shop.{ZONE}"
 LEGACY = "legacy"
 """The namespace of what is there already, and its name."""
 
 
 @pytest.fixture
-def zone() -> str:
-    (found,) = boto3.client("route53").list_hosted_zones_by_name(DNSName=ZONE)["HostedZones"]
-    return str(found["Id"])
+def zone() -> Iterator[str]:
+    route53 = boto3.client("route53")
+    made = str(route53.create_hosted_zone(Name=ZONE, CallerReference=ZONE)["HostedZone"]["Id"])
+    yield made
+    route53.delete_hosted_zone(Id=made)
 
 
 @pytest.fixture
